@@ -1,0 +1,270 @@
+"""The tools that are built from published Go modules, once per user, content-addressed.
+
+``bootstrap/go/NAME`` holds a module of ours whose ``go.sum`` pins every byte that goes in.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bootstrap.checkout import Checkout
+from bootstrap.steps import Report, Step, StepFailed
+
+KUBERNETES_VERSION = "1.36.4"
+PULUMI_VERSION = "3.259.0"
+PROVIDER_VERSION = "4.25.0"
+MINIMUM_GO = (1, 26)
+
+_PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+
+
+@dataclass(frozen=True)
+class GoTool:
+    """A program built from the module in ``bootstrap/go/<name>``.
+
+    ``embedded`` maps a module path to the files of it that our main package embeds; they are
+    copied beside it at build time and never committed. ``links`` are further names for the binary.
+    """
+
+    name: str
+    version: str
+    binary: str
+    package: str = "."
+    variables: Mapping[str, str] = field(default_factory=lambda: {})
+    embedded: Mapping[str, Sequence[str]] = field(default_factory=lambda: {})
+    links: Sequence[str] = ()
+
+    @property
+    def ldflags(self) -> str:
+        settings = [f"-X {name}={value}" for name, value in sorted(self.variables.items())]
+        return " ".join(["-s", "-w", *settings])
+
+
+PULUMI = GoTool(
+    name="pulumi",
+    version=PULUMI_VERSION,
+    binary="pulumi",
+    package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    variables={
+        "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": f"v{PULUMI_VERSION}"
+    },
+)
+PROVIDER_KUBERNETES = GoTool(
+    name="provider-kubernetes",
+    version=PROVIDER_VERSION,
+    binary="pulumi-resource-kubernetes",
+    variables={f"{_PROVIDER_MODULE}/pkg/version.Version": PROVIDER_VERSION},
+    embedded={
+        _PROVIDER_MODULE: [
+            "cmd/pulumi-resource-kubernetes/schema.json",
+            "cmd/pulumi-resource-kubernetes/terraform-mapping.json",
+        ]
+    },
+)
+KUBERNETES = GoTool(
+    name="kubernetes",
+    version=KUBERNETES_VERSION,
+    binary="kubernetes",
+    variables={
+        "k8s.io/component-base/version.gitVersion": f"v{KUBERNETES_VERSION}",
+        "k8s.io/component-base/version.gitMajor": KUBERNETES_VERSION.split(".")[0],
+        "k8s.io/component-base/version.gitMinor": KUBERNETES_VERSION.split(".")[1],
+        "k8s.io/component-base/version.gitTreeState": "clean",
+        "k8s.io/client-go/pkg/version.gitVersion": f"v{KUBERNETES_VERSION}",
+    },
+    links=["kubectl"],
+)
+COREDNS = GoTool(name="coredns", version="1.12.4", binary="coredns")
+K3D = GoTool(
+    name="k3d",
+    version="5.8.3",
+    binary="k3d",
+    package="github.com/k3d-io/k3d/v5",
+    variables={"github.com/k3d-io/k3d/v5/version.Version": "v5.8.3"},
+)
+
+# The order is the order of building: what takes longest begins first.
+AIRGAP_TOOLS = (KUBERNETES, PROVIDER_KUBERNETES, PULUMI, COREDNS)
+
+
+def _sources(checkout: Checkout, tool: GoTool) -> Path:
+    return checkout.root / "bootstrap" / "go" / tool.name
+
+
+def tool_folder(checkout: Checkout, tool: GoTool) -> Path:
+    """Where the tool lies in the user's cache; the name changes with anything that goes in."""
+    digest = hashlib.sha256(f"{tool.package} {tool.ldflags}".encode())
+    sources = _sources(checkout, tool)
+    for path in sorted(sources.iterdir()):
+        if path.name in ("go.mod", "go.sum") or path.suffix == ".go":
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return checkout.cache / "tools" / f"{tool.name}-{tool.version}-{digest.hexdigest()[:12]}"
+
+
+def tool_path(checkout: Checkout, tool: GoTool) -> Path:
+    return tool_folder(checkout, tool) / "bin" / tool.binary
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``, so that two runs (of any checkout) do not do one thing twice."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build_environment() -> dict[str, str]:
+    return os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+
+
+def check_go() -> str:
+    """The version of Go on PATH.
+
+    Raises:
+        StepFailed: Go is missing or older than the modules ask for.
+    """
+    wanted = ".".join(map(str, MINIMUM_GO))
+    try:
+        answer = subprocess.run(
+            ["go", "env", "GOVERSION"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise StepFailed(
+            f"go: not found ({error}); the tools are compiled here, so install Go {wanted} or "
+            "newer and put it on PATH"
+        ) from error
+    numbers = tuple(int(part) for part in answer.removeprefix("go").split(".")[:2])
+    if numbers < MINIMUM_GO:
+        raise StepFailed(f"go: {answer} is older than the modules ask for; install Go {wanted}+")
+    return answer.removeprefix("go")
+
+
+def _packages(tool: GoTool, work: Path, environment: Mapping[str, str]) -> int:
+    """How many packages a cold build compiles: only the progress bar wants to know."""
+    listed = subprocess.run(
+        ["go", "list", "-deps", tool.package],
+        cwd=work,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return listed.stdout.count("\n")
+
+
+def _prepare(checkout: Checkout, tool: GoTool) -> Path:
+    work = checkout.cache / "build" / tool_folder(checkout, tool).name
+    shutil.copytree(_sources(checkout, tool), work, dirs_exist_ok=True)
+    return work
+
+
+def _copy_embedded(tool: GoTool, work: Path, report: Report) -> None:
+    environment = _build_environment()
+    for module, files in tool.embedded.items():
+        report.run(["go", "mod", "download", module], cwd=work, env=environment)
+        folder = subprocess.run(
+            ["go", "list", "-m", "-f", "{{.Dir}}", module],
+            cwd=work,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for file in files:
+            shutil.copyfile(Path(folder) / file, work / Path(file).name)
+
+
+def download(checkout: Checkout, tool: GoTool, report: Report) -> None:
+    """Bring the modules that the tool's packages come from into Go's module cache.
+
+    ``go list`` fetches just those; ``go mod download`` would want every module of the graph,
+    also some that proxies refuse and no package needs.
+    """
+    check_go()
+
+    def show(line: str) -> None:
+        if line.startswith("go: downloading"):
+            report.status = line.removeprefix("go: downloading ")
+
+    with locked(checkout.cache / "build" / f"{tool.name}.modules.lock"):
+        work = _prepare(checkout, tool)
+        _copy_embedded(tool, work, report)
+        report.run(
+            ["go", "list", "-deps", "-f", "{{if .Error}}{{.Error}}{{end}}", tool.package],
+            cwd=work,
+            env=_build_environment(),
+            on_line=show,
+        )
+
+
+def build(checkout: Checkout, tool: GoTool, report: Report) -> None:
+    """Compile the tool into the user's cache; whole or not at all."""
+    environment = _build_environment()
+    # One build at a time: each fills every core by itself, and side by side they only thrash.
+    with locked(checkout.cache / "build" / "compile.lock"):
+        folder = tool_folder(checkout, tool)
+        if folder.exists():  # another checkout was faster
+            return
+        work = _prepare(checkout, tool)
+        _copy_embedded(tool, work, report)
+        total, compiled = _packages(tool, work, environment), 0
+
+        def one_more(line: str) -> None:
+            nonlocal compiled
+            compiled += 1
+            report.progress(min(compiled, total), total)
+            report.status = line
+
+        draft = folder.with_name(f"{folder.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        (draft / "bin").mkdir(parents=True)
+        report.run(
+            ["go", "build", "-v", "-trimpath", "-ldflags", tool.ldflags]
+            + ["-o", str(draft / "bin" / tool.binary), tool.package],
+            cwd=work,
+            env=environment,
+            on_line=one_more,
+        )
+        for link in tool.links:
+            (draft / "bin" / link).symlink_to(tool.binary)
+        draft.rename(folder)
+        shutil.rmtree(work)
+
+
+def tool_steps(checkout: Checkout, tools: Sequence[GoTool]) -> list[Step]:
+    """Two steps a tool, so that modules of the next come in while one compiles."""
+    steps: list[Step] = []
+    for tool in tools:
+
+        def present(tool: GoTool = tool) -> bool:
+            return tool_path(checkout, tool).exists()
+
+        def fetch(report: Report, tool: GoTool = tool) -> None:
+            download(checkout, tool, report)
+
+        def compile_it(report: Report, tool: GoTool = tool) -> None:
+            build(checkout, tool, report)
+
+        modules = f"modules: {tool.name}"
+        steps.append(Step(modules, fetch, is_done=present))
+        steps.append(Step(f"tools: {tool.name}", compile_it, needs=(modules,), is_done=present))
+    return steps
+
+
+def link_tools(checkout: Checkout, tools: Sequence[GoTool]) -> None:
+    """Put the tools into the checkout's own ``bin``; each link is replaced atomically."""
+    checkout.make_state()
+    for tool in tools:
+        folder = tool_folder(checkout, tool) / "bin"
+        for name in (tool.binary, *tool.links):
+            draft = checkout.bin / f".{name}.new"
+            draft.unlink(missing_ok=True)
+            draft.symlink_to(folder / name)
+            draft.replace(checkout.bin / name)

@@ -1,0 +1,28 @@
+"""Identifiers: time-ordered UUIDs, and the outbox lane an aggregate belongs to."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+import uuid_utils
+
+LANES = 64
+"""Number of outbox lanes; a row in relay_lease exists for each (design.md §3)."""
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def new_id() -> str:
+    """A UUIDv7 in lower-case canonical text: its text order is its time order (RFC 9562)."""
+    return str(uuid_utils.uuid7())
+
+
+def is_uuid7(text: str) -> bool:
+    """Whether `text` is a UUIDv7 exactly as new_id() writes one."""
+    return _UUID7.fullmatch(text) is not None
+
+
+def lane_of(aggregate_id: str) -> int:
+    """The lane, 0 to 63, whose events are published in order: crc32 of the id, modulo 64."""
+    return zlib.crc32(aggregate_id.encode()) % LANES

@@ -1,0 +1,108 @@
+"""Settings read from the environment, one frozen model per thing a service talks to.
+
+Passwords never enter a model: a model holds the path of the mounted file, and the file is read
+when a connection is made, so that a rotated password is picked up without a restart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, FilePath, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The environment does not describe a service; the message names every variable at fault."""
+
+
+class ServiceSettings(BaseSettings):
+    """The process itself. Times are in seconds."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    service_name: str = Field(min_length=1)
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
+    http_host: str = "0.0.0.0"  # noqa: S104 - a pod listens on its own address only
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    # How long a request or batch in flight may take to finish after SIGTERM.
+    shutdown_grace_seconds: float = Field(default=20, ge=0, le=600)
+    # How long the listener stays open after SIGTERM while /ready already fails.
+    drain_seconds: float = Field(default=1, ge=0, le=60)
+
+
+class DatabaseSettings(BaseSettings):
+    """One PostgreSQL database, always over TLS with the server's name verified."""
+
+    model_config = SettingsConfigDict(env_prefix="DATABASE_", frozen=True, extra="ignore")
+
+    host: str = Field(min_length=1)
+    port: int = Field(default=5432, ge=1, le=65535)
+    name: str = Field(min_length=1)
+    user: str = Field(min_length=1)
+    password_file: FilePath
+    ca_file: FilePath
+    pool_size: int = Field(default=10, ge=1, le=200)
+
+
+class KafkaSettings(BaseSettings):
+    """A Kafka cluster over SASL_SSL with SCRAM-SHA-512."""
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True, extra="ignore")
+
+    bootstrap_servers: str = Field(min_length=1)
+    username: str = Field(min_length=1)
+    password_file: FilePath
+    ca_file: FilePath
+
+
+class RedisSettings(BaseSettings):
+    """A Redis server over TLS with an ACL user."""
+
+    model_config = SettingsConfigDict(env_prefix="REDIS_", frozen=True, extra="ignore")
+
+    host: str = Field(min_length=1)
+    port: int = Field(default=6379, ge=1, le=65535)
+    username: str = Field(min_length=1)
+    password_file: FilePath
+    ca_file: FilePath
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(model: type[S]) -> S:
+    """Read `model` from the environment.
+
+    Raises SettingsError with one line per variable: its name, what is wrong, what to do.
+    """
+    try:
+        return model()
+    except ValidationError as error:
+        prefix = str(model.model_config.get("env_prefix", ""))
+        lines: list[str] = []
+        for item in error.errors():
+            variable = (prefix + "_".join(str(part) for part in item["loc"])).upper()
+            if item["type"] == "missing":
+                lines.append(f"{variable}: not set; give it a value in the environment")
+            else:
+                # The rejected value is left out on purpose: it may be a misplaced secret.
+                lines.append(f"{variable}: {item['msg']}; correct it in the environment")
+        raise SettingsError("\n".join(lines)) from None
+
+
+def read_secret(path: Path) -> str:
+    """The password in a mounted file, without the newline an editor may have left.
+
+    Raises SettingsError when the file is missing or empty.
+    """
+    try:
+        value = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: {error.strerror}; mount the secret there or correct the *_PASSWORD_FILE"
+        ) from error
+    if not value:
+        raise SettingsError(f"{path}: the file is empty; it must hold the password")
+    return value

@@ -77,11 +77,11 @@ class Progress:
                     ended.add(name)
                     took = seconds(_elapsed(report))
                     self._console.print(f"  {name}: {report.status} ({took})", highlight=False)
-                elif (
-                    name in begun - ended and time.monotonic() - spoken[name] >= PLAIN_SECONDS
-                ):
+                elif name in begun - ended and time.monotonic() - spoken[name] >= PLAIN_SECONDS:
                     spoken[name] = time.monotonic()
-                    share = f"{100 * (report.done or 0) / report.total:.0f} %, " if report.total else ""
+                    share = (
+                        f"{100 * (report.done or 0) / report.total:.0f} %, " if report.total else ""
+                    )
                     now = f"{share}{seconds(_elapsed(report))}: {report.status[:STATUS_WIDTH]}"
                     self._console.print(f"  … {name}: {now}", highlight=False)
             if leaving:

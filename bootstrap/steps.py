@@ -4,11 +4,10 @@ A step's programs write to the step's own log file, whose path is shown when it 
 """
 
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -31,7 +30,8 @@ class Report:
     started: float | None = None
     finished: float | None = None
     error: BaseException | None = None
-    stopping: threading.Event = field(default_factory=threading.Event)
+    process: "subprocess.Popen[str] | None" = None
+    stopped: bool = False
 
     def say(self, status: str) -> None:
         """Show one line of status, and keep it in the log."""
@@ -42,6 +42,12 @@ class Report:
     def progress(self, done: float, total: float) -> None:
         """Show how far the step is, in any unit."""
         self.done, self.total = done, total
+
+    def stop(self) -> None:
+        """End the program that this step runs now, if any; no further one starts."""
+        self.stopped = True
+        if (process := self.process) is not None:
+            process.terminate()
 
     def run(
         self,
@@ -58,6 +64,8 @@ class Report:
             StepFailed: it exited with another code than 0; the text ends in its last lines.
         """
         shown = " ".join(str(part) for part in command)
+        if self.stopped:
+            raise StepFailed(f"not started, since another step failed: {shown[:200]}")
         tail: list[str] = []
         with self.log_path.open("a") as log:
             log.write(f"$ {shown}\n")
@@ -71,6 +79,7 @@ class Report:
                 text=True,
                 errors="replace",
             )
+            self.process = process
             assert process.stdout is not None
             try:
                 for line in process.stdout:
@@ -79,13 +88,13 @@ class Report:
                     tail = [*tail[-TAIL_LINES + 1 :], line.rstrip()]
                     if on_line is not None:
                         on_line(line.rstrip())
-                    if self.stopping.is_set():
-                        process.terminate()
                 code = process.wait()
             except BaseException:
                 process.terminate()
                 process.wait()
                 raise
+            finally:
+                self.process = None
         if code != 0:
             lines = "\n".join(f"    {line}" for line in tail)
             raise StepFailed(f"{shown[:200]}\n  ended with exit code {code}:\n{lines}")
@@ -121,45 +130,66 @@ def _perform(step: Step, report: Report) -> None:
         report.finished = time.monotonic()
 
 
+class _Run:
+    """One run of steps: what waits, what runs, what is finished, what failed first."""
+
+    def __init__(self, steps: Sequence[Step], reports: Mapping[str, Report]) -> None:
+        known = {step.name for step in steps}
+        for step in steps:
+            if missing := set(step.needs) - known:
+                raise ValueError(f"step {step.name!r} needs {sorted(missing)}, which none provides")
+        self.reports = reports
+        self.waiting = {step.name: step for step in steps}
+        self.running: dict[Future[None], str] = {}
+        self.finished: set[str] = set()
+        self.failed: tuple[str, BaseException] | None = None
+
+    def start_ready(self, pool: ThreadPoolExecutor) -> None:
+        if self.failed is not None:
+            return
+        for step in list(self.waiting.values()):
+            if self.finished.issuperset(step.needs):
+                del self.waiting[step.name]
+                future = pool.submit(_perform, step, self.reports[step.name])
+                self.running[future] = step.name
+
+    def collect(self) -> None:
+        """Wait for at least one running step to end, and take note of how."""
+        for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+            name = self.running.pop(future)
+            error = future.exception()
+            if error is None:
+                self.finished.add(name)
+            elif self.failed is None:
+                self.failed = (name, error)
+                self.stop()
+
+    def stop(self) -> None:
+        for report in self.reports.values():
+            report.stop()
+
+
 def run_steps(steps: Sequence[Step], reports: Mapping[str, Report], workers: int) -> None:
     """Run all steps, as parallel as their needs allow, at most ``workers`` at once.
 
-    After a failure nothing new starts; what runs is asked to stop.
+    After a failure nothing new starts; what runs is stopped.
 
     Raises:
         StepFailed: the first step that failed, with its log's path.
+        ValueError: a step needs one that does not exist, or steps need each other in a circle.
     """
-    known = {step.name for step in steps}
-    for step in steps:
-        if missing := set(step.needs) - known:
-            raise ValueError(f"step {step.name!r} needs {sorted(missing)}, which no step provides")
-    waiting = {step.name: step for step in steps}
-    finished: set[str] = set()
-    running: dict[Future[None], str] = {}
-    failed: tuple[str, BaseException] | None = None
+    run = _Run(steps, reports)
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            while waiting or running:
-                ready = [s for s in waiting.values() if finished.issuperset(s.needs)]
-                for step in ready if failed is None else ():
-                    del waiting[step.name]
-                    running[pool.submit(_perform, step, reports[step.name])] = step.name
-                if not running:
-                    if failed is None:
-                        raise ValueError(f"steps need each other in a circle: {sorted(waiting)}")
-                    break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    name = running.pop(future)
-                    if (error := future.exception()) is None:
-                        finished.add(name)
-                    elif failed is None:
-                        failed = (name, error)
-                        for report in reports.values():
-                            report.stopping.set()
+            run.start_ready(pool)
+            while run.running:
+                run.collect()
+                run.start_ready(pool)
         except BaseException:
-            for report in reports.values():
-                report.stopping.set()
+            run.stop()
             raise
-    if failed is not None:
-        name, error = failed
+    if run.failed is not None:
+        name, error = run.failed
         raise StepFailed(f"{name}: {error}\n  log: {reports[name].log_path}") from error
+    if run.waiting:
+        raise ValueError(f"steps need each other in a circle: {sorted(run.waiting)}")

@@ -6,7 +6,6 @@ exactly one row per event in ``workerdb.processed_events``, in order per resourc
 
 import asyncio
 import secrets
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bootstrap import arrivals, traffic
-from bootstrap.checkout import Checkout, find_checkout
+from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT, Kube, KubeError
 from bootstrap.ledger import Ledger, Outcome, Verdict, percentile
 
@@ -179,16 +178,12 @@ def smoke(checkout: Checkout, console: Console) -> None:
     )
 
 
-def main() -> int:
-    """The command; 0 if all is well, 1 with a sentence if not."""
-    console = Console()
+def run(checkout: Checkout, console: Console) -> bool:
+    """The command: False, after a sentence that says why, if anything is not as it should be."""
     try:
-        smoke(find_checkout(), console)
+        smoke(checkout, console)
     except (SmokeFailed, KubeError) as error:
-        console.print("[red]smoke failed[/red]:", str(error), markup=True, highlight=False)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        console.print("[red]smoke failed:[/red]", end=" ", highlight=False)
+        console.print(str(error), markup=False, highlight=False)
+        return False
+    return True

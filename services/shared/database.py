@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import ssl
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -50,6 +52,31 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
+async def connect(
+    settings: DatabaseSettings,
+    application_name: str,
+    *,
+    connect_timeout: int = 3,
+    command_timeout: float | None = None,
+) -> asyncpg.Connection:
+    """One connection; times in seconds, no command_timeout means that a statement may run on.
+
+    Password and CA are read each time, so that a rotated file needs no restart.
+    Raises whatever asyncpg raises; is_unavailable() sorts it.
+    """
+    return await asyncpg.connect(
+        host=settings.host,
+        port=settings.port,
+        user=settings.user,
+        database=settings.name,
+        password=read_secret(settings.password_file),
+        ssl=tls_context(str(settings.ca_file)),
+        timeout=connect_timeout,
+        command_timeout=command_timeout,
+        server_settings={"application_name": application_name},
+    )
+
+
 class Database:
     """A pool of at most settings.pool_size connections, made when they are first needed.
 
@@ -70,6 +97,7 @@ class Database:
         self._connect_timeout = connect_timeout
         self._command_timeout = command_timeout
         self._pool: asyncpg.Pool | None = None
+        self._last_success = -math.inf
         gauge = Gauge(
             "db_pool_connections",
             "Connections of the pool: in_use, idle, and the limit max.",
@@ -106,20 +134,12 @@ class Database:
         except TimeoutError:
             pool.terminate()
 
-    async def _connect(self, *_args: Any, **kwargs: Any) -> asyncpg.Connection:
-        # Password and CA are read each time, so that a rotated file needs no restart.
-        settings = self._settings
-        return await asyncpg.connect(
-            host=settings.host,
-            port=settings.port,
-            user=settings.user,
-            database=settings.name,
-            password=read_secret(settings.password_file),
-            ssl=tls_context(str(settings.ca_file)),
-            timeout=self._connect_timeout,
+    async def _connect(self, *_args: Any, **_kwargs: Any) -> asyncpg.Connection:
+        return await connect(
+            self._settings,
+            self._application_name,
+            connect_timeout=self._connect_timeout,
             command_timeout=self._command_timeout,
-            server_settings={"application_name": self._application_name},
-            **{k: kwargs[k] for k in ("loop", "connection_class", "record_class") if k in kwargs},
         )
 
     async def connect(self) -> asyncpg.Connection:
@@ -142,6 +162,7 @@ class Database:
         try:
             async with self._pool.acquire(timeout=self._connect_timeout) as connection:
                 yield connection
+            self._last_success = time.monotonic()
         except Exception as error:
             if is_unavailable(error):
                 raise DatabaseUnavailableError(f"{type(error).__name__}: {error}") from error
@@ -158,5 +179,10 @@ class Database:
             return await connection.fetchrow(query, *args)
 
     async def ping(self) -> None:
-        """Return when the database answers; raise DatabaseUnavailableError when not."""
-        await self.fetchrow("SELECT 1")
+        """Return when the database answers; raise DatabaseUnavailableError when not.
+
+        An answer to anybody within the last second counts: a pool that is busy must not make
+        its own service look dead.
+        """
+        if time.monotonic() - self._last_success > 1:
+            await self.fetchrow("SELECT 1")

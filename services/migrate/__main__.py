@@ -1,0 +1,40 @@
+"""python -m services.migrate DATABASE [--to REVISION] [--wait SECONDS]"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging as stdlib_logging
+import sys
+
+from services.migrate.runner import OWNERS, MigrationError, migrate
+from services.shared import logging, settings
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 0 when the schema is at the revision, 1 with one clear line when not."""
+    parser = argparse.ArgumentParser(prog="python -m services.migrate", description=__doc__)
+    parser.add_argument("database", choices=sorted(OWNERS))
+    parser.add_argument("--to", default="head", help="revision, head, or base (default: head)")
+    parser.add_argument(
+        "--wait", type=float, default=120, help="seconds to wait for the database (default: 120)"
+    )
+    arguments = parser.parse_args(argv)
+    logging.configure(f"migrate-{arguments.database}")
+    # Alembic announces its dialect for every context; the line at the end says what happened.
+    stdlib_logging.getLogger("alembic").setLevel("WARNING")
+    log = logging.get_logger(__name__)
+    try:
+        target = settings.load(settings.DatabaseSettings)
+        before, after = asyncio.run(
+            migrate(arguments.database, target, to=arguments.to, wait_seconds=arguments.wait)
+        )
+    except (MigrationError, settings.SettingsError) as error:
+        log.error("migration_failed", database=arguments.database, reason=str(error))
+        return 1
+    log.info("migrated", database=arguments.database, before=before, after=after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

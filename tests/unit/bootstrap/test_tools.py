@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+
+from bootstrap import tools
+from bootstrap.checkout import Checkout
+from bootstrap.steps import Report, StepFailed
+from bootstrap.tools import GoTool, check_go, tool_folder, tool_path, tool_steps
+
+HELLO = """package main
+
+import "fmt"
+
+var word = "unset"
+
+func main() { fmt.Println(word) }
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A checkout with one tiny Go tool and nothing else."""
+    folder = tmp_path / "repo" / "bootstrap" / "go" / "hello"
+    folder.mkdir(parents=True)
+    (folder / "go.mod").write_text("module hello\n\ngo 1.26\n")
+    (folder / "main.go").write_text(HELLO)
+    made = Checkout(tmp_path / "repo", tmp_path / "cache")
+    made.make_state()
+    return made
+
+
+TOOL = GoTool("hello", "1.0", "hello", variables={"main.word": "set"}, links=["greet"])
+
+
+def build_by_steps(checkout: Checkout) -> list[str]:
+    """Run the tool's steps in order; the names of those that had something to do."""
+    worked: list[str] = []
+    for step in tool_steps(checkout, [TOOL]):
+        if not step.is_done():
+            step.run(Report(step.name, checkout.logs / "log"))
+            worked.append(step.name)
+    return worked
+
+
+def test_a_tool_is_built_linked_and_then_left_alone(checkout: Checkout) -> None:
+    assert build_by_steps(checkout) == ["modules: hello", "tools: hello"]
+    assert (checkout.bin / "greet").resolve() == tool_path(checkout, TOOL)
+    assert build_by_steps(checkout) == []
+
+
+def test_a_second_checkout_finds_the_tool_in_the_cache(checkout: Checkout, tmp_path: Path) -> None:
+    build_by_steps(checkout)
+    (tmp_path / "other").symlink_to(checkout.root)
+    second = Checkout(tmp_path / "second", checkout.cache)
+    (second.root / "bootstrap").mkdir(parents=True)
+    (second.root / "bootstrap" / "go").symlink_to(checkout.root / "bootstrap" / "go")
+    second.make_state()
+    assert build_by_steps(second) == ["tools: hello"], "only the link is missing"
+    assert (second.bin / "hello").resolve() == tool_path(checkout, TOOL)
+
+
+@pytest.mark.parametrize("file", ["go.mod", "main.go", "more.go"])
+def test_any_change_of_source_is_another_folder(checkout: Checkout, file: str) -> None:
+    before = tool_folder(checkout, TOOL)
+    path = checkout.root / "bootstrap" / "go" / "hello" / file
+    path.write_text((path.read_text() if path.exists() else "package main\n") + "// changed\n")
+    assert tool_folder(checkout, TOOL) != before
+
+
+def test_a_build_that_fails_leaves_nothing_that_looks_built(checkout: Checkout) -> None:
+    (checkout.root / "bootstrap" / "go" / "hello" / "main.go").write_text("package main\nbroken\n")
+    with pytest.raises(StepFailed, match="syntax error"):
+        build_by_steps(checkout)
+    assert not tool_path(checkout, TOOL).exists()
+    (checkout.root / "bootstrap" / "go" / "hello" / "main.go").write_text(HELLO)
+    assert build_by_steps(checkout) == ["modules: hello", "tools: hello"], "a retry works"
+
+
+def test_a_missing_go_is_told_with_the_version_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(StepFailed, match=r"install Go 1\.26"):
+        check_go()
+
+
+def test_an_old_go_is_told_with_the_version_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old = tmp_path / "go"
+    old.write_text("#!/bin/sh\necho go1.19.8\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(StepFailed, match=r"go1\.19\.8 is older"):
+        check_go()
+
+
+def test_every_tool_has_a_module_with_checksums() -> None:
+    go = Path(tools.__file__).parent / "go"
+    for tool in (*tools.AIRGAP_TOOLS, tools.K3D):
+        assert (go / tool.name / "go.mod").exists(), tool.name
+        assert (go / tool.name / "go.sum").read_text().strip(), tool.name

@@ -33,8 +33,9 @@ doctor: $(VENV)   ## what this machine has and lacks, and which environment fits
 	@$(RUN) doctor
 render: $(VENV)   ## all manifests of STACK to build/manifests/STACK, no cluster needed
 	@$(RUN) render
-pin: $(VENV)      ## resolve the official images' digests (needs a container registry)
+pin: $(VENV)      ## fill in official images' digests and tools' checksums (needs their sites)
 	@.venv/bin/python -m infra.pin
+	@$(RUN) pin
 
 ##@ Work on it
 check: $(VENV)    ## format, lint, types, imports, unit and policy tests: no container, under a minute

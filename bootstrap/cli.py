@@ -4,18 +4,20 @@ import json
 import os
 import shlex
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from bootstrap import doctor as doctor_screen
-from bootstrap import lifecycle, program, render, smoke, status
+from bootstrap import lifecycle, official, program, render, smoke, status
 from bootstrap.checkout import Checkout, find_checkout, saved_context
 from bootstrap.environment import own_variables
 from bootstrap.progress import perform, seconds
-from bootstrap.steps import StepFailed
+from bootstrap.steps import Report, Step, StepFailed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -112,6 +114,18 @@ def tools() -> None:
     """Build the tools alone (Pulumi, Kubernetes and the provider), from published modules."""
     checkout = find_checkout()
     perform(checkout, lifecycle.plan_tools(checkout))
+
+
+@app.command("pin")
+def pin_releases() -> None:
+    """Fill in the checksums of official releases that bootstrap/official.toml still lacks."""
+    checkout = find_checkout()
+
+    def run(report: Report) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            official.pin(official.CATALOGUE, report, Path(scratch))
+
+    perform(checkout, [Step("official: checksums", run)])
 
 
 @app.command()

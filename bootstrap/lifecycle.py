@@ -15,12 +15,14 @@ from bootstrap.cluster.choose import choose_environment
 from bootstrap.engine import answers, ensure_engine
 from bootstrap.environment import make_passphrase
 from bootstrap.images.build import image_steps
+from bootstrap.official import official_steps, read_releases
 from bootstrap.registry import ensure_registry, remove_registry
 from bootstrap.standins.launchers import write_launchers
 from bootstrap.steps import Report, Step, StepFailed
 from bootstrap.tools import (
     AIRGAP_TOOLS,
     K3D,
+    KUBERNETES,
     PROVIDER_KUBERNETES,
     PULUMI,
     tool_steps,
@@ -43,6 +45,14 @@ class Plan:
 def plan_tools(checkout: Checkout) -> list[Step]:
     """The tools that the Pulumi program needs, whatever the cluster."""
     return [*tool_steps(checkout, PROGRAM_TOOLS), _launchers(checkout)]
+
+
+def _official_or_built(checkout: Checkout) -> list[Step]:
+    """Official CLI and plugins where all are pinned; the same versions built here otherwise."""
+    releases = list(read_releases().values())
+    if all(release.pinned for release in releases):
+        return official_steps(checkout, releases)
+    return plan_tools(checkout)
 
 
 def _launchers(checkout: Checkout) -> Step:
@@ -91,8 +101,8 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
     if choice.environment == "dev":
         steps = [
             _engine(checkout),
-            *tool_steps(checkout, (*PROGRAM_TOOLS, K3D)),
-            _launchers(checkout),
+            *_official_or_built(checkout),
+            *tool_steps(checkout, (K3D, KUBERNETES)),  # the latter for its kubectl
             Step(
                 "cluster",
                 lambda report: k3d.ensure_cluster(checkout, report),

@@ -169,7 +169,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
-        command = [found.python, "-u", _RUNNER, json.dumps(call)]
+        # -P: the program must not find this host's own modules beside the runner.
+        command = [found.python, "-u", "-P", _RUNNER, json.dumps(call)]
         try:
             child = self._children.start(command, cwd=Path(folder), env=environment)
         except (OSError, RuntimeError) as error:

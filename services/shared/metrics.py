@@ -9,6 +9,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 
 LATENCY_BUCKETS = (
@@ -19,6 +20,7 @@ LATENCY_BUCKETS = (
 
 def new_registry() -> CollectorRegistry:
     """A registry with the process, platform and garbage collector metrics already in it."""
+    disable_created_metrics()  # a second series for every counter, which nobody reads
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

@@ -1,0 +1,65 @@
+"""python -m services.rest_service"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+
+from services.rest_service.app import create_app
+from services.rest_service.cache import ResourceCache
+from services.rest_service.repository import ResourceRepository
+from services.rest_service.service import ResourceService
+from services.shared import logging, redis, server
+from services.shared.database import Database
+from services.shared.health import Readiness
+from services.shared.metrics import new_registry
+from services.shared.settings import (
+    DatabaseSettings,
+    RedisSettings,
+    ServiceSettings,
+    SettingsError,
+    load,
+)
+
+CACHE_TIMEOUT = 0.25
+
+
+async def run(
+    settings: ServiceSettings, database_settings: DatabaseSettings, redis_settings: RedisSettings
+) -> None:
+    """Serve until SIGTERM; needs neither PostgreSQL nor Redis to start."""
+    stop = asyncio.Event()
+    server.stop_on_signals(stop)
+    registry = new_registry()
+    database = Database(database_settings, registry, application_name=settings.service_name)
+    cache = ResourceCache(
+        redis.client(redis_settings, timeout=CACHE_TIMEOUT), registry, timeout=CACHE_TIMEOUT
+    )
+    readiness = Readiness(registry)
+    readiness.add("database", database.ping)
+    resources = ResourceService(ResourceRepository(database), cache)
+    app = create_app(settings.service_name, resources, readiness, registry)
+    await database.open()
+    try:
+        await server.serve(app, settings, readiness, stop)
+    finally:
+        await cache.close()
+        await database.close()
+
+
+def main() -> int:
+    """Exit code 0 after a graceful end, 2 when the environment is wrong."""
+    try:
+        settings = load(ServiceSettings)
+        logging.configure(settings.service_name, settings.log_level)
+        uvloop.run(run(settings, load(DatabaseSettings), load(RedisSettings)))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""The routes under /api/v1/resources."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.rest_service.models import Resource, ResourceId, ResourceInput, ResourcePage
+from services.rest_service.repository import Origin
+from services.rest_service.service import ResourceService
+from services.shared.ids import is_uuid7
+from services.shared.problem import MEDIA_TYPE, FieldError, ProblemError
+
+_REASONS = {
+    400: "The body or a header cannot be read",
+    404: "No such resource",
+    412: "The resource is not in the version that If-Match names",
+    413: "The body is too large",
+    415: "The body is not declared as JSON",
+    422: "A field, parameter or id is refused; `errors` names each",
+    500: "An error of ours; report its correlation_id",
+    503: "The database cannot be reached; Retry-After says when to try again",
+}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": _REASONS[status], "content": {MEDIA_TYPE: schema}}
+        for status in (*statuses, 500, 503)
+    }
+
+
+class ListQuery(BaseModel):
+    """Keyset pagination: a page costs the same wherever it lies."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, description="next_cursor of the page before")
+
+
+def _service(request: Request) -> ResourceService:
+    return request.app.state.resources
+
+
+def _origin(request: Request) -> Origin:
+    return Origin(request.state.correlation_id, request.state.traceparent)
+
+
+def _json_only(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ProblemError(
+            415, "not-json", "the body must be JSON; send Content-Type: application/json"
+        )
+
+
+def _expected_version(
+    if_match: Annotated[
+        str | None,
+        Header(description="The ETag of the version to change; without it, any version"),
+    ] = None,
+) -> int | None:
+    if if_match is None or if_match.strip() == "*":
+        return None
+    # 18 digits at most: what is longer than a bigint cannot be a version of ours.
+    match = re.fullmatch(r'"([0-9]{1,18})"', if_match.strip())
+    if match is None:
+        raise ProblemError(
+            400, "bad-if-match", "If-Match: must be one strong ETag as GET or PUT returned it"
+        )
+    return int(match[1])
+
+
+Service = Annotated[ResourceService, Depends(_service)]
+From = Annotated[Origin, Depends(_origin)]
+Expected = Annotated[int | None, Depends(_expected_version)]
+Id = Annotated[ResourceId, Path()]
+
+router = APIRouter(prefix="/api/v1/resources", tags=["resources"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[Depends(_json_only)],
+    responses=_problems(400, 413, 415, 422),
+)
+async def create(
+    given: ResourceInput, service: Service, origin: From, response: Response
+) -> Resource:
+    """Create a resource and its resource.created event.
+
+    After a 503 the resource may exist all the same: the answer, not the write, may be what got
+    lost.
+    """
+    resource = await service.create(given, origin)
+    response.headers["Location"] = f"/api/v1/resources/{resource.id}"
+    response.headers["ETag"] = _etag(resource)
+    return resource
+
+
+@router.get("", responses=_problems(422))
+async def list_resources(query: Annotated[ListQuery, Query()], service: Service) -> ResourcePage:
+    """Resources, newest first."""
+    before = _decode_cursor(query.cursor) if query.cursor is not None else None
+    # One more than asked for tells whether there is another page.
+    found = await service.list(before, query.limit + 1)
+    items = found[: query.limit]
+    more = len(found) > query.limit
+    return ResourcePage(items=items, next_cursor=_encode_cursor(items[-1].id) if more else None)
+
+
+@router.get("/{resource_id}", responses=_problems(404, 422))
+async def get(resource_id: Id, service: Service, response: Response) -> Resource:
+    """One resource; at most 60 s old when Redis was out of reach of a writer, else current."""
+    resource = await service.get(resource_id)
+    response.headers["ETag"] = _etag(resource)
+    return resource
+
+
+@router.put(
+    "/{resource_id}",
+    dependencies=[Depends(_json_only)],
+    responses=_problems(400, 404, 412, 413, 415, 422),
+)
+async def update(
+    *,
+    resource_id: Id,
+    given: ResourceInput,
+    service: Service,
+    origin: From,
+    expected: Expected,
+    response: Response,
+) -> Resource:
+    """Replace a resource, and create its resource.updated event."""
+    resource = await service.update(resource_id, given, origin, expected)
+    response.headers["ETag"] = _etag(resource)
+    return resource
+
+
+@router.delete("/{resource_id}", status_code=204, responses=_problems(400, 404, 412, 422))
+async def delete(resource_id: Id, service: Service, origin: From, expected: Expected) -> None:
+    """Delete a resource, and create its resource.deleted event."""
+    await service.delete(resource_id, origin, expected)
+
+
+def _etag(resource: Resource) -> str:
+    return f'"{resource.version}"'
+
+
+def _encode_cursor(resource_id: str) -> str:
+    return base64.urlsafe_b64encode(resource_id.encode()).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str) -> str:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        resource_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        resource_id = ""
+    if not is_uuid7(resource_id):
+        reason = "must be the next_cursor of an earlier page; leave it out for the first"
+        raise ProblemError(
+            422,
+            "bad-cursor",
+            f"cursor {reason}",
+            errors=[FieldError(field="query.cursor", reason=reason)],
+        )
+    return resource_id

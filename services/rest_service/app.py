@@ -1,0 +1,79 @@
+"""Puts the REST service together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
+
+from services.rest_service.api import router
+from services.rest_service.repository import NotFoundError, VersionMismatchError
+from services.rest_service.service import ResourceService
+from services.shared import http, problem
+from services.shared.database import DatabaseUnavailableError
+from services.shared.health import Readiness, health_routes
+from services.shared.logging import get_logger
+from services.shared.metrics import HttpMetrics
+from services.shared.problem import ProblemDocument, ProblemError
+
+log = get_logger(__name__)
+
+
+def create_app(
+    service_name: str,
+    resources: ResourceService,
+    readiness: Readiness,
+    registry: CollectorRegistry,
+) -> FastAPI:
+    """The application; whoever calls it opens and closes what it stands on."""
+    # No /docs: its page loads scripts from a content delivery network.
+    app = FastAPI(title="Millrace resources", version="1", docs_url=None, redoc_url=None)
+    app.state.resources = resources
+    app.include_router(router)
+    app.router.routes.extend(health_routes(service_name, readiness, registry))
+    http.install_problem_handlers(app)
+
+    async def away(request: Request, error: Exception) -> Response:
+        log.warning("database_unavailable", error=str(error))
+        return http.answer(request.scope, problem.unavailable("the database"))
+
+    async def missing(request: Request, _error: Exception) -> Response:
+        return http.answer(
+            request.scope,
+            ProblemError(404, "no-such-resource", "no resource has this id; it may be deleted"),
+        )
+
+    async def mismatch(request: Request, _error: Exception) -> Response:
+        return http.answer(
+            request.scope,
+            ProblemError(
+                412,
+                "version-mismatch",
+                "the resource has changed since the version in If-Match; read it and try again",
+            ),
+        )
+
+    app.add_exception_handler(DatabaseUnavailableError, away)
+    app.add_exception_handler(NotFoundError, missing)
+    app.add_exception_handler(VersionMismatchError, mismatch)
+    app.add_middleware(http.RequestContext, metrics=HttpMetrics(registry))
+    _document_problems(app)
+    return app
+
+
+def _document_problems(app: FastAPI) -> None:
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas["Problem"] = schema
+        # FastAPI's own error shape, which nothing here ever answers with.
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

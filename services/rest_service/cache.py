@@ -1,0 +1,148 @@
+"""Cache-aside in Redis that may be away at any time and must never bring an old version back.
+
+An entry is "VERSION:JSON". A write leaves a tombstone "VERSION:" behind. A reader that fetched
+version 3 from the database before another request wrote version 4 finds the tombstone and does
+not store its stale copy: a Lua script compares versions and sets in one step. Where a write could
+not reach Redis, an old entry lives on for at most its time to live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from services.rest_service.models import Resource
+from services.shared.logging import get_logger
+from services.shared.settings import SettingsError
+
+log = get_logger(__name__)
+
+TTL_SECONDS = 60
+"""Seed 003. Tombstones live as long, far longer than a reader takes from database to cache."""
+
+# KEYS[1]; ARGV: version, JSON ("" for a tombstone), TTL. Versions are compared as numbers.
+# A tombstone of version 4 lets version 4 in, an entry of version 4 only version 5.
+_STORE = """
+local current = redis.call('GET', KEYS[1])
+if current then
+    local colon = string.find(current, ':', 1, true)
+    local version = tonumber(string.sub(current, 1, colon - 1))
+    local given = tonumber(ARGV[1])
+    if version > given then return 0 end
+    if version == given and ARGV[2] == '' then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'EX', ARGV[3])
+return 1
+"""
+_FAILURES = (RedisError, OSError, SettingsError)
+
+
+class ResourceCache:
+    """Each call takes at most `timeout` seconds; none raises.
+
+    After a failure the cache is left alone, at no cost to requests, until a background task gets
+    an answer again: only the requests in flight at the moment Redis went away notice.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        registry: CollectorRegistry,
+        *,
+        timeout: float = 0.25,
+        probe_interval: float = 1.0,
+    ) -> None:
+        self._redis = redis
+        self._store_script = redis.register_script(_STORE)
+        self._timeout = timeout
+        self._probe_interval = probe_interval
+        self._probing: asyncio.Task[None] | None = None
+        self._requests = Counter(
+            "cache_requests",
+            "Look-ups in the resource cache: hit, miss, or bypass when Redis is away.",
+            ["result"],
+            registry=registry,
+        )
+        self._errors = Counter(
+            "cache_errors", "Cache operations that failed.", ["operation"], registry=registry
+        )
+        self._available = Gauge(
+            "cache_available", "1 while the cache is in use.", registry=registry
+        )
+        self._available.set(1)
+        for result in ("hit", "miss", "bypass"):
+            self._requests.labels(result)
+
+    async def get(self, resource_id: str) -> Resource | None:
+        """The cached resource; None when there is none or Redis is away."""
+        if self._probing:
+            self._requests.labels("bypass").inc()
+            return None
+        try:
+            async with asyncio.timeout(self._timeout):
+                entry = await self._redis.get(_key(resource_id))
+        except _FAILURES as error:
+            self._failed("get", error)
+            self._requests.labels("bypass").inc()
+            return None
+        body = entry.partition(b":")[2] if isinstance(entry, bytes) else b""
+        self._requests.labels("hit" if body else "miss").inc()
+        # A body that an older release wrote in another shape is a miss, not an error.
+        with contextlib.suppress(ValueError):
+            return Resource.model_validate_json(body) if body else None
+        return None
+
+    async def put(self, resource: Resource) -> None:
+        """Keep what was read from the database, unless something newer is known."""
+        await self._store(resource.id, resource.version, resource.model_dump_json(), "put")
+
+    async def invalidate(self, resource_id: str, version: int) -> None:
+        """Forget everything older than `version`, which has just been written."""
+        await self._store(resource_id, version, "", "invalidate")
+
+    async def close(self) -> None:
+        """Stop probing and close the connections."""
+        if self._probing:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+        with contextlib.suppress(*_FAILURES):
+            await self._redis.aclose()
+
+    async def _store(self, resource_id: str, version: int, body: str, operation: str) -> None:
+        if self._probing:
+            return
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._store_script(
+                    keys=[_key(resource_id)], args=[version, body, TTL_SECONDS]
+                )
+        except _FAILURES as error:
+            self._failed(operation, error)
+
+    def _failed(self, operation: str, error: Exception) -> None:
+        self._errors.labels(operation).inc()
+        if self._probing is None:
+            log.warning("cache_unavailable", operation=operation, error=type(error).__name__)
+            self._available.set(0)
+            self._probing = asyncio.create_task(self._probe())
+
+    async def _probe(self) -> None:
+        while True:
+            await asyncio.sleep(self._probe_interval)
+            try:
+                async with asyncio.timeout(self._timeout * 4):
+                    await self._redis.ping()
+            except _FAILURES:
+                continue
+            self._probing = None
+            self._available.set(1)
+            log.info("cache_available")
+            return
+
+
+def _key(resource_id: str) -> str:
+    return f"rest:resource:{resource_id}"

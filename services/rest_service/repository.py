@@ -1,0 +1,163 @@
+"""Resources in PostgreSQL, every write together with its outbox event in ONE statement.
+
+In one statement, because between two of them the process may die or the connection break, and
+because one round trip holds the row lock for the shortest time (datapath.md §4, rules 1, 2, 5):
+
+- the resource row is locked and its version raised first; the outbox row is made from what that
+  step returns, so the outbox sequence of one resource follows its versions, whoever writes;
+- NOTIFY wakes the relay once at commit; the relay polls too, so a lost one costs only time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from services.rest_service.models import Resource, ResourceInput
+from services.shared.database import Database
+from services.shared.ids import lane_of, new_id
+
+_COLUMNS = "id, name, description, status, version, created_at, updated_at"
+
+# RFC 3339 with microseconds, as the API writes times too.
+_TIME = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+_FULL_PAYLOAD = f"""jsonb_build_object(
+    'id', r.id, 'name', r.name, 'description', r.description, 'status', r.status,
+    'created_at', {_TIME.format("r.created_at")}, 'updated_at', {_TIME.format("r.updated_at")})"""
+
+
+def _with_event(change: str, event_type: str, payload: str) -> str:
+    """A statement that makes `change` (the rows r), writes their event and notifies.
+
+    Parameters $1 to $5: resource id, event id, lane, correlation id, traceparent; `change` has
+    the rest. Always gives one row; its columns are null where `change` touched nothing, and
+    `existed` says whether the resource was there.
+    """
+    return f"""
+        WITH r AS ({change}),
+        e AS (
+            INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type,
+                                       payload, correlation_id, traceparent)
+            SELECT $2, $3::smallint, r.id, r.version, '{event_type}', {payload}, $4, $5 FROM r
+            RETURNING id
+        ),
+        n AS (SELECT pg_notify('outbox', '') FROM e)
+        SELECT r.*, EXISTS (SELECT 1 FROM resources WHERE id = $1) AS existed
+        FROM (SELECT 1) AS one LEFT JOIN r ON true LEFT JOIN n ON true"""  # noqa: S608
+
+
+_CREATE = _with_event(
+    f"""INSERT INTO resources ({_COLUMNS}) VALUES ($1, $6, $7, $8, 1, now(), now())
+        RETURNING {_COLUMNS}""",  # noqa: S608
+    "resource.created",
+    _FULL_PAYLOAD,
+)
+# clock_timestamp(): now() is when the statement began, which may be before the writer it waited
+# for; updated_at must not go back.
+_UPDATE = _with_event(
+    f"""UPDATE resources SET name = $6, description = $7, status = $8, version = version + 1,
+               updated_at = clock_timestamp()
+        WHERE id = $1 AND ($9::bigint IS NULL OR version = $9)
+        RETURNING {_COLUMNS}""",  # noqa: S608
+    "resource.updated",
+    _FULL_PAYLOAD,
+)
+_DELETE = _with_event(
+    """DELETE FROM resources WHERE id = $1 AND ($6::bigint IS NULL OR version = $6)
+       RETURNING id, version + 1 AS version""",
+    "resource.deleted",
+    "jsonb_build_object('id', r.id, 'status', 'deleted')",
+)
+_GET = f"SELECT {_COLUMNS} FROM resources WHERE id = $1"  # noqa: S608
+_LIST = f"""SELECT {_COLUMNS} FROM resources
+            WHERE $1::text IS NULL OR id < $1 ORDER BY id DESC LIMIT $2"""  # noqa: S608
+
+
+class NotFoundError(Exception):
+    """No resource has this id."""
+
+
+class VersionMismatchError(Exception):
+    """The resource is there, but not in the version that the caller saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a write came from, to be carried by its event."""
+
+    correlation_id: str
+    traceparent: str
+
+
+class ResourceRepository:
+    """Every method raises DatabaseUnavailableError when the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, given: ResourceInput, origin: Origin) -> Resource:
+        """Store a new resource, version 1, and its resource.created event."""
+        row = await self._write(
+            _CREATE, new_id(), origin, given.name, given.description, given.status
+        )
+        return _resource(row)
+
+    async def update(
+        self, resource_id: str, given: ResourceInput, origin: Origin, expected: int | None
+    ) -> Resource:
+        """Replace a resource, and write its resource.updated event.
+
+        `expected` is the version it must have, None for any.
+        Raises NotFoundError or VersionMismatchError, having changed nothing.
+        """
+        row = await self._write(
+            _UPDATE, resource_id, origin, given.name, given.description, given.status, expected
+        )
+        _require(row, expected)
+        return _resource(row)
+
+    async def delete(self, resource_id: str, origin: Origin, expected: int | None) -> int:
+        """Remove a resource, write its resource.deleted event, and return that event's version.
+
+        Raises NotFoundError or VersionMismatchError, having changed nothing.
+        """
+        row = await self._write(_DELETE, resource_id, origin, expected)
+        _require(row, expected)
+        return row["version"]
+
+    async def get(self, resource_id: str) -> Resource:
+        """Raises NotFoundError."""
+        row = await self._database.fetchrow(_GET, resource_id)
+        if row is None:
+            raise NotFoundError
+        return _resource(row)
+
+    async def list(self, before: str | None, limit: int) -> list[Resource]:
+        """At most `limit` resources, newest first, with ids smaller than `before`."""
+        return [_resource(row) for row in await self._database.fetch(_LIST, before, limit)]
+
+    async def _write(
+        self, statement: str, resource_id: str, origin: Origin, *args: object
+    ) -> asyncpg.Record:
+        row = await self._database.fetchrow(
+            statement,
+            resource_id,
+            new_id(),
+            lane_of(resource_id),
+            origin.correlation_id,
+            origin.traceparent,
+            *args,
+        )
+        assert row is not None, "the statement gives one row whatever it changed"
+        return row
+
+
+def _require(row: asyncpg.Record, expected: int | None) -> None:
+    if row["id"] is None:
+        # Without an expected version only a delete that got in between explains `existed`.
+        raise VersionMismatchError if row["existed"] and expected is not None else NotFoundError
+
+
+def _resource(row: asyncpg.Record) -> Resource:
+    return Resource.model_validate({k: v for k, v in row.items() if k != "existed"})

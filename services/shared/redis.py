@@ -1,0 +1,47 @@
+"""A Redis client over verified TLS with an ACL user, its time-outs short and its retries off."""
+
+from __future__ import annotations
+
+import ssl
+
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+
+from services.shared.settings import RedisSettings, read_secret
+
+
+class _FileCredentials(CredentialProvider):
+    """Reads the password at every connect, so that a rotated file needs no restart."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
+
+    def get_credentials(self) -> tuple[str, str]:
+        return self._settings.username, read_secret(self._settings.password_file)
+
+
+def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16) -> Redis:
+    """A client that connects when first used.
+
+    `timeout` (s) bounds connecting, each command, and waiting for one of `max_connections`.
+    Retries are off: redis-py would repeat a write whose answer got lost (datapath.md §4, 17).
+    """
+    pool = BlockingConnectionPool(
+        connection_class=SSLConnection,
+        host=settings.host,
+        port=settings.port,
+        credential_provider=_FileCredentials(settings),
+        ssl_ca_certs=str(settings.ca_file),
+        ssl_cert_reqs="required",
+        ssl_check_hostname=True,
+        ssl_min_version=ssl.TLSVersion.TLSv1_2,
+        socket_connect_timeout=timeout,
+        socket_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=max_connections,
+        timeout=timeout,
+        protocol=2,
+    )
+    return Redis.from_pool(pool)

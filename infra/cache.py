@@ -1,0 +1,47 @@
+"""The Redis cache, with an ACL user per service that may touch its own keys only."""
+
+from components import connections
+from components.redis import Redis, RedisArgs, RedisUser
+from infra.accounts import password
+from infra.convert import resources
+from infra.foundation import APPS, DATA, Foundation
+from infra.workloads import WORKLOADS
+
+_COMMANDS = ("@read", "@write", "@connection", "@scripting", "@transaction")
+
+
+def provide_cache(ground: Foundation) -> dict[str, connections.Connection]:
+    """The cache, and by service name the connection of every service that uses it."""
+    settings = ground.settings.redis
+    users = [workload for workload in WORKLOADS if workload.cache_keys]
+    passwords = {user.name: password(ground, f"redis-{user.name}", APPS) for user in users}
+    server = Redis(
+        "redis-cache",
+        RedisArgs(
+            namespace=ground.namespaces.names[DATA],
+            namespace_name=DATA,
+            image=ground.catalogue.reference("redis"),
+            authority=ground.authority,
+            users=tuple(
+                RedisUser(
+                    name=user.name,
+                    password=passwords[user.name].value,
+                    keys=user.cache_keys,
+                    commands=_COMMANDS,
+                )
+                for user in users
+            ),
+            resources=resources(settings.resources),
+            max_memory=settings.max_memory,
+        ),
+        ground.child,
+    )
+    return {
+        name: connections.redis(
+            host=server.host,
+            port=server.port.apply(str),
+            username=name,
+            password=made.files[APPS],
+        )
+        for name, made in passwords.items()
+    }

@@ -1,0 +1,48 @@
+"""What everything else stands on: namespaces, the internal CA, the images."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.args import Text
+from components.namespaces import Namespaces, NamespacesArgs
+from components.pki import CertificateAuthority, CertificateAuthorityArgs
+from infra.environment import Environment
+from infra.images import Catalogue
+from infra.services_image import services_image
+from infra.settings import PlatformSettings
+
+DATA = "data"
+APPS = "apps"
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """Handed to everything that is built on it."""
+
+    settings: PlatformSettings
+    catalogue: Catalogue
+    namespaces: Namespaces
+    authority: CertificateAuthority
+    services_image: Text
+    parent: pulumi.Resource
+
+    @property
+    def child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self.parent)
+
+
+def lay(
+    settings: PlatformSettings,
+    environment: Environment,
+    catalogue: Catalogue,
+    parent: pulumi.Resource,
+) -> Foundation:
+    """Make namespaces and CA, and build the services image or take the one given."""
+    child = pulumi.ResourceOptions(parent=parent)
+    image = services_image(catalogue, environment, child)
+    namespaces = Namespaces("namespaces", NamespacesArgs(names=(DATA, APPS)), child)
+    authority = CertificateAuthority(
+        "internal-ca", CertificateAuthorityArgs(namespaces=namespaces.names), child
+    )
+    return Foundation(settings, catalogue, namespaces, authority, image, parent)

@@ -1,0 +1,316 @@
+"""The shape of a stack file: frozen models, extra keys forbidden, one validator per failure.
+
+Defaults live here and nowhere else: `Pulumi.yaml` declares every top-level key without one (so
+each stack file names all of them), and the nested values a stack file leaves out are the ones
+below. Keys are camelCase in YAML, as everywhere in Pulumi, and snake_case in Python.
+
+Secrets never enter these models: passwords come from `pulumi-random`, certificates from
+`pulumi-tls`, both as Outputs.
+"""
+
+from difflib import get_close_matches
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from components.args import amount
+from infra.images import IMAGE_NAMES, check_reference
+from infra.workloads import WORKLOADS, workload_names
+
+
+def _cores(quantity: str) -> str:
+    if amount(quantity) < 0.001 or quantity[-1] in "kMGTi":
+        raise ValueError(f"{quantity!r} is not a number of cores; write it like '250m' or '1'")
+    return quantity
+
+
+def _bytes(quantity: str) -> str:
+    if amount(quantity) < 2**20:
+        raise ValueError(f"{quantity!r} is less than 1Mi; write it like '512Mi' or '2Gi'")
+    return quantity
+
+
+Cpu = Annotated[str, AfterValidator(_cores)]
+Bytes = Annotated[str, AfterValidator(_bytes)]
+ImageReference = Annotated[str, AfterValidator(check_reference)]
+Labelled = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+NODE_PORTS = range(30000, 32768)
+
+
+class Settings(BaseModel):
+    """Base of all: immutable, strict about types, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        use_attribute_docstrings=True,
+    )
+
+
+class Amounts(Settings):
+    """How much of the machine: cores and bytes, in Kubernetes' notation."""
+
+    cpu: Cpu
+    memory: Bytes
+
+
+class ResourceSettings(Settings):
+    """Requests and limits of one container."""
+
+    requests: Amounts
+    limits: Amounts
+
+    @model_validator(mode="after")
+    def _limits_hold_requests(self) -> Self:
+        for what in ("cpu", "memory"):
+            request, limit = getattr(self.requests, what), getattr(self.limits, what)
+            if amount(limit) < amount(request):
+                raise ValueError(
+                    f"limits.{what} ({limit}) is below requests.{what} ({request}), which the "
+                    "API server refuses; raise the limit or lower the request"
+                )
+        return self
+
+
+def _resources(cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> ResourceSettings:
+    return ResourceSettings(
+        requests=Amounts(cpu=cpu, memory=memory), limits=Amounts(cpu=cpu_limit, memory=memory_limit)
+    )
+
+
+class KubernetesSettings(Settings):
+    """Which cluster, and what its volumes are like."""
+
+    context: str | None = None
+    """Context of the kubeconfig; absent: its current context."""
+    cluster_identifier: Labelled | None = None
+    """Name under which Pulumi knows the cluster: only a new name replaces the provider and with it
+    every object. Absent: the environment's MILLRACE_CLUSTER_ID (the bootstrap's cluster)."""
+    storage_class: str | None = None
+    """StorageClass of every volume claim; absent: the cluster's default class."""
+    volume_retention: Literal["Retain", "Delete"] = "Delete"
+    """What happens to a StatefulSet's claims when it is deleted or scaled down."""
+
+
+class ImageSettings(Settings):
+    """Where container images come from. One entry in `overrides` wins over everything else."""
+
+    source: Literal["official", "local"]
+    """official: the catalogue's references (digests from infra/images.lock.json once pinned).
+    local: the ones `make up` built, listed in the file MILLRACE_IMAGES_FILE names."""
+    overrides: dict[str, ImageReference] = {}
+    """Catalogue name to full reference, with a digest or an exact tag. An override of `services`
+    also means that the image is not built here."""
+
+    @field_validator("overrides")
+    @classmethod
+    def _known_names(cls, overrides: dict[str, str]) -> dict[str, str]:
+        for name in overrides:
+            if name not in IMAGE_NAMES:
+                raise ValueError(_unknown("image", name, IMAGE_NAMES))
+        return overrides
+
+
+class KafkaSettings(Settings):
+    """The Kafka cluster (KRaft)."""
+
+    brokers: Annotated[int, Field(ge=1, le=9)] = 1
+    controllers: Annotated[int, Field(ge=0, le=5)] = 0
+    """Dedicated controllers; 0: the brokers are controllers too (combined mode)."""
+    replication_factor: Annotated[int, Field(ge=1, le=5)] = 1
+    min_insync_replicas: Annotated[int, Field(ge=1, le=4)] = 1
+    partitions: Annotated[int, Field(ge=1, le=256)] = 6
+    """Of every topic. Raising it later moves keys to other partitions, so order per key is only
+    promised among events written after the change."""
+    retention_hours: Annotated[int, Field(ge=1)] = 168
+    heap: Bytes = "512Mi"
+    """Java heap of a broker; a quarter of the memory limit must stay free for everything else."""
+    controller_heap: Bytes = "256Mi"
+    resources: ResourceSettings = _resources("250m", "1Gi", "2", "1536Mi")
+    controller_resources: ResourceSettings = _resources("100m", "512Mi", "1", "768Mi")
+    storage: Bytes = "5Gi"
+    controller_storage: Bytes = "1Gi"
+
+    @model_validator(mode="after")
+    def _quorum_can_elect(self) -> Self:
+        voters = self.controllers or self.brokers
+        if voters % 2 == 0:
+            key = "controllers" if self.controllers else "brokers"
+            raise ValueError(
+                f"{key} is {voters}: an even quorum tolerates no more failures than {voters - 1} "
+                f"and can split; set {key} to {voters - 1} or {voters + 1}"
+                + ("" if self.controllers else ", or give the cluster dedicated controllers")
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _replicas_fit(self) -> Self:
+        if self.replication_factor > self.brokers:
+            raise ValueError(
+                f"replicationFactor ({self.replication_factor}) is above brokers ({self.brokers}), "
+                "so no topic could be created; lower it or add brokers"
+            )
+        most = max(1, self.replication_factor - 1)
+        if self.min_insync_replicas > most:
+            raise ValueError(
+                f"minInsyncReplicas ({self.min_insync_replicas}) leaves no broker to restart with "
+                f"replicationFactor {self.replication_factor}: writes would stop; set it to {most} "
+                "or below, or raise replicationFactor"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _heap_fits(self) -> Self:
+        _check_share("heap", self.heap, self.resources, 0.75)
+        if self.controllers:
+            _check_share("controllerHeap", self.controller_heap, self.controller_resources, 0.75)
+        return self
+
+
+class PostgresSettings(Settings):
+    """The PostgreSQL server; one role and one database per service that asks for one."""
+
+    max_connections: Annotated[int, Field(ge=20, le=5000)] = 200
+    shared_buffers: Bytes = "128Mi"
+    resources: ResourceSettings = _resources("100m", "256Mi", "2", "1Gi")
+    storage: Bytes = "5Gi"
+
+    @model_validator(mode="after")
+    def _buffers_fit(self) -> Self:
+        _check_share("sharedBuffers", self.shared_buffers, self.resources, 0.5)
+        return self
+
+
+class RedisSettings(Settings):
+    """The cache. It holds nothing that cannot be read from PostgreSQL again."""
+
+    max_memory: Bytes = "128Mi"
+    resources: ResourceSettings = _resources("50m", "64Mi", "500m", "256Mi")
+
+    @model_validator(mode="after")
+    def _memory_fits(self) -> Self:
+        _check_share("maxMemory", self.max_memory, self.resources, 0.75)
+        return self
+
+
+class ServiceSettings(Settings):
+    """Size of one service; what it does is in infra/workloads.py."""
+
+    replicas: Annotated[int, Field(ge=1, le=100)] = 2
+    resources: ResourceSettings = _resources("100m", "256Mi", "1", "512Mi")
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 5
+    """Connections to PostgreSQL, per pod."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class ServicesSettings(RootModel[dict[str, ServiceSettings]]):
+    """Service name to its size. A service that is not listed gets the defaults."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Self:
+        for name in self.root:
+            if name not in workload_names():
+                raise ValueError(_unknown("service", name, workload_names()))
+        return self
+
+    def of(self, name: str) -> ServiceSettings:
+        return self.root.get(name) or ServiceSettings()
+
+
+class EntrySettings(Settings):
+    """How the world reaches the published services."""
+
+    type: Literal["NodePort", "LoadBalancer"] = "NodePort"
+    host: Labelled = "localhost"
+    """Name or address in the URLs this stack puts out."""
+    http_port: Annotated[int, Field(ge=1, le=65535)] = 30080
+    """NodePort: the port on every node. LoadBalancer: the port it listens on."""
+    tls: bool = False
+    """The load balancer ends TLS itself (say how in `annotations`), so URLs are https."""
+    annotations: dict[str, str] = {}
+    """Annotations of the published Service, for the cloud's load balancer controller."""
+
+    @model_validator(mode="after")
+    def _port_suits_type(self) -> Self:
+        if self.type == "NodePort" and self.http_port not in NODE_PORTS:
+            raise ValueError(
+                f"httpPort is {self.http_port}, but the API server only hands out node ports from "
+                f"{NODE_PORTS.start} to {NODE_PORTS.stop - 1}; choose one of those, or set type to "
+                "LoadBalancer"
+            )
+        if self.tls and (self.type == "NodePort" or not self.annotations):
+            raise ValueError(
+                "tls is true, but nothing would end TLS: it takes type LoadBalancer and the "
+                "annotations that give the load balancer its certificate; add them or set tls "
+                "to false"
+            )
+        return self
+
+
+class PlatformSettings(Settings):
+    """Everything under `millrace:` in one stack file."""
+
+    kubernetes: KubernetesSettings
+    images: ImageSettings
+    kafka: KafkaSettings
+    postgres: PostgresSettings
+    redis: RedisSettings
+    services: ServicesSettings
+    entry: EntrySettings
+    protect: bool
+    """Refuse to delete or replace what holds data, whatever the program says."""
+
+    @model_validator(mode="after")
+    def _protected_means_kept(self) -> Self:
+        if self.protect and self.kubernetes.volume_retention != "Retain":
+            raise ValueError(
+                "protect is true, but kubernetes.volumeRetention is Delete: the StatefulSets would "
+                "be protected and their data not; set kubernetes.volumeRetention to Retain"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _connections_suffice(self) -> Self:
+        wanted = sum(
+            # One more pod than replicas while a rollout surges.
+            (self.services.of(w.name).replicas + 1) * self.services.of(w.name).database_pool_size
+            for w in WORKLOADS
+            if w.database is not None
+        )
+        # Kept back: superuser_reserved_connections (3), migrations, provisioning, an operator.
+        available = self.postgres.max_connections - 10
+        if wanted > available:
+            raise ValueError(
+                f"the services may open {wanted} connections (pods during a rollout times "
+                f"databasePoolSize), but postgres.maxConnections leaves {available}; raise it to "
+                f"{wanted + 10} or lower databasePoolSize or replicas"
+            )
+        return self
+
+
+def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"there is no {what} {name!r}; {hint}known: {', '.join(known)}"
+
+
+def _check_share(key: str, value: str, resources: ResourceSettings, share: float) -> None:
+    limit = resources.limits.memory
+    if amount(value) > amount(limit) * share:
+        raise ValueError(
+            f"{key} ({value}) is more than {share:.0%} of the memory limit ({limit}), so the "
+            f"kernel would kill the container under load; lower {key} or raise limits.memory"
+        )

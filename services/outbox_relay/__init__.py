@@ -1,0 +1,1 @@
+"""Carries the events of one outbox database to Kafka, in order per aggregate, at least once."""

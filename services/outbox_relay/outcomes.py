@@ -1,0 +1,112 @@
+"""What becomes of a batch once every send has an answer: a pure decision.
+
+Order per key is kept by one rule: of each key only the events before its first failure are
+marked. Events of the key that Kafka took after the failure are sent again later, which the
+consumer absorbs by event id.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.shared.events import Envelope
+
+
+class Answer(enum.Enum):
+    """What happened to one event of a batch."""
+
+    ACKED = "acked"  # Kafka has it
+    NOT_SENT = "not_sent"  # held back or taken back before it left; nobody's fault
+    ENVIRONMENT = "environment"  # the cluster or the network failed; may or may not have arrived
+    REFUSED = "refused"  # an error of this event that a further try may not meet
+    PERMANENT = "permanent"  # an error of this event that every try will meet
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """A claimed row of outbox_events; attempts counts the try that is about to be made."""
+
+    event: Envelope
+    lane: int
+    seq: int
+    attempts: int
+    created_at: datetime
+
+    @property
+    def key(self) -> str:
+        return self.event.aggregate_id
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to one event and, unless acknowledged, its reason."""
+
+    answer: Answer
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What to write back for a batch.
+
+    sent: mark as processed. refund: give the counted attempt back. retry_keys: leave alone for
+    a while (the value is the attempts so far). park: put the event to the dead and its key aside.
+    """
+
+    sent: list[OutboxEvent] = field(default_factory=list[OutboxEvent])
+    refund: list[OutboxEvent] = field(default_factory=list[OutboxEvent])
+    retry_keys: dict[str, int] = field(default_factory=dict[str, int])
+    park: list[tuple[OutboxEvent, str]] = field(default_factory=list[tuple[OutboxEvent, str]])
+    repeats: int = 0
+    """Events that Kafka took but that will be sent again."""
+
+    @property
+    def outage(self) -> bool:
+        """Nothing got through and no event was to blame: stop trying for a moment."""
+        return bool(self.refund) and not (self.sent or self.retry_keys or self.park)
+
+
+def exhausted(event: OutboxEvent, max_attempts: int) -> bool:
+    """Whether the event was tried so often without any answer that it must not be tried again.
+
+    Only a process that died, or lost its lease, leaves a try without an answer.
+    """
+    return event.attempts > max_attempts
+
+
+def settle(
+    batch: Sequence[OutboxEvent], results: Sequence[Result], max_attempts: int
+) -> Settlement:
+    """Decide over a batch in publishing order, `results` in the same order."""
+    settlement = Settlement()
+    stopped: set[str] = set()
+    for event, result in zip(batch, results, strict=True):
+        if event.key in stopped:
+            # Behind a failure of its key: whatever became of it, it goes again, and free of charge.
+            settlement.refund.append(event)
+            settlement.repeats += result.answer is Answer.ACKED
+            continue
+        match result.answer:
+            case Answer.ACKED:
+                settlement.sent.append(event)
+                continue
+            case Answer.NOT_SENT | Answer.ENVIRONMENT:
+                settlement.refund.append(event)
+            case Answer.PERMANENT:
+                settlement.park.append((event, result.reason))
+            case Answer.REFUSED:
+                if event.attempts >= max_attempts:
+                    reason = f"{result.reason} (after {event.attempts} attempts)"
+                    settlement.park.append((event, reason))
+                else:
+                    settlement.retry_keys[event.key] = event.attempts
+        stopped.add(event.key)
+    return settlement
+
+
+def pause_seconds(attempts: int, base: float = 1.0, limit: float = 60.0) -> float:
+    """How long a key rests after its n-th refusal: 1, 2, 4, … seconds, at most `limit`."""
+    return min(limit, base * 2 ** min(attempts - 1, 30))

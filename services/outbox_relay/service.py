@@ -1,0 +1,98 @@
+"""Puts one relay process together and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+from services.outbox_relay.leases import Leases
+from services.outbox_relay.metrics import RelayMetrics
+from services.outbox_relay.publisher import Publisher
+from services.outbox_relay.relay import Relay
+from services.outbox_relay.settings import RelaySettings
+from services.outbox_relay.store import OutboxStore
+from services.outbox_relay.upkeep import keep_partitions, watch_backlog
+from services.outbox_relay.wake import Wake
+from services.shared.database import Database
+from services.shared.health import Readiness
+from services.shared.ids import new_id
+from services.shared.kafka import producer_config
+from services.shared.liveness import Heartbeat, worker_app
+from services.shared.logging import get_logger
+from services.shared.metrics import new_registry
+from services.shared.server import serve, stop_on_signals
+from services.shared.settings import DatabaseSettings, KafkaSettings, ServiceSettings
+
+log = get_logger(__name__)
+
+
+async def run(
+    service: ServiceSettings,
+    database_settings: DatabaseSettings,
+    kafka: KafkaSettings,
+    settings: RelaySettings,
+) -> None:
+    """Relay and serve HTTP until SIGTERM or SIGINT."""
+    registry = new_registry()
+    metrics = RelayMetrics(registry)
+    # Unique per process: see Leases.
+    owner = f"{settings.id}/{new_id()[-12:]}"
+    database = Database(database_settings, registry, application_name=service.service_name)
+    await database.open()
+    store = OutboxStore(database, owner)
+    wake = Wake()
+    leases = Leases(database, metrics, owner, settings.lease_ttl_seconds, on_gain=wake.set)
+    publisher = Publisher(
+        lambda: producer_config(kafka, settings.id, message_timeout_ms=settings.message_timeout_ms),
+        metrics,
+    )
+    heartbeat = Heartbeat(settings.wedged_after_seconds)
+    relay = Relay(
+        settings,
+        store=store,
+        leases=leases,
+        publisher=publisher,
+        wake=wake,
+        metrics=metrics,
+        heartbeat=heartbeat,
+    )
+    readiness = Readiness(registry)
+    readiness.add("database", database.ping)
+    app = worker_app(service.service_name, readiness, registry, heartbeat)
+
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    log.info("relay_starting", owner=owner)
+    helpers = [
+        _background(leases.keep()),
+        _background(wake.listen(database)),
+        _background(keep_partitions(database, metrics, settings)),
+        _background(watch_backlog(store, metrics, settings.backlog_interval_seconds)),
+        _background(_wake_on(stop, wake)),
+    ]
+    work = asyncio.create_task(relay.run(stop))
+    try:
+        await serve(app, service, readiness, stop)
+        async with asyncio.timeout(service.shutdown_grace_seconds):
+            await work
+    except TimeoutError:
+        log.warning("batch_abandoned", grace_seconds=service.shutdown_grace_seconds)
+    finally:
+        for task in (*helpers, work):
+            task.cancel()
+        await asyncio.gather(*helpers, work, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await publisher.close()
+        await database.close()
+    log.info("relay_stopped", owner=owner)
+
+
+def _background(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.create_task(coroutine)
+
+
+async def _wake_on(stop: asyncio.Event, wake: Wake) -> None:
+    await stop.wait()
+    wake.set()

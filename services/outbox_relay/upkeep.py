@@ -1,0 +1,63 @@
+"""What the relay does beside publishing: partitions, and the gauges over the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from services.outbox_relay.metrics import RelayMetrics
+from services.outbox_relay.settings import RelaySettings
+from services.outbox_relay.store import OutboxStore
+from services.shared.database import Database
+from services.shared.logging import get_logger
+from services.shared.partitions import PartitionedTable, create_ahead, drop_old
+
+log = get_logger(__name__)
+
+OUTBOX = PartitionedTable("outbox_events", keep="processed_at IS NULL")
+
+
+async def tend_partitions(
+    database: Database, metrics: RelayMetrics, settings: RelaySettings
+) -> None:
+    """One round: create partitions ahead, drop those past retention without unsent events.
+
+    Raises DatabaseUnavailableError, and asyncpg's errors when a lock was not to be had.
+    """
+    today = datetime.now(UTC).date()
+    async with database.connection() as connection:
+        created = await create_ahead(connection, OUTBOX, today, settings.partitions_ahead_days)
+        dropped, kept = await drop_old(connection, OUTBOX, today, settings.retention_days)
+    metrics.partitions_kept.set(len(kept))
+    if created or dropped:
+        log.info("partitions_tended", created=created, dropped=dropped)
+    if kept:
+        log.warning("partitions_hold_unsent_events", kept=kept)
+
+
+async def keep_partitions(
+    database: Database, metrics: RelayMetrics, settings: RelaySettings
+) -> None:
+    """tend_partitions() for ever. Cancel it to stop."""
+    while True:
+        pause = settings.upkeep_interval_seconds
+        try:
+            await tend_partitions(database, metrics, settings)
+        except Exception as error:  # the default partition catches rows until it works again
+            log.warning("upkeep_failed", error=f"{type(error).__name__}: {error}")
+            pause = min(pause, 30.0)
+        await asyncio.sleep(pause)
+
+
+async def watch_backlog(store: OutboxStore, metrics: RelayMetrics, interval: float) -> None:
+    """Refresh the gauges over the outbox every `interval` seconds. Cancel it to stop."""
+    while True:
+        try:
+            backlog = await store.backlog()
+        except Exception as error:  # a gauge that stands still; the readiness says why
+            log.debug("backlog_unknown", error=f"{type(error).__name__}: {error}")
+        else:
+            metrics.unsent.set(backlog.unsent)
+            metrics.oldest_age.set(backlog.oldest_seconds)
+            metrics.parked_keys.set(backlog.parked_keys)
+        await asyncio.sleep(interval)

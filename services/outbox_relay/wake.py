@@ -1,0 +1,75 @@
+"""The relay's alarm clock: NOTIFY when it gets through, adaptive polling in any case."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.shared.database import Database
+from services.shared.logging import get_logger
+
+log = get_logger(__name__)
+
+CHANNEL = "outbox"
+# A LISTEN connection that died silently (a vanished node) shows only when it is used.
+_CHECK_SECONDS = 10.0
+
+
+class Pace:
+    """How long to wait when there was nothing, or little, to do.
+
+    After work the wait is `shortest`; every empty round doubles it up to `longest`.
+    """
+
+    def __init__(self, shortest: float, longest: float) -> None:
+        self._shortest = shortest
+        self._longest = longest
+        self._next = shortest
+
+    def after_work(self) -> float:
+        self._next = self._shortest
+        return self._next
+
+    def after_nothing(self) -> float:
+        now, self._next = self._next, min(self._longest, self._next * 2)
+        return now
+
+
+class Wake:
+    """Set by a NOTIFY on the outbox channel, by gained lanes, or by the stop signal."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return at the next wake-up, or one that was not waited for yet, or after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            pass
+        self._event.clear()
+
+    async def listen(self, database: Database) -> None:
+        """LISTEN for ever, connecting again whenever the connection is lost. Cancel it to stop.
+
+        A notification lost meanwhile costs nothing but the wait until the next poll.
+        """
+        while True:
+            try:
+                await self._listen_once(database)
+            except Exception as error:  # polling carries on by itself
+                log.warning("listen_lost", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(1)
+
+    async def _listen_once(self, database: Database) -> None:
+        connection = await database.connect()
+        try:
+            await connection.add_listener(CHANNEL, lambda *_: self.set())
+            while not connection.is_closed():
+                await asyncio.sleep(_CHECK_SECONDS)
+                await connection.execute("SELECT 1")
+        finally:
+            await connection.close(timeout=1)

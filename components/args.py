@@ -14,9 +14,18 @@ Text: TypeAlias = str | pulumi.Output[str]
 """Known now, or only once another resource exists."""
 
 _UNITS: Final[dict[str, float]] = {
-    "": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40
-}  # fmt: skip
-_QUANTITY: Final = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|Ki|Mi|Gi|Ti)?$")
+    "": 1,
+    "m": 1e-3,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
+_QUANTITY: Final = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
 _LABEL: Final = re.compile(r"^[a-z]([a-z0-9-]*[a-z0-9])?$")
 LONGEST_NAME: Final = 52
 """A StatefulSet's pods carry `<name>-<10 hex digits>` in a label of at most 63 characters."""
@@ -31,7 +40,8 @@ def amount(quantity: str) -> float:
     match = _QUANTITY.match(quantity)
     if match is None:
         raise ValueError(
-            f"{quantity!r} is not a Kubernetes quantity; write cores like '250m' and bytes like '512Mi'"
+            f"{quantity!r} is not a Kubernetes quantity; write cores like '250m' and bytes like "
+            "'512Mi'"
         )
     return float(match[1]) * _UNITS[match[2] or ""]
 
@@ -49,13 +59,13 @@ def check_name(name: str, longest: int = LONGEST_NAME) -> str:
     """
     if len(name) > longest:
         raise ValueError(
-            f"name {name!r} has {len(name)} characters, so labels made from it exceed 63 and the API "
-            f"server refuses the object; shorten it to {longest}"
+            f"name {name!r} has {len(name)} characters, so labels made from it exceed 63 and the "
+            f"API server refuses the object; shorten it to {longest}"
         )
     if _LABEL.match(name) is None:
         raise ValueError(
-            f"name {name!r} is not a DNS label, so no Service can carry it; use lower-case letters, "
-            "digits and '-', starting with a letter"
+            f"name {name!r} is not a DNS label, so no Service can carry it; use lower-case "
+            "letters, digits and '-', starting with a letter"
         )
     return name
 
@@ -131,6 +141,10 @@ class Files(Args):
     kind: Literal["Secret", "ConfigMap"]
     name: pulumi.Output[str]
     version: pulumi.Output[str]
+
+    def outputs(self) -> dict[str, pulumi.Output[str]]:
+        """What a component registers for this attribute."""
+        return {"name": self.name, "version": self.version}
 
 
 class Mount(Args):

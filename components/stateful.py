@@ -1,0 +1,213 @@
+"""StatefulSets: what every server with a stable name and a volume has in common.
+
+Plain functions, used by the Kafka, PostgreSQL and Redis components; each passes itself as parent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components import pods
+from components.args import Resources, Storage, Text, check_name
+from components.probes import BuiltProbes
+
+DATA: Final = "data"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One StatefulSet, its headless Service `<name>-headless` and, for replicas, its PDB.
+
+    `data_path` must be the very path the official image declares as a volume: containerd mounts
+    an empty volume over any other, and the data would be gone with the container.
+    """
+
+    name: str
+    component: str
+    namespace: Text
+    image: Text
+    uid: int
+    replicas: int
+    command: Sequence[str]
+    env: Mapping[str, Text]
+    ports: Mapping[str, int]
+    probes: BuiltProbes
+    resources: Resources
+    storage: Storage | None
+    data_path: str
+    volumes: Sequence[pods.Volume]
+    config_hash: pulumi.Output[str]
+    grace_seconds: int
+    settle_seconds: int = 0
+    """How long a restarted replica must be ready before the next one is stopped."""
+
+
+def server(spec: Server, parent: pulumi.ComponentResource) -> k8s.apps.v1.StatefulSet:
+    """Makes the ServiceAccount, headless Service, StatefulSet and PDB."""
+    check_name(spec.name)
+    child = pulumi.ResourceOptions(parent=parent)
+    label = pods.labels(spec.name, spec.component)
+    k8s.core.v1.ServiceAccount(
+        spec.name,
+        metadata=pods.metadata(spec.name, spec.namespace, label),
+        automount_service_account_token=False,
+        opts=child,
+    )
+    k8s.core.v1.Service(
+        f"{spec.name}-headless",
+        metadata=pods.metadata(f"{spec.name}-headless", spec.namespace, label),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            cluster_ip="None",
+            selector=pods.selector(spec.name),
+            # Replicas must find each other before they can become ready.
+            publish_not_ready_addresses=True,
+            ports=service_ports(spec.ports),
+        ),
+        opts=child,
+    )
+    made = k8s.apps.v1.StatefulSet(
+        spec.name,
+        metadata=pods.metadata(spec.name, spec.namespace, label),
+        spec=k8s.apps.v1.StatefulSetSpecArgs(
+            replicas=spec.replicas,
+            service_name=f"{spec.name}-headless",
+            pod_management_policy="Parallel",
+            revision_history_limit=5,
+            min_ready_seconds=spec.settle_seconds,
+            update_strategy=k8s.apps.v1.StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
+            selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pods.selector(spec.name)),
+            template=k8s.core.v1.PodTemplateSpecArgs(
+                metadata=k8s.meta.v1.ObjectMetaArgs(
+                    labels=label, annotations={pods.CONFIG_HASH: spec.config_hash}
+                ),
+                spec=_pod(spec),
+            ),
+            volume_claim_templates=[_claim(spec, spec.storage)] if spec.storage else None,
+            persistent_volume_claim_retention_policy=_retention(spec.storage),
+        ),
+        opts=child,
+    )
+    if spec.replicas > 1:
+        disruption_budget(spec.name, spec.namespace, label, child, max_unavailable=1)
+    return made
+
+
+def _pod(spec: Server) -> k8s.core.v1.PodSpecArgs:
+    data = k8s.core.v1.VolumeMountArgs(name=DATA, mount_path=spec.data_path)
+    volumes = [volume.volume for volume in spec.volumes]
+    if spec.storage is None:
+        volumes.append(pods.scratch(DATA, spec.data_path, spec.resources.disk_limit).volume)
+    return k8s.core.v1.PodSpecArgs(
+        service_account_name=spec.name,
+        automount_service_account_token=False,
+        enable_service_links=False,
+        security_context=pods.pod_security(spec.uid),
+        termination_grace_period_seconds=spec.grace_seconds,
+        topology_spread_constraints=pods.spread(spec.name),
+        containers=[
+            k8s.core.v1.ContainerArgs(
+                name=spec.name,
+                image=spec.image,
+                image_pull_policy="IfNotPresent",
+                command=list(spec.command),
+                env=[pods.pod_name_env("POD_NAME"), *pods.env(spec.env)],
+                ports=[
+                    k8s.core.v1.ContainerPortArgs(name=name, container_port=port, protocol="TCP")
+                    for name, port in spec.ports.items()
+                ],
+                resources=pods.requirements(spec.resources),
+                security_context=pods.container_security(),
+                startup_probe=spec.probes.startup,
+                readiness_probe=spec.probes.readiness,
+                liveness_probe=spec.probes.liveness,
+                volume_mounts=[data, *(volume.mount for volume in spec.volumes)],
+            )
+        ],
+        volumes=volumes,
+    )
+
+
+def _claim(spec: Server, storage: Storage) -> k8s.core.v1.PersistentVolumeClaimArgs:
+    return k8s.core.v1.PersistentVolumeClaimArgs(
+        metadata=k8s.meta.v1.ObjectMetaArgs(name=DATA, labels=pods.selector(spec.name)),
+        spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
+            access_modes=["ReadWriteOnce"],
+            storage_class_name=storage.storage_class,
+            resources=k8s.core.v1.VolumeResourceRequirementsArgs(
+                requests={"storage": storage.size}
+            ),
+        ),
+    )
+
+
+def _retention(
+    storage: Storage | None,
+) -> k8s.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs | None:
+    if storage is None:
+        return None
+    return k8s.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs(
+        when_deleted=storage.retention, when_scaled=storage.retention
+    )
+
+
+def service_ports(ports: Mapping[str, int]) -> list[k8s.core.v1.ServicePortArgs]:
+    return [
+        k8s.core.v1.ServicePortArgs(name=name, port=port, target_port=name, protocol="TCP")
+        for name, port in ports.items()
+    ]
+
+
+def service(
+    name: str,
+    namespace: Text,
+    component: str,
+    ports: Mapping[str, int],
+    parent: pulumi.ComponentResource,
+) -> k8s.core.v1.Service:
+    """The ClusterIP Service clients use: ready replicas only."""
+    return k8s.core.v1.Service(
+        name,
+        metadata=pods.metadata(name, namespace, pods.labels(name, component)),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            type="ClusterIP", selector=pods.selector(name), ports=service_ports(ports)
+        ),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def disruption_budget(
+    name: str,
+    namespace: Text,
+    label: Mapping[str, str],
+    child: pulumi.ResourceOptions,
+    *,
+    max_unavailable: int | None = None,
+    min_available: int | None = None,
+) -> None:
+    """A budget that lets a drain evict; pods that are broken anyway never block it."""
+    k8s.policy.v1.PodDisruptionBudget(
+        name,
+        metadata=pods.metadata(name, namespace, label),
+        spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+            max_unavailable=max_unavailable,
+            min_available=min_available,
+            unhealthy_pod_eviction_policy="AlwaysAllow",
+            selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pods.selector(name)),
+        ),
+        opts=child,
+    )
+
+
+def host_names(service_name: str, namespace: str) -> list[str]:
+    """Every name a Service may be called by, shortest first."""
+    full = f"{service_name}.{namespace}.svc.cluster.local"
+    labels = full.split(".")
+    return [".".join(labels[:count]) for count in (1, 2, 3, 5)]
+
+
+def known_when_ready(host: str, made: k8s.apps.v1.StatefulSet, via: k8s.core.v1.Service) -> Text:
+    """`host` as an Output that resolves once the StatefulSet and its Service are ready."""
+    return pulumi.Output.all(made.metadata, via.metadata).apply(lambda _: host)

@@ -77,18 +77,23 @@ async def read_back(http: httpx.AsyncClient, ids: list[str], names: str, reads: 
 
 
 async def list_all(http: httpx.AsyncClient, prefix: str) -> set[str]:
-    """Ids of all listed resources whose name starts with ``prefix``, following the pages."""
+    """Ids of the listed resources whose name starts with ``prefix``.
+
+    The list is newest first, so this follows the pages until one holds none of ours.
+    """
     found: set[str] = set()
-    for page in range(1000):
-        params = {"limit": 100, "offset": 100 * page}
+    cursor: str | None = None
+    while True:
+        params = {"limit": "200"} if cursor is None else {"limit": "200", "cursor": cursor}
         response = await http.get(traffic.RESOURCES, params=params)
         if response.status_code != 200:
             raise SmokeFailed(f"the list answers {response.status_code}: {response.text[:200]}")
-        items = response.json()["items"]
-        found |= {item["id"] for item in items if item["name"].startswith(prefix)}
-        if len(items) < 100:
-            break
-    return found
+        page = response.json()
+        ours = {item["id"] for item in page["items"] if item["name"].startswith(prefix)}
+        found |= ours
+        cursor = page["next_cursor"]
+        if cursor is None or (found and not ours):
+            return found
 
 
 async def write_and_read(checkout: Checkout, prefix: str, ledger: Ledger, reads: Reads) -> None:

@@ -126,7 +126,7 @@ def endpoints(checkout: Checkout) -> list[Endpoint]:
     api = f"https://127.0.0.1:{checkout.port('kubernetes')}"
     return [
         _try("rest-service", f"{http}/api/v1/resources", f"{http}/ready"),
-        _try("API description", f"{http}/docs", f"{http}/openapi.json"),
+        _try("API description", f"{http}/openapi.json", f"{http}/openapi.json"),
         _try("metrics", f"{http}/metrics", f"{http}/metrics"),
         _try("image registry", f"http://{checkout.registry}", f"http://{checkout.registry}/v2/"),
         _try("kube API", api, f"{api}/livez"),

@@ -1,0 +1,166 @@
+"""What the end-to-end tests do to the cluster, and how they see that it is whole again."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import docker
+
+from bootstrap import status
+from bootstrap.kube import Kube, KubeError
+
+NAMESPACES = ("data", "apps")
+SIGKILL_EXIT = 137  # 128 + 9, what the kubelet reports for a process ended by SIGKILL
+
+T = TypeVar("T")
+
+
+def wait_for(what: str, probe: Callable[[], T | None], *, seconds: float, pause: float = 0.3) -> T:
+    """Ask until the probe gives something true, at most ``seconds``.
+
+    Raises:
+        TimeoutError: it never did; the text names what was waited for and the last failure.
+    """
+    deadline = time.monotonic() + seconds
+    last = ""
+    while True:
+        try:
+            if found := probe():
+                return found
+        except KubeError as error:
+            last = f" (last: {error})"
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds:.0f} s for {what}{last}")
+        time.sleep(pause)
+
+
+def unsettled(kube: Kube) -> list[str]:
+    """What is not as it should be: workloads short of pods, or pods on their way out."""
+    found = status.workloads(kube.items("deployments,statefulsets"))
+    short = [f"{w.namespace}/{w.name} {w.ready}/{w.desired}" for w in found if not w.fine]
+    leaving = [
+        f"{pod['metadata']['name']} is terminating"
+        for namespace in NAMESPACES
+        for pod in kube.items("pods", namespace)
+        if "deletionTimestamp" in pod["metadata"]
+    ]
+    return short + leaving
+
+
+def wait_until_settled(kube: Kube, *, seconds: float) -> None:
+    """Every workload has its ready pods and none is leaving.
+
+    Raises:
+        TimeoutError: it did not come to that; the text names what is missing.
+    """
+    missing = ["nothing asked yet"]
+
+    def whole() -> bool:
+        missing[:] = unsettled(kube)
+        return not missing
+
+    try:
+        wait_for("the platform to be whole", whole, seconds=seconds)
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}: {', '.join(missing)}") from None
+
+
+def pods_of(kube: Kube, namespace: str, workload: str) -> list[Any]:
+    """The pods of a workload that are not on their way out, oldest first."""
+    found = kube.items("pods", namespace)
+    ours = [
+        pod
+        for pod in found
+        if pod["metadata"].get("labels", {}).get("app.kubernetes.io/name") == workload
+        and "deletionTimestamp" not in pod["metadata"]
+        and not any(owner["kind"] == "Job" for owner in owners(pod))
+    ]
+    return sorted(ours, key=lambda pod: pod["metadata"]["creationTimestamp"])
+
+
+def owners(thing: Any) -> list[Any]:
+    return thing["metadata"].get("ownerReferences", [])
+
+
+def main_status(pod: Any) -> Any:
+    """The status of the pod's only long-running container."""
+    (container,) = pod["status"]["containerStatuses"]
+    return container
+
+
+def restarts(kube: Kube, namespace: str, workload: str) -> dict[str, int]:
+    """Pod name to how often its container was restarted."""
+    return {
+        pod["metadata"]["name"]: main_status(pod)["restartCount"]
+        for pod in pods_of(kube, namespace, workload)
+    }
+
+
+def kill_minus_9(kube: Kube, namespace: str, pod: Any) -> float:
+    """SIGKILL the main process of a pod from its node; gives the time (Unix epoch seconds).
+
+    A pod's first process ignores signals from inside its own PID namespace, and deleting the pod
+    would be a SIGTERM first. The node's containerd sends the real thing, as the kernel's
+    out-of-memory killer would.
+    """
+    container_id = main_status(pod)["containerID"].removeprefix("containerd://")
+    signal_container(kube, pod["spec"]["nodeName"], container_id, "SIGKILL")
+    return time.time()
+
+
+def signal_container(kube: Kube, node: str, container_id: str, signal: str) -> None:
+    """Send a signal to the first process of a container on a node that is itself a container."""
+    command = ["ctr", "-n", "k8s.io", "tasks", "kill", "-s", signal, container_id]
+    code, output = node_container(kube, node).exec_run(command)
+    assert code == 0, f"{' '.join(command)} on node {node}: {output.decode(errors='replace')}"
+
+
+def node_container(kube: Kube, node: str) -> Any:
+    """The container that is the node: ours by label and hostname, or k3d's by name."""
+    engine = docker.from_env()
+    for container in engine.containers.list():
+        ours = container.labels.get("dev.millrace.checkout") == kube.checkout.id
+        if container.name == node or (ours and container.attrs["Config"]["Hostname"] == node):
+            return container
+    raise AssertionError(f"node {node} is no container of this machine's engine")
+
+
+def wait_for_restart(kube: Kube, namespace: str, killed: Any, *, seconds: float) -> float:
+    """Wait until the killed container runs again and is ready; gives the time it became so.
+
+    Also proves that it was SIGKILL that ended it.
+    """
+    name, before = killed["metadata"]["name"], main_status(killed)["restartCount"]
+
+    def again() -> Any:
+        pod = kube.json("get", "pod", name, "-n", namespace)
+        state = main_status(pod)
+        return state if state["restartCount"] > before and state["ready"] else None
+
+    state = wait_for(f"{name} to restart and be ready", again, seconds=seconds)
+    ended = state["lastState"]["terminated"]["exitCode"]
+    assert ended == SIGKILL_EXIT, f"{name} ended with exit code {ended}, not by SIGKILL"
+    return time.time()
+
+
+@contextlib.contextmanager
+def scaled_to_zero(kube: Kube, namespace: str, statefulset: str) -> Iterator[None]:
+    """The StatefulSet has no pod inside the block, and its replicas again (ready) after it."""
+    target = f"statefulset/{statefulset}"
+    wanted = kube.json("get", target, "-n", namespace)["spec"]["replicas"]
+    kube.run("scale", target, "-n", namespace, "--replicas=0")
+    try:
+        wait_for(
+            f"{statefulset} to be gone",
+            lambda: (
+                not kube.json(
+                    "get", "pods", "-n", namespace, "-l", f"app.kubernetes.io/name={statefulset}"
+                )["items"]
+            ),
+            seconds=120,
+        )
+        yield
+    finally:
+        kube.run("scale", target, "-n", namespace, f"--replicas={wanted}")
+        kube.run(*("rollout", "status", target, "-n", namespace, "--timeout=170s"), timeout=180)

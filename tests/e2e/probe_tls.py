@@ -1,0 +1,83 @@
+"""Runs inside the cluster, in a pod with the services' image: does a server insist on TLS?
+
+Speaks each protocol by hand over a bare socket, because a client library could refuse plaintext
+on its own and prove nothing about the server. Prints one JSON object.
+
+Usage: python - CA_FILE HOST PORT PROTOCOL [HOST PORT PROTOCOL …] < this file
+"""
+
+import json
+import socket
+import ssl
+import struct
+import sys
+
+SECONDS = 5.0
+POSTGRES_TLS_REQUEST = struct.pack("!II", 8, 80877103)
+
+
+def postgres_startup() -> bytes:
+    body = struct.pack("!I", 196608) + b"user\0restdb\0database\0restdb\0\0"
+    return struct.pack("!I", len(body) + 4) + body
+
+
+def kafka_api_versions() -> bytes:
+    client = b"probe"
+    body = struct.pack("!hhih", 18, 0, 7, len(client)) + client
+    return struct.pack("!i", len(body)) + body
+
+
+HELLO = {
+    "postgres": postgres_startup(),
+    "kafka": kafka_api_versions(),
+    "redis": b"PING\r\n",
+}
+
+
+def answer(host: str, port: int, request: bytes) -> bytes:
+    """What a server says to bytes without TLS; empty when it hangs up."""
+    with socket.create_connection((host, port), timeout=SECONDS) as connection:
+        connection.settimeout(SECONDS)
+        connection.sendall(request)
+        try:
+            return connection.recv(400)
+        except (ConnectionError, TimeoutError):
+            return b""
+
+
+def refuses_plaintext(protocol: str, said: bytes) -> bool:
+    if protocol == "postgres":  # a fatal error with SQLSTATE 28000: no entry without encryption
+        return said[:1] == b"E" and b"C28000" in said and b"no encryption" in said
+    if protocol == "kafka":  # an answer would repeat our correlation id, 7, after its length
+        return said[4:8] != struct.pack("!i", 7)
+    return not said.startswith((b"+", b"-"))  # any reply of Redis begins so
+
+
+def handshake(host: str, port: int, protocol: str, ca_file: str) -> str:
+    """The TLS version agreed on, with the chain and the host's name verified."""
+    context = ssl.create_default_context(cafile=ca_file)
+    with socket.create_connection((host, port), timeout=SECONDS) as connection:
+        connection.settimeout(SECONDS)
+        if protocol == "postgres":
+            connection.sendall(POSTGRES_TLS_REQUEST)
+            if connection.recv(1) != b"S":
+                return "the server does not offer TLS"
+        with context.wrap_socket(connection, server_hostname=host) as tls:
+            return str(tls.version())
+
+
+def main() -> None:
+    ca_file, *rest = sys.argv[1:]
+    found = {}
+    for host, port, protocol in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+        said = answer(host, int(port), HELLO[protocol])
+        found[f"{protocol} {host}:{port}"] = {
+            "refused": refuses_plaintext(protocol, said),
+            "said": said[:120].decode("latin-1"),
+            "tls": handshake(host, int(port), protocol, ca_file),
+        }
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""A stream of writes that runs in the background while a test breaks things."""
+
+import asyncio
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from bootstrap import arrivals, traffic
+from bootstrap.checkout import Checkout
+from bootstrap.kube import Kube
+from bootstrap.ledger import Ledger, Outcome, Processed, Verdict
+
+
+class Background:
+    """A running stream; ``error`` holds what ended it early."""
+
+    def __init__(self, checkout: Checkout, stream: traffic.Stream) -> None:
+        self.stream = stream
+        self.ledger = Ledger()
+        self.answered = 0
+        self.error: BaseException | None = None
+        self.seconds = 0.0
+        self._checkout = checkout
+        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_for_answers(self, count: int, *, seconds: float) -> None:
+        """Return when so many writes were answered.
+
+        Raises:
+            AssertionError: the stream ended or stalled before.
+        """
+        deadline = time.monotonic() + seconds
+        while self.answered < count:
+            assert self._thread.is_alive(), f"the stream ended at {self.answered} ({self.error!r})"
+            assert time.monotonic() < deadline, f"{self.answered} of {count} after {seconds:.0f} s"
+            time.sleep(0.02)
+
+    def finish(self, *, seconds: float) -> None:
+        """Wait for the last answer."""
+        self._thread.join(timeout=seconds)
+        assert not self._thread.is_alive(), f"only {self.answered} answers after {seconds:.0f} s"
+        if self.error is not None:
+            raise self.error
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        try:
+            asyncio.run(self._write())
+        except BaseException as error:  # handed to the test's own thread
+            self.error = error
+        self.seconds = time.monotonic() - began
+
+    async def _write(self) -> None:
+        async with traffic.client(self._checkout, self.stream.concurrency) as http:
+            writer = traffic.Traffic(http, self.ledger, on_answer=self._count)
+            await writer.run(self.stream)
+
+    def _count(self, answered: int) -> None:
+        self.answered = answered
+
+
+@contextlib.contextmanager
+def background(checkout: Checkout, stream: traffic.Stream) -> Iterator[Background]:
+    """Start the stream, and see that it is over before the test goes on after the block."""
+    running = Background(checkout, stream)
+    running.start()
+    yield running
+    running.finish(seconds=240)
+
+
+def write_now(checkout: Checkout, stream: traffic.Stream) -> Ledger:
+    """Write a whole stream and give its ledger."""
+    with background(checkout, stream) as running:
+        pass
+    return running.ledger
+
+
+def arrived_in_order(
+    kube: Kube,
+    ledger: Ledger,
+    prefix: str,
+    after: int,
+    *,
+    seconds: float,
+    say: Callable[[str], None],
+) -> tuple[Verdict, list[Processed]]:
+    """Wait for every acknowledged write, then judge; fails on any loss, repeat or reordering.
+
+    What is found is compared a second time, by SQL in workerdb over sets, so that a mistake in
+    the ledger's own matching cannot hide one of the platform's.
+    """
+    shown = [0.0]
+
+    def on_poll(arrived: int, missing: int) -> None:
+        if time.monotonic() - shown[0] > 5:
+            shown[0] = time.monotonic()
+            say(f"{arrived} events processed, {missing} acknowledged writes still on their way")
+
+    rows = arrivals.wait_for_all(kube, ledger, prefix, after, seconds=seconds, on_poll=on_poll)
+    verdict = ledger.check(rows)
+    assert not verdict.faults, verdict.explain()
+    counts = ledger.counts()
+    surplus = len(rows) - counts[Outcome.ACKED]
+    assert surplus == len(verdict.arrived_unacked) <= counts[Outcome.UNKNOWN]
+    differences = differences_by_sql(kube, ledger, prefix, after)
+    assert differences == {"lost": 0, "twice": 0, "disordered": 0}, differences
+    return verdict, rows
+
+
+def differences_by_sql(kube: Kube, ledger: Ledger, prefix: str, after: int) -> dict[str, int]:
+    """Acknowledged writes against rows, as sets in SQL: how many lost, repeated, out of order."""
+    lines = "\n".join(_copy_lines(ledger))
+    script = f"""
+        CREATE TEMP TABLE acked (resource_id text, marker text);
+        COPY acked FROM STDIN;\n{lines}\n\\.
+        CREATE TEMP TABLE arrived AS
+            SELECT seq, resource_id, aggregate_version AS version,
+                   coalesce(payload ->> 'description', event_type) AS marker
+            FROM processed_events
+            WHERE seq > {after} AND resource_id IN (
+                SELECT resource_id FROM processed_events
+                WHERE seq > {after} AND payload ->> 'name' LIKE '{prefix}-%');
+        SELECT json_build_object(
+            'lost', (SELECT count(*) FROM (SELECT resource_id, marker FROM acked EXCEPT
+                                           SELECT resource_id, marker FROM arrived) AS lost),
+            'twice', (SELECT count(*) - count(DISTINCT (resource_id, marker)) FROM arrived),
+            'disordered', (SELECT count(*) FROM (
+                SELECT version, row_number() OVER (PARTITION BY resource_id ORDER BY seq) AS place
+                FROM arrived) AS ranked WHERE version <> place));
+    """
+    (answer,) = kube.sql("workerdb", script)
+    return answer
+
+
+def _copy_lines(ledger: Ledger) -> Sequence[str]:
+    return [
+        f"{write.resource_id}\t{'resource.deleted' if write.kind == 'delete' else write.marker}"
+        for write in ledger.acked()
+    ]
+
+
+def unsent_events(kube: Kube, prefix: str | None = None) -> int:
+    """Events that wait in the outbox: all, or those of a run's resources that still exist."""
+    mine = f"""
+        AND aggregate_id IN (SELECT id FROM resources WHERE name LIKE '{prefix}-%')"""
+    statement = f"""
+        SELECT count(*) FROM outbox_events WHERE processed_at IS NULL {mine if prefix else ""}"""
+    (count,) = kube.sql("restdb", statement)
+    return int(count)
+
+
+def longest_silence(rows: Sequence[Processed], start: float, end: float) -> float:
+    """The longest time between ``start`` and ``end`` (epoch seconds) without a processed event."""
+    inside = sorted(row.processed_at for row in rows if start <= row.processed_at <= end)
+    points = [start, *inside, end]
+    return max(late - early for early, late in itertools.pairwise(points))

@@ -1,0 +1,37 @@
+"""The commands people type, run as they are."""
+
+import subprocess
+import sys
+
+from bootstrap.checkout import Checkout
+from bootstrap.kube import Kube
+from tests.e2e.conftest import Say
+
+
+def run(checkout: Checkout, command: str) -> tuple[int, str]:
+    """Exit code and output of what ``make COMMAND`` calls."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bootstrap", command],
+        cwd=checkout.root, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_status_shows_every_workload_ready_and_every_endpoint_answering(
+    checkout: Checkout, kube: Kube
+) -> None:
+    code, said = run(checkout, "status")
+    assert code == 0, said
+    for name in ("postgres", "kafka", "redis-cache", "rest-service", "event-worker"):
+        assert name in said
+    assert str(checkout.port("http")) in said
+    assert "no answer" not in said
+
+
+def test_smoke_sees_every_event_once_and_prints_its_latency(
+    checkout: Checkout, kube: Kube, say: Say
+) -> None:
+    code, said = run(checkout, "smoke")
+    assert code == 0, said
+    line = next(line for line in said.splitlines() if "POST to processed" in line)
+    say(" ".join(line.replace("│", " ").split()))

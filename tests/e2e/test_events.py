@@ -1,0 +1,125 @@
+"""What becomes of a write: its event, with payload and ids, once, in order, and in the logs."""
+
+import json
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from bootstrap import arrivals, traffic
+from bootstrap.checkout import Checkout
+from bootstrap.kube import Kube
+from bootstrap.ledger import Outcome
+from bootstrap.traffic import RESOURCES
+from tests.e2e.cluster import pods_of, wait_for
+from tests.e2e.conftest import Say
+from tests.e2e.streams import arrived_in_order, unsent_events, write_now
+
+
+def rows_for(kube: Kube, resource_id: str) -> list[dict[str, object]]:
+    """The rows of one resource, by seq. The id comes from our own API."""
+    statement = f"""
+        SELECT row_to_json(e) FROM (
+            SELECT id, event_type, action, aggregate_version, payload, correlation_id
+            FROM processed_events WHERE resource_id = '{resource_id}' ORDER BY seq) AS e"""
+    return list(kube.sql("workerdb", statement))
+
+
+def test_the_three_events_of_a_resource_carry_its_states_and_the_callers_correlation_id(
+    http: httpx.Client, kube: Kube, prefix: str
+) -> None:
+    given = {"X-Correlation-ID": f"{prefix}-correlation"}
+    created = http.post(
+        RESOURCES, json={"name": prefix, "description": "first"}, headers=given
+    ).json()
+    path = f"{RESOURCES}/{created['id']}"
+    updated = http.put(path, json={"name": prefix, "status": "archived"}, headers=given).json()
+    http.delete(path, headers=given)
+    rows = wait_for(
+        "three events",
+        lambda: found if len(found := rows_for(kube, created["id"])) >= 3 else None,
+        seconds=30,
+    )
+    assert [row["event_type"] for row in rows] == [
+        "resource.created", "resource.updated", "resource.deleted"
+    ]  # fmt: skip
+    assert [row["aggregate_version"] for row in rows] == [1, 2, 3]
+    assert {row["correlation_id"] for row in rows} == {f"{prefix}-correlation"}
+    assert len({row["id"] for row in rows}) == 3
+    fields = ("id", "name", "description", "status", "created_at", "updated_at")  # seed 001
+    for row, state in zip(rows, (created, updated), strict=False):
+        assert row["payload"] == {key: state[key] for key in fields}
+    assert rows[2]["payload"] == {"id": created["id"], "status": "deleted"}
+
+
+def test_a_correlation_id_leads_from_the_request_to_the_worker_in_json_logs(
+    http: httpx.Client, kube: Kube
+) -> None:
+    given = f"e2e-log-{secrets.token_hex(6)}"
+    trace_id = secrets.token_hex(16)
+    headers = {"X-Correlation-ID": given, "traceparent": f"00-{trace_id}-{'1' * 16}-01"}
+    assert http.post(RESOURCES, json={"name": given}, headers=headers).status_code == 201
+
+    def lines(workload: str) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = []
+        for pod in pods_of(kube, "apps", workload):
+            text = kube.run("logs", pod["metadata"]["name"], "-n", "apps", "--since=120s")
+            found += [json.loads(line) for line in text.splitlines() if given in line]
+        return found
+
+    for workload in ("rest-service", "event-worker"):
+        (line, *_) = wait_for(
+            f"a log line of {workload}", lambda name=workload: lines(name), seconds=20
+        )
+        assert line["correlation_id"] == given
+        assert line["trace_id"] == trace_id
+        assert line["service"] == workload
+
+
+def test_writers_at_once_on_one_resource_give_versions_and_events_without_gap(
+    http: httpx.Client, kube: Kube, prefix: str
+) -> None:
+    path = http.post(RESOURCES, json={"name": prefix}).headers["Location"]
+
+    def update(number: int) -> int:
+        answer = http.put(path, json={"name": prefix, "description": str(number)})
+        assert answer.status_code == 200
+        return answer.json()["version"]
+
+    with ThreadPoolExecutor(8) as pool:
+        versions = sorted(pool.map(update, range(40)))
+    assert versions == list(range(2, 42))
+    resource_id = path.rpartition("/")[2]
+    rows = wait_for(
+        "41 events",
+        lambda: found if len(found := rows_for(kube, resource_id)) >= 41 else None,
+        seconds=30,
+    )
+    assert [row["aggregate_version"] for row in rows] == list(range(1, 42))
+    assert http.delete(path).status_code == 204
+
+
+@pytest.mark.timeout(180)
+def test_events_that_are_delivered_again_are_absorbed(
+    checkout: Checkout, kube: Kube, prefix: str, say: Say
+) -> None:
+    """The relay promises at-least-once; here it is made to repeat itself.
+
+    The marks of sent events are taken back in the outbox, as if the relay had died between
+    Kafka's acknowledgement and the mark, every time.
+    """
+    after = arrivals.last_seq(kube)
+    ledger = write_now(checkout, traffic.Stream(prefix, resources=20))
+    assert ledger.counts()[Outcome.ACKED] == 100
+    _, once = arrived_in_order(kube, ledger, prefix, after, seconds=60, say=say)
+    wait_for("the outbox to be drained", lambda: unsent_events(kube) == 0, seconds=30)
+    ids = ", ".join(f"'{row.event_id}'" for row in once)
+    kube.psql("restdb", f"UPDATE outbox_events SET processed_at = NULL WHERE id IN ({ids});")
+    wait_for("the repeats to be sent", lambda: unsent_events(kube) == 0, seconds=60)
+    # A fresh resource's events travel the same partitions behind the repeats.
+    marker_ledger = write_now(checkout, traffic.Stream(f"{prefix}x", resources=60, updates=1))
+    arrived_in_order(kube, marker_ledger, f"{prefix}x", after, seconds=60, say=say)
+    _, twice = arrived_in_order(kube, ledger, prefix, after, seconds=5, say=say)
+    assert twice == once
+    say("100 events published twice, processed once")

@@ -1,0 +1,102 @@
+"""kill -9 during a stream of writes: nothing lost, nothing twice, nothing out of order.
+
+The kill is a real SIGKILL of the container's first process, sent by the node's containerd.
+"""
+
+import time
+
+import pytest
+
+from bootstrap import arrivals, traffic
+from bootstrap.checkout import Checkout
+from bootstrap.kube import Kube
+from bootstrap.ledger import Outcome, percentile
+from tests.e2e.cluster import kill_minus_9, pods_of, wait_for, wait_for_restart
+from tests.e2e.conftest import Say
+from tests.e2e.streams import (
+    arrived_in_order,
+    background,
+    longest_silence,
+    unsent_events,
+)
+
+WRITES = 5000
+# A kill after so many answered writes. Each victim is back (ready) before the next one falls,
+# so that every number belongs to one fault.
+KILLS = (
+    (500, "apps", "outbox-relay-rest"),
+    (1500, "apps", "event-worker"),
+    (2500, "data", "kafka"),
+)
+RESTART_SECONDS = 60.0  # CloudNativePG's bar for "back from degraded" (anchors/platform.md §1.2)
+DRAIN_SECONDS = 120.0
+
+pytestmark = pytest.mark.usefixtures("settled")
+
+
+@pytest.mark.timeout(480)
+def test_kill_9_of_relay_worker_and_kafka_during_5000_writes_loses_and_reorders_nothing(
+    checkout: Checkout, kube: Kube, prefix: str, say: Say
+) -> None:
+    after = arrivals.last_seq(kube)
+    stream = traffic.Stream(prefix, resources=WRITES // 5, updates=3, concurrency=16)
+    assert stream.writes == WRITES
+    killed: list[tuple[str, float, float]] = []
+    with background(checkout, stream) as running:
+        for answered, namespace, workload in KILLS:
+            running.wait_for_answers(answered, seconds=120)
+            victim = pods_of(kube, namespace, workload)[0]
+            at = kill_minus_9(kube, namespace, victim)
+            say(f"kill -9 of {victim['metadata']['name']} at {running.answered} answered writes")
+            back = wait_for_restart(kube, namespace, victim, seconds=RESTART_SECONDS)
+            killed.append((workload, at, back))
+            say(f"{workload} is back and ready after {back - at:.1f} s")
+        say(f"waiting for the stream's end, {running.answered} of {WRITES} answered")
+    ended = time.time()
+    counts = running.ledger.counts()
+    say(f"{counts[Outcome.ACKED]} writes acknowledged in {running.seconds:.0f} s")
+    # None of the three is on the way of a request: no write may even be in doubt.
+    assert counts == {Outcome.ACKED: WRITES, Outcome.REFUSED: 0, Outcome.UNKNOWN: 0}, [
+        (write.kind, write.answer) for write in running.ledger.writes
+        if write.outcome is not Outcome.ACKED
+    ][:5]  # fmt: skip
+    verdict, rows = arrived_in_order(
+        kube, running.ledger, prefix, after, seconds=DRAIN_SECONDS, say=say
+    )
+    assert verdict.arrived == WRITES
+    wait_for("the outbox to be drained", lambda: unsent_events(kube) == 0, seconds=30)
+    last = max(row.processed_at for row in rows)
+    for (workload, at, back), until in zip(
+        killed, [*(kill[1] for kill in killed[1:]), last], strict=True
+    ):
+        say(
+            f"kill -9 {workload}: ready after {back - at:.1f} s, "
+            f"longest time without a processed event {longest_silence(rows, at, until):.1f} s"
+        )
+    say(
+        f"all {WRITES} events processed once and in order, the last {max(0.0, last - ended):.1f} s"
+        f" after the last answer; POST to processed p50 {percentile(verdict.latencies, 0.5):.2f} s,"
+        f" p95 {percentile(verdict.latencies, 0.95):.2f} s (faults included)"
+    )
+
+
+@pytest.mark.timeout(300)
+def test_kill_9_of_postgres_loses_no_acknowledged_write_and_shows_no_refused_one(
+    checkout: Checkout, kube: Kube, prefix: str, say: Say
+) -> None:
+    """Here outcomes may be unknown: the answer of a commit can get lost with the server."""
+    after = arrivals.last_seq(kube)
+    stream = traffic.Stream(prefix, resources=400, updates=3, concurrency=8)
+    with background(checkout, stream) as running:
+        running.wait_for_answers(200, seconds=60)
+        victim = pods_of(kube, "data", "postgres")[0]
+        at = kill_minus_9(kube, "data", victim)
+        back = wait_for_restart(kube, "data", victim, seconds=RESTART_SECONDS)
+        say(f"kill -9 of postgres: ready after {back - at:.1f} s")
+    counts = {outcome.value: number for outcome, number in running.ledger.counts().items()}
+    say(f"outcomes of the writes: {counts}")
+    assert counts["acked"] >= 200
+    verdict, _ = arrived_in_order(
+        kube, running.ledger, prefix, after, seconds=DRAIN_SECONDS, say=say
+    )
+    say(f"{verdict.arrived} events, {len(verdict.arrived_unacked)} of writes in doubt")

@@ -125,8 +125,7 @@ def _wire_many(value: Any) -> struct_pb2.Value:
             encoded.struct_value.fields[name].CopyFrom(_wire(item))
     else:
         encoded.list_value.SetInParent()
-        items: Iterable[Any] = value
-        encoded.list_value.values.extend([_wire(item) for item in items])
+        encoded.list_value.values.extend(map(_wire, value))
     return encoded
 
 
@@ -141,6 +140,5 @@ def has_unknown(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(has_unknown(item) for _, item in _items(value))
     if isinstance(value, list | tuple):
-        items: Iterable[Any] = value  # pyright: ignore[reportUnknownVariableType]
-        return any(has_unknown(item) for item in items)
+        return any(map(has_unknown, value))  # pyright: ignore[reportUnknownArgumentType]
     return False

@@ -145,4 +145,4 @@ class ResourceCache:
 
 
 def _key(resource_id: str) -> str:
-    return f"rest:resource:{resource_id}"
+    return f"resource:{resource_id}"

@@ -251,8 +251,9 @@ class CertRequest(Kind):
 
 
 def _check_names(inputs: Properties) -> list[Failure]:
-    subject: Any = inputs.get("subject")
-    given: Any = subject if isinstance(subject, dict) else {}
+    given: Any = inputs.get("subject")
+    if given is None or isinstance(given, Unknown):
+        given = {}
     failures = [
         Failure(f"subject.{name}", f"subject has no {name}; it takes "
                 f"{', '.join(sorted(certificates.SUBJECT))}")

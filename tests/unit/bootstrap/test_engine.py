@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from bootstrap import engine
+from bootstrap.checkout import Checkout
+from bootstrap.steps import Report, StepFailed
+
+# A socket that no engine listens on, so that these tests say the same on every machine.
+NOWHERE = "unix:///nonexistent/engine.sock"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    made = Checkout(tmp_path, tmp_path / "cache")
+    made.make_state()
+    return made
+
+
+def ensure(checkout: Checkout) -> None:
+    engine.ensure_engine(checkout, Report("engine", checkout.logs / "engine.log"))
+
+
+def test_a_user_who_may_not_install_is_told_what_is_missing_and_how_to_get_it(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(engine, "missing_packages", lambda: ["docker.io", "mmdebstrap"])
+    monkeypatch.setattr(engine, "is_debian_like", lambda: True)
+    with pytest.raises(StepFailed, match=r"missing .*docker\.io, mmdebstrap.*apt-get install"):
+        ensure(checkout)
+
+
+def test_elsewhere_the_way_out_names_no_debian_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "is_debian_like", lambda: False)
+    assert "apt-get" not in engine.way_out()
+    assert "docker info" in engine.way_out()
+
+
+def test_an_engine_named_by_the_user_is_never_replaced_by_one_of_ours(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", NOWHERE)
+    monkeypatch.setattr(engine, "missing_packages", list)
+    monkeypatch.setattr(engine, "is_debian_like", lambda: True)
+    monkeypatch.setattr(engine.os, "geteuid", lambda: 0)
+    with pytest.raises(StepFailed, match="no container engine answers at unix:///nonexistent"):
+        ensure(checkout)
+
+
+def test_no_engine_is_an_answer_not_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", NOWHERE)
+    assert engine.answers() is False

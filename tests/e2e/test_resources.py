@@ -2,7 +2,9 @@
 
 import httpx
 
+from bootstrap.kube import Kube
 from bootstrap.traffic import RESOURCES
+from tests.e2e.metrics import total
 
 
 def create(http: httpx.Client, name: str, **more: str) -> httpx.Response:
@@ -42,6 +44,21 @@ def test_a_read_never_shows_an_older_version_than_the_last_acknowledged_one(
         body = {"name": prefix, "description": f"version {version}"}
         assert http.put(path, json=body).json()["version"] == version
         assert http.get(path).json()["description"] == f"version {version}"
+    assert http.delete(path).status_code == 204
+
+
+def test_a_second_read_is_served_from_the_cache(
+    http: httpx.Client, api: httpx.Client, kube: Kube, prefix: str
+) -> None:
+    def hits() -> float:
+        return total(api, kube, "rest-service", "cache_requests_total", result="hit")
+
+    path = create(http, prefix).headers["Location"]
+    http.get(path)
+    before = hits()
+    for _ in range(20):
+        assert http.get(path).json()["name"] == prefix
+    assert hits() - before >= 20
     assert http.delete(path).status_code == 204
 
 

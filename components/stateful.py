@@ -11,7 +11,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components import pods
-from components.args import Resources, Storage, Text, check_name
+from components.args import Files, Resources, Storage, Text, check_name
 from components.probes import BuiltProbes
 
 DATA: Final = "data"
@@ -153,6 +153,27 @@ def _retention(
     )
 
 
+def config_files(
+    name: str,
+    namespace: Text,
+    component: str,
+    data: Mapping[str, str],
+    parent: pulumi.ComponentResource,
+) -> Files:
+    """A ConfigMap `<name>-config` of file names and texts."""
+    made = k8s.core.v1.ConfigMap(
+        f"{name}-config",
+        metadata=pods.metadata(f"{name}-config", namespace, pods.labels(name, component)),
+        data=dict(data),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+    return Files(
+        kind="ConfigMap",
+        name=made.metadata.apply(pods.name_of),
+        version=pods.config_hash(data),
+    )
+
+
 def service_ports(ports: Mapping[str, int]) -> list[k8s.core.v1.ServicePortArgs]:
     return [
         k8s.core.v1.ServicePortArgs(name=name, port=port, target_port=name, protocol="TCP")
@@ -208,6 +229,8 @@ def host_names(service_name: str, namespace: str) -> list[str]:
     return [".".join(labels[:count]) for count in (1, 2, 3, 5)]
 
 
-def known_when_ready(host: str, made: k8s.apps.v1.StatefulSet, via: k8s.core.v1.Service) -> Text:
+def known_when_ready(
+    host: str, made: k8s.apps.v1.StatefulSet, via: k8s.core.v1.Service
+) -> pulumi.Output[str]:
     """`host` as an Output that resolves once the StatefulSet and its Service are ready."""
     return pulumi.Output.all(made.metadata, via.metadata).apply(lambda _: host)

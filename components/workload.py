@@ -77,8 +77,8 @@ class WorkloadArgs(ProcessArgs):
     def _drains_before_the_kill(self) -> Self:
         if self.shutdown_grace_seconds < 1:
             raise ValueError(
-                f"termination_grace_seconds ({self.termination_grace_seconds}) leaves no time after "
-                f"drain_seconds ({self.drain_seconds}) and {_MARGIN_SECONDS} s of margin, so "
+                f"termination_grace_seconds ({self.termination_grace_seconds}) leaves no time "
+                f"after drain_seconds ({self.drain_seconds}) and {_MARGIN_SECONDS} s of margin, so "
                 "requests in flight would be killed; raise termination_grace_seconds"
             )
         return self

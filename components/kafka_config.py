@@ -1,0 +1,205 @@
+"""The texts a Kafka node runs from: server.properties, logging, start and readiness scripts.
+
+Plain functions. Each node appends what only it knows (`node.id`, its advertised names) at start.
+"""
+
+import base64
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from components.stateful import host_names
+
+CLIENT_PORT: Final = 9092
+CONTROLLER_PORT: Final = 9093
+INTERNAL_PORT: Final = 9094
+CONFIG_PATH: Final = "/etc/millrace/kafka"
+TLS_PATH: Final = "/etc/millrace/tls"
+DATA_PATH: Final = "/var/lib/kafka/data"
+"""The path the official image declares as a volume."""
+BROKER: Final = "broker"
+"""Common name of every node's certificate, and so the principal nodes know each other by."""
+ADMIN: Final = "admin"
+
+
+def server_properties(
+    *,
+    roles: Sequence[str],
+    voters: str,
+    replication_factor: int,
+    min_insync_replicas: int,
+    retention_hours: int,
+) -> str:
+    """What all nodes of one group share. `roles`: `broker`, `controller` or both."""
+    listeners = {
+        "CLIENT": (CLIENT_PORT, "SASL_SSL", "broker" in roles),
+        "CONTROLLER": (CONTROLLER_PORT, "SSL", "controller" in roles),
+        "INTERNAL": (INTERNAL_PORT, "SSL", "broker" in roles),
+    }
+    values: dict[str, str | int] = {
+        "process.roles": ",".join(roles),
+        "controller.quorum.voters": voters,
+        "controller.listener.names": "CONTROLLER",
+        "listeners": ",".join(f"{n}://:{port}" for n, (port, _, on) in listeners.items() if on),
+        "listener.security.protocol.map": ",".join(
+            f"{n}:{p}" for n, (_, p, _) in listeners.items()
+        ),
+        "log.dirs": f"{DATA_PATH}/kafka",
+        **_security(),
+        "auto.create.topics.enable": "false",
+        "unclean.leader.election.enable": "false",
+        "default.replication.factor": replication_factor,
+        "min.insync.replicas": min_insync_replicas,
+        "offsets.topic.replication.factor": replication_factor,
+        "transaction.state.log.replication.factor": replication_factor,
+        "transaction.state.log.min.isr": min_insync_replicas,
+        "share.coordinator.state.topic.replication.factor": replication_factor,
+        "share.coordinator.state.topic.min.isr": min_insync_replicas,
+        "log.retention.hours": retention_hours,
+        # Refused by the broker instead of being delivered and failing in every consumer.
+        "message.max.bytes": 1048588,
+    }
+    if "broker" in roles:
+        values["inter.broker.listener.name"] = "INTERNAL"
+    return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def _security() -> dict[str, str | int]:
+    """TLS on all listeners; client certificates on all but CLIENT; everything denied by default."""
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": f"{TLS_PATH}/keystore.pem",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": f"{TLS_PATH}/ca.crt",
+        "ssl.client.auth": "required",
+        "listener.name.client.ssl.client.auth": "none",
+        "ssl.endpoint.identification.algorithm": "https",
+        "ssl.enabled.protocols": "TLSv1.3,TLSv1.2",
+        "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/,DEFAULT",
+        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.client.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.client.scram-sha-512.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:{BROKER};User:{ADMIN}",
+    }
+
+
+def log4j2_properties() -> str:
+    """Everything to stdout, where the kubelet keeps it."""
+    lines = {
+        "status": "error",
+        "appender.stdout.type": "Console",
+        "appender.stdout.name": "stdout",
+        "appender.stdout.layout.type": "PatternLayout",
+        "appender.stdout.layout.pattern": "%d{yyyy-MM-dd'T'HH:mm:ss.SSSXXX}{UTC} %p %c{1} %m%n",
+        "rootLogger.level": "info",
+        "rootLogger.appenderRef.stdout.ref": "stdout",
+        # One line for every decision it takes, thousands a minute.
+        "logger.authorizer.name": "kafka.authorizer.logger",
+        "logger.authorizer.level": "warn",
+        "logger.state.name": "state.change.logger",
+        "logger.state.level": "warn",
+    }
+    return "".join(f"{key} = {value}\n" for key, value in lines.items())
+
+
+START: Final = r"""#!/usr/bin/env bash
+# Starts one Kafka node. Works with the official image and with any that has java and the jars.
+set -euo pipefail
+data=@DATA@
+config=/tmp/server.properties
+number=$((FIRST_NODE_ID + ${POD_NAME##*-}))
+
+cp @CONFIG@/server.properties "$config"
+echo "node.id=$number" >>"$config"
+if [ -n "$ADVERTISED_DOMAIN" ]; then
+  host="$POD_NAME.$ADVERTISED_DOMAIN"
+  echo "advertised.listeners=CLIENT://$host:@CLIENT@,INTERNAL://$host:@INTERNAL@" >>"$config"
+fi
+
+if [ ! -f "$data/kafka/meta.properties" ]; then
+  # A voter that forgot its log could help elect a leader that lacks committed records.
+  if [ -f "$data/formatted" ]; then
+    echo "volume of $POD_NAME was formatted before, but $data/kafka/meta.properties is gone:" \
+      "refusing to start with an empty log. Restore the volume, or delete its claim." >&2
+    exit 1
+  fi
+  java -Xmx128m -Dlog4j2.configurationFile=@CONFIG@/log4j2.properties -cp "/opt/kafka/libs/*" \
+    kafka.tools.StorageTool format "--cluster-id=$CLUSTER_ID" --config "$config"
+fi
+if [ ! -f "$data/formatted" ]; then
+  echo "$CLUSTER_ID" >"$data/formatted"
+fi
+
+# exec: the JVM gets SIGTERM itself and hands its partitions over before it stops.
+exec java "-Xms${HEAP_MEBIBYTES}m" "-Xmx${HEAP_MEBIBYTES}m" -XX:+UseG1GC \
+  -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
+  -XX:+ExplicitGCInvokesConcurrent -XX:+ExitOnOutOfMemoryError \
+  -Djava.awt.headless=true -Djava.io.tmpdir=/tmp \
+  -Dlog4j2.configurationFile=@CONFIG@/log4j2.properties \
+  -cp "/opt/kafka/libs/*" kafka.Kafka "$config"
+"""
+
+READY: Final = r"""#!/usr/bin/env bash
+# Ready: the node completes a mutual TLS handshake with a certificate it would accept from a peer.
+# Kafka opens its listeners only when logs are recovered and the metadata has been read.
+set -euo pipefail
+if ! command -v openssl >/dev/null; then
+  exec 3<>"/dev/tcp/127.0.0.1/$PROBE_PORT"
+  exit
+fi
+exec openssl s_client -connect "127.0.0.1:$PROBE_PORT" -verify_return_error -brief \
+  -CAfile @TLS@/ca.crt -cert @TLS@/tls.crt -key @TLS@/tls.key </dev/null
+"""
+
+
+def scripts() -> Mapping[str, str]:
+    """File name to text, for the ConfigMap."""
+    return {"start.sh": _filled(START), "ready.sh": _filled(READY)}
+
+
+def _filled(text: str) -> str:
+    for name, value in {
+        "DATA": DATA_PATH,
+        "CONFIG": CONFIG_PATH,
+        "TLS": TLS_PATH,
+        "CLIENT": str(CLIENT_PORT),
+        "INTERNAL": str(INTERNAL_PORT),
+    }.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def pod_hosts(name: str, namespace: str, replicas: int) -> list[str]:
+    """Full DNS name of every replica of a StatefulSet."""
+    domain = host_names(f"{name}-headless", namespace)[-1]
+    return [f"{name}-{ordinal}.{domain}" for ordinal in range(replicas)]
+
+
+def voters(name: str, namespace: str, replicas: int, first_id: int) -> str:
+    """The static quorum: `0@kafka-0.kafka-headless.data.svc.cluster.local:9093,…`."""
+    hosts = pod_hosts(name, namespace, replicas)
+    return ",".join(
+        f"{first_id + ordinal}@{host}:{CONTROLLER_PORT}" for ordinal, host in enumerate(hosts)
+    )
+
+
+def dns_names(groups: Sequence[str], namespace: str) -> tuple[str, ...]:
+    """Every name a client or a node may check: the Service's, and any replica's by wildcard."""
+    wildcards = [
+        f"*.{host}"
+        for group in groups
+        for host in host_names(f"{group}-headless", namespace)
+        if host.count(".") >= 2
+    ]
+    return ("localhost", *host_names(groups[0], namespace), *wildcards)
+
+
+def cluster_id(*parts: str) -> str:
+    """The same 22 characters for the same platform, so that volumes that outlive the state file
+    still belong to the cluster that a later `up` makes."""
+    identity = uuid.uuid5(uuid.NAMESPACE_DNS, "/".join(("millrace", *parts)))
+    return base64.urlsafe_b64encode(identity.bytes).decode().rstrip("=")

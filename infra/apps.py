@@ -40,7 +40,7 @@ def _service(ground: Foundation, shared: Shared, record: workloads.Workload) -> 
             resources=resources(settings.resources),
             ca=ground.authority.bundles[APPS],
             replicas=settings.replicas,
-            entry=_entry(ground.settings.entry) if record.entry else None,
+            entry=_entry(ground.settings.entry) if record.entry else Entry(),
             connections=tuple(_connections(shared, record, settings)),
             env=_environment(record, settings),
             pod_name_env=record.pod_name_env,

@@ -66,7 +66,12 @@ def load_file(text: str, stack_file: str) -> PlatformSettings:
             "infra/stack.schema.json"
         ) from None
     prefix = f"{NAMESPACE}:"
-    given = {k.removeprefix(prefix): json.dumps(v) for k, v in rows.items() if k.startswith(prefix)}
+    given = {
+        # Pulumi hands a scalar over as it is written and everything else as JSON.
+        k.removeprefix(prefix): v if isinstance(v, str) else json.dumps(v)
+        for k, v in rows.items()
+        if k.startswith(prefix)
+    }
     return parse(given, stack_file)
 
 

@@ -1,0 +1,116 @@
+"""Bad stack files: every problem in one error, each with key, reason and way out."""
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi.runtime.config import set_all_config
+
+from infra import config
+from infra.config import ConfigError, load_file
+
+
+def stack_file(**changes: Any) -> str:
+    """A valid stack file with some top-level keys replaced; None removes a key."""
+    keys: dict[str, Any] = {
+        "kubernetes": {},
+        "images": {"source": "official"},
+        "kafka": {},
+        "postgres": {},
+        "redis": {},
+        "services": {},
+        "entry": {},
+        "protect": False,
+    } | changes
+    return yaml.safe_dump(
+        {"config": {f"millrace:{k}": v for k, v in keys.items() if v is not None}}
+    )
+
+
+def problems(**changes: Any) -> str:
+    with pytest.raises(ConfigError) as raised:
+        load_file(stack_file(**changes), "Pulumi.dev.yaml")
+    return str(raised.value)
+
+
+def test_a_valid_stack_file_loads_with_the_defaults_of_the_models():
+    settings = load_file(stack_file(), "Pulumi.dev.yaml")
+    assert settings.kafka.brokers == 1
+    assert settings.services.of("rest-service").replicas == 2
+
+
+def test_a_mistyped_top_level_key_is_named_with_the_file_and_the_key_that_was_meant():
+    text = problems(kafak={})
+    assert "Pulumi.dev.yaml has 1 problem" in text
+    assert "millrace:kafak: there is no such key; did you mean millrace:kafka?" in text
+
+
+def test_an_unknown_top_level_key_lists_the_known_ones():
+    assert "remove it, or use one of kubernetes, images, kafka" in problems(zookeeper={})
+
+
+def test_a_mistyped_nested_key_is_named_with_its_path():
+    text = problems(kafka={"resources": {"requests": {"cpus": "1", "memory": "1Gi"}}})
+    assert (
+        "millrace:kafka.resources.requests.cpus: there is no such key; did you mean "
+        "millrace:kafka.resources.requests.cpu?" in text
+    )
+
+
+def test_a_mistyped_key_below_a_services_name_is_named_with_its_path():
+    text = problems(services={"rest-service": {"replica": 3}})
+    assert "did you mean millrace:services.rest-service.replicas?" in text
+
+
+def test_a_wrong_type_names_the_key_the_type_and_the_value():
+    text = problems(kafka={"brokers": "three"})
+    assert "millrace:kafka.brokers: Input should be a valid integer" in text
+    assert '"three"' in text
+
+
+def test_a_number_written_as_text_is_refused_rather_than_guessed():
+    assert "millrace:kafka.brokers" in problems(kafka={"brokers": "3"})
+
+
+def test_an_object_where_a_scalar_belongs_is_refused():
+    assert "millrace:protect: Input should be a valid boolean" in problems(protect={"yes": 1})
+
+
+def test_a_missing_key_is_named():
+    assert "millrace:redis: is missing; add it to the stack file" in problems(redis=None)
+
+
+def test_all_problems_come_in_one_error():
+    text = problems(kafak={}, redis=None, kafka={"broker": 1}, entry={"httpPort": 80})
+    assert "has 4 problems; nothing was touched" in text
+    for key in ("millrace:kafak", "millrace:redis", "millrace:kafka.broker", "millrace:entry"):
+        assert key in text
+
+
+def test_a_cross_field_problem_of_the_whole_file_is_reported():
+    assert "set kubernetes.volumeRetention to Retain" in problems(protect=True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "config: []", "a: [", "config"])
+def test_what_is_no_stack_file_is_said_to_be_none(text: str):
+    with pytest.raises(ConfigError, match=r"Pulumi\.x\.yaml: is not YAML with a `config:` table"):
+        load_file(text, "Pulumi.x.yaml")
+
+
+def test_the_running_program_sees_keys_that_pulumi_itself_ignores():
+    rows = yaml.safe_load(stack_file(kafak={}))["config"]
+    set_all_config(
+        {key: value if isinstance(value, str) else json.dumps(value) for key, value in rows.items()}
+        | {"kubernetes:context": "someone else's"}
+    )
+    try:
+        with pytest.raises(ConfigError, match="did you mean millrace:kafka"):
+            config.load()
+    finally:
+        set_all_config({})
+
+
+def test_a_config_error_is_one_that_pulumi_prints_without_a_traceback():
+    assert issubclass(ConfigError, pulumi.RunError)

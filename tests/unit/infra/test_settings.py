@@ -1,0 +1,161 @@
+"""Each cross-field validator, with the failure it prevents and the way out it names."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from components import kafka
+from infra import settings
+from infra.settings import (
+    EntrySettings,
+    ImageSettings,
+    KafkaSettings,
+    PlatformSettings,
+    PostgresSettings,
+    RedisSettings,
+    ResourceSettings,
+    ServicesSettings,
+)
+
+BASE: dict[str, Any] = {
+    "kubernetes": {},
+    "images": {"source": "official"},
+    "kafka": {},
+    "postgres": {},
+    "redis": {},
+    "services": {},
+    "entry": {},
+    "protect": False,
+}
+
+
+def refuse(model: type[BaseModel], document: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValidationError, match=match):
+        model.model_validate(document)
+
+
+def resources(memory: str = "1Gi", cpu: str = "1") -> dict[str, Any]:
+    return {
+        "requests": {"cpu": "100m", "memory": "64Mi"},
+        "limits": {"cpu": cpu, "memory": memory},
+    }
+
+
+def all_models() -> list[type[settings.Settings]]:
+    found: list[type[settings.Settings]] = []
+    waiting = [settings.Settings]
+    while waiting:
+        model = waiting.pop()
+        found.append(model)
+        waiting += model.__subclasses__()
+    return found
+
+
+@pytest.mark.parametrize("model", all_models())
+def test_every_model_is_frozen_and_refuses_unknown_keys(model: type[settings.Settings]):
+    assert model.model_config.get("frozen") is True
+    assert model.model_config.get("extra") == "forbid"
+    assert model.model_config.get("strict") is True
+
+
+def test_a_settings_object_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        KafkaSettings().brokers = 3
+
+
+def test_a_limit_below_its_request_is_refused():
+    document = {
+        "requests": {"cpu": "500m", "memory": "1Gi"},
+        "limits": {"cpu": "1", "memory": "512Mi"},
+    }
+    refuse(ResourceSettings, document, r"limits.memory \(512Mi\) is below requests.memory \(1Gi\)")
+
+
+@pytest.mark.parametrize("cpu", ["1Gi", "lots", "0", "-1", "1 core"])
+def test_what_cannot_count_cores_is_refused(cpu: str):
+    refuse(ResourceSettings, resources(cpu=cpu), "cores")
+
+
+@pytest.mark.parametrize("memory", ["512", "1m", "many", "512MB"])
+def test_what_cannot_count_bytes_is_refused(memory: str):
+    refuse(ResourceSettings, resources(memory=memory), "512Mi")
+
+
+@pytest.mark.parametrize(
+    ("document", "match"),
+    [
+        ({"brokers": 2}, "brokers is 2: an even quorum"),
+        ({"brokers": 3, "controllers": 2}, "set controllers to 1 or 3"),
+        ({"replicationFactor": 2}, "lower it or add brokers"),
+        (
+            {"brokers": 3, "replicationFactor": 3, "minInsyncReplicas": 3},
+            "no broker to restart",
+        ),
+        ({"heap": "1400Mi"}, "heap .* is more than 75% of the memory limit"),
+        (
+            {"brokers": 1, "controllers": 1, "controllerHeap": "700Mi"},
+            "controllerHeap .* is more than 75%",
+        ),
+    ],
+)
+def test_a_kafka_cluster_that_could_not_work_is_refused(document: dict[str, Any], match: str):
+    refuse(KafkaSettings, document, match)
+
+
+def test_two_brokers_are_fine_with_dedicated_controllers():
+    assert KafkaSettings.model_validate({"brokers": 2, "controllers": 3}).brokers == 2
+
+
+def test_postgres_buffers_must_leave_room_in_the_memory_limit():
+    document = {"sharedBuffers": "800Mi", "resources": resources("1Gi")}
+    refuse(PostgresSettings, document, "sharedBuffers .* lower sharedBuffers or raise limits")
+
+
+def test_redis_must_not_be_killed_before_it_evicts():
+    refuse(RedisSettings, {"maxMemory": "1Gi", "resources": resources("1Gi")}, "maxMemory")
+
+
+def test_a_service_that_does_not_exist_is_refused_with_the_one_that_was_meant():
+    refuse(ServicesSettings, {"event-wroker": {}}, "did you mean 'event-worker'")
+
+
+def test_an_override_of_an_image_that_does_not_exist_is_refused():
+    refuse(ImageSettings, {"source": "official", "overrides": {"kafak": "a/b:1"}}, "'kafka'")
+
+
+@pytest.mark.parametrize("reference", ["redis:latest", "redis", "redis:", "re dis:1", "UPPER:1"])
+def test_an_override_that_names_no_exact_image_is_refused(reference: str):
+    document = {"source": "official", "overrides": {"redis": reference}}
+    refuse(ImageSettings, document, "digest|image reference")
+
+
+@pytest.mark.parametrize(
+    ("document", "match"),
+    [
+        ({"httpPort": 80}, "30000 to 32767"),
+        ({"tls": True}, "nothing would end TLS"),
+        ({"type": "LoadBalancer", "httpPort": 443, "tls": True}, "annotations"),
+        ({"host": "no spaces"}, "pattern"),
+    ],
+)
+def test_an_entry_that_could_not_work_is_refused(document: dict[str, Any], match: str):
+    refuse(EntrySettings, document, match)
+
+
+def test_protection_without_retained_volumes_is_refused():
+    refuse(PlatformSettings, BASE | {"protect": True}, "their data not")
+
+
+def test_more_pooled_connections_than_postgres_has_are_refused_with_the_number_needed():
+    document = BASE | {"services": {"rest-service": {"replicas": 20, "databasePoolSize": 20}}}
+    # 21 pods in a rollout times 20, and 3 pods times 5 for each of the two other services.
+    refuse(PlatformSettings, document, "450 connections .* raise it to 460")
+
+
+def test_settings_and_the_component_agree_on_the_smallest_cluster():
+    defaults = KafkaSettings()
+    fields = kafka.KafkaArgs.model_fields
+    assert fields["replication_factor"].default == defaults.replication_factor
+    assert fields["min_insync_replicas"].default == defaults.min_insync_replicas
+    assert fields["retention_hours"].default == defaults.retention_hours

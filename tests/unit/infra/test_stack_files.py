@@ -1,0 +1,134 @@
+"""The three committed stack files, `Pulumi.yaml` and the published schema."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from components.args import amount
+from infra import diff, schema
+from infra.config import ConfigError, load_file
+from infra.settings import PlatformSettings, ResourceSettings
+from infra.workloads import WORKLOADS
+
+ROOT = Path(__file__).resolve().parents[3]
+STACKS = ("airgap", "dev", "prod")
+
+
+def text_of(stack: str) -> str:
+    return (ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+
+
+def load(stack: str) -> PlatformSettings:
+    return load_file(text_of(stack), f"Pulumi.{stack}.yaml")
+
+
+def test_the_stacks_are_the_three_of_the_design():
+    assert {p.name.split(".")[1] for p in ROOT.glob("Pulumi.*.yaml")} == set(STACKS)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stack_file_loads_and_fits_the_published_schema(stack: str):
+    load(stack)
+    jsonschema.validate(yaml.safe_load(text_of(stack)), schema.stack_file_schema())
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("place", ["", "kafka", "postgres", "redis", "entry", "kubernetes"])
+def test_a_stack_file_with_an_unknown_key_anywhere_is_refused(stack: str, place: str):
+    document: dict[str, Any] = copy.deepcopy(yaml.safe_load(text_of(stack)))
+    if place:
+        document["config"][f"millrace:{place}"]["zzz"] = 1
+    else:
+        document["config"]["millrace:zzz"] = 1
+    with pytest.raises(ConfigError, match="zzz: there is no such key"):
+        load_file(yaml.safe_dump(document), f"Pulumi.{stack}.yaml")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema.stack_file_schema())
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stack_file_tells_editors_where_its_schema_is(stack: str):
+    first = text_of(stack).splitlines()[0]
+    assert first == f"# yaml-language-server: $schema=infra/{schema.SCHEMA_FILE.name}"
+
+
+def test_the_published_schema_is_current():
+    assert schema.SCHEMA_FILE.read_text(encoding="utf-8") == schema.rendered(), (
+        "the settings changed: run `python -m infra.schema`"
+    )
+
+
+def test_pulumi_yaml_declares_exactly_the_settings_keys_each_with_type_and_description():
+    declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())[
+        "config"
+    ]
+    assert set(declared) == {f"millrace:{key}" for key in schema.settings_keys()}
+    for key, row in declared.items():
+        assert row["type"] in ("object", "boolean"), key
+        assert row["description"], key
+        assert "default" not in row, f"{key}: defaults live in infra/settings.py only"
+
+
+def test_no_stack_file_holds_a_secret():
+    for stack in STACKS:
+        assert "secure:" not in text_of(stack)
+
+
+def test_airgap_requests_fit_two_cores_with_room_for_the_cluster_and_a_rollout():
+    settings = load("airgap")
+    pods: list[tuple[int, ResourceSettings]] = [
+        (settings.kafka.brokers, settings.kafka.resources),
+        (1, settings.postgres.resources),
+        (1, settings.redis.resources),
+        *(
+            # One more while it rolls.
+            (settings.services.of(w.name).replicas + 1, settings.services.of(w.name).resources)
+            for w in WORKLOADS
+        ),
+    ]
+    cores = sum(count * amount(size.requests.cpu) for count, size in pods)
+    memory = sum(count * amount(size.limits.memory) for count, size in pods)
+    assert cores <= 1.6, f"{cores} of 2 cores requested; CoreDNS and Jobs need the rest"
+    assert memory <= 12 * 2**30, f"limits add up to {memory / 2**30:.1f} GiB of 24"
+
+
+def test_production_survives_the_loss_of_one_kafka_node_and_keeps_its_volumes():
+    settings = load("prod")
+    kafka = settings.kafka
+    assert (kafka.controllers, kafka.brokers) == (3, 3)
+    assert (kafka.replication_factor, kafka.min_insync_replicas) == (3, 2)
+    assert settings.protect
+    assert settings.kubernetes.volume_retention == "Retain"
+    assert settings.entry.type == "LoadBalancer"
+
+
+def test_production_never_builds_its_services_image():
+    reference = load("prod").images.overrides["services"]
+    assert "@sha256:" in reference
+
+
+def test_auditors_see_every_difference_with_the_defaults_filled_in(
+    capsys: pytest.CaptureFixture[str],
+):
+    assert diff.main(["dev", "prod"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = {line.split()[0]: line for line in lines}
+    # dev does not mention the number of brokers; its default shows all the same.
+    assert shown["kafka.brokers"].endswith("dev: 1  prod: 3")
+    assert "services.rest-service.databasePoolSize" in shown
+    assert "redis.maxMemory" in shown
+
+
+def test_equal_stacks_have_no_differences():
+    assert diff.differences(load("dev"), load("dev")) == []
+
+
+def test_a_stack_that_is_not_there_is_named_with_those_that_are(
+    capsys: pytest.CaptureFixture[str],
+):
+    assert diff.main(["dev", "prd"]) == 1
+    assert "there is no Pulumi.prd.yaml; stacks here: airgap, dev, prod" in capsys.readouterr().err

@@ -1,0 +1,82 @@
+"""The root filesystem under every image: Debian trixie, made by mmdebstrap.
+
+Sources: mmdebstrap(1); deb.debian.org is never named here, the machine's own apt is asked.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from bootstrap.images.recipes import TRIXIE
+from bootstrap.steps import Report, StepFailed
+
+SUITE = "trixie"
+
+_APT_OPTIONS = (
+    'Acquire::Languages "none"',
+    'Acquire::Retries "3"',
+    'APT::Install-Recommends "false"',
+)
+# A container needs no manuals or translations; licences stay. An image build that is cut
+# short is thrown away whole, so waiting for the disk after every file buys nothing.
+_DPKG_OPTIONS = (
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+    "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/man/*",
+    "force-unsafe-io",
+)
+
+
+def parse_sources(targets: Iterable[str], suite: str) -> list[str]:
+    """Lines for sources.list from ``label|site`` lines; none if the machine has no Debian site."""
+    suites = {"Debian": suite, "Debian-Security": f"{suite}-security"}
+    lines: dict[str, str] = {}
+    for target in targets:
+        label, _, site = target.partition("|")
+        if label in suites and site and label not in lines:
+            lines[label] = f"deb {site} {suites[label]} main"
+    return list(lines.values()) if "Debian" in lines else []
+
+
+def machine_sources(suite: str = SUITE) -> list[str]:
+    """Where this machine's apt gets Debian from, as lines for another release of it.
+
+    Empty where apt knows of no Debian site: mmdebstrap then falls back to its own default.
+    """
+    try:
+        answer = subprocess.run(
+            ["apt-get", "indextargets", "--format", "$(LABEL)|$(SITE)", "Created-By: Packages"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return parse_sources(answer.stdout.splitlines(), suite)
+
+
+def make_root(target: Path, report: Report) -> None:
+    """Write the root filesystem as a tar file to ``target``.
+
+    Raises:
+        StepFailed: mmdebstrap is missing or failed.
+    """
+    if shutil.which("mmdebstrap") is None:
+        raise StepFailed(
+            "mmdebstrap: not found; base images are made with it, so install the package "
+            "mmdebstrap (Debian and Ubuntu have it), or choose STACK=dev"
+        )
+    options = [f"--aptopt={option}" for option in _APT_OPTIONS]
+    options += [f"--dpkgopt={option}" for option in _DPKG_OPTIONS]
+    script = TRIXIE.folder / "install-packages"
+    report.run(
+        [
+            *("mmdebstrap", "--variant=minbase", "--format=tar", *options),
+            f"--customize-hook=copy-in {script} /usr/local/sbin",
+            *(SUITE, target, *machine_sources()),
+        ],
+        on_line=lambda line: setattr(report, "status", line.removeprefix("I: ")),
+    )

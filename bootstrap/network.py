@@ -1,0 +1,108 @@
+"""The checkout's network of containers, and who holds a host port that we want.
+
+Source: proc(5), /proc/net/tcp and /proc/PID/fd.
+"""
+
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from docker import DockerClient
+from docker.errors import APIError, DockerException, NotFound
+
+from bootstrap.checkout import LABEL, Checkout
+from bootstrap.engine import connect
+from bootstrap.steps import StepFailed
+
+_LISTEN = "0A"  # TCP state in /proc/net/tcp
+
+
+def network_name(checkout: Checkout) -> str:
+    return checkout.name("network")
+
+
+def ensure_network(checkout: Checkout, client: DockerClient) -> str:
+    """Have the network in which this checkout's containers know each other by name."""
+    name = network_name(checkout)
+    try:
+        client.networks.get(name)
+    except NotFound:
+        try:
+            client.networks.create(name, driver="bridge", labels=checkout.labels)
+        except APIError as error:
+            if error.status_code != 409:  # another step of this run was faster
+                raise
+    return name
+
+
+def remove_network(checkout: Checkout, client: DockerClient) -> None:
+    """Remove the network once the checkout's last container has left it."""
+    try:
+        network = client.networks.get(network_name(checkout))
+    except NotFound:
+        return
+    if not network.containers:
+        network.remove()
+
+
+def port_owner(checkout: Checkout, port: int) -> str | None:
+    """Who holds the host port; None if it is free or held by a container of this checkout."""
+    try:
+        with closing(connect(timeout=10)) as client:
+            if found := _container_at(client, checkout, port):
+                return found[1] if found[0] != checkout.id else None
+    except DockerException:
+        pass  # without an engine only processes can hold a port
+    listening = listening_inodes(_read("/proc/net/tcp", "/proc/net/tcp6"), port)
+    return _process_of(listening) if listening else None
+
+
+def require_port(checkout: Checkout, port: int, use: str) -> None:
+    """Make sure that a container of ours can be published at the port.
+
+    Raises:
+        StepFailed: somebody else holds it; the text says who and the way out.
+    """
+    if owner := port_owner(checkout, port):
+        raise StepFailed(
+            f"port {port} ({use}) is taken by {owner}; stop it, or shift all of this checkout's "
+            f"ports, for example: make up PORT_OFFSET={checkout.port_offset + 100}"
+        )
+
+
+def _container_at(client: DockerClient, checkout: Checkout, port: int) -> tuple[str, str] | None:
+    """The checkout id and the name of the container published at the port."""
+    for container in client.containers.list():
+        for bindings in container.ports.values():
+            if any(int(binding["HostPort"]) == port for binding in bindings or ()):
+                return container.labels.get(LABEL, ""), f"container {container.name}"
+    return None
+
+
+def _read(*paths: str) -> list[str]:
+    lines: list[str] = []
+    for path in paths:
+        try:
+            lines += Path(path).read_text().splitlines()[1:]
+        except OSError:  # no IPv6, or no /proc
+            continue
+    return lines
+
+
+def listening_inodes(table: Iterable[str], port: int) -> set[str]:
+    """The sockets that listen at the port, from the lines of /proc/net/tcp."""
+    rows = (line.split() for line in table)
+    return {
+        row[9] for row in rows if row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port
+    }
+
+
+def _process_of(inodes: set[str]) -> str:
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(link.readlink()) in wanted for link in (process / "fd").iterdir()):
+                return f"process {(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:  # ended meanwhile, or another user's
+            continue
+    return "a process of another user"

@@ -33,7 +33,7 @@ class Kube:
         kubectl = self.checkout.bin / "kubectl"
         for needed in (kubectl, self.checkout.kubeconfig):
             if not needed.exists():
-                raise KubeError(f"this checkout has no cluster ({needed} is missing); {WAY_OUT}")
+                raise KubeError(f"this checkout has no cluster ({needed} is missing)")
         return [str(kubectl), "--kubeconfig", str(self.checkout.kubeconfig), *args]
 
     def run(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:

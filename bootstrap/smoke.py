@@ -189,6 +189,7 @@ def run(checkout: Checkout, console: Console) -> bool:
         smoke(checkout, console)
     except (SmokeFailed, KubeError) as error:
         console.print("[red]smoke failed:[/red]", end=" ", highlight=False)
-        console.print(str(error), markup=False, highlight=False)
+        way_out = f"; {WAY_OUT}" if isinstance(error, KubeError) else ""
+        console.print(f"{error}{way_out}", markup=False, highlight=False)
         return False
     return True

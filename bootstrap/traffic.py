@@ -40,6 +40,7 @@ class Stream:
 
     ``prefix`` starts every name and marker and must be new for every run; at most
     ``concurrency`` resources are written at once, each by one writer, so that its order is known.
+    ``per_second`` is the most requests a second; None is as fast as the answers come.
     """
 
     prefix: str
@@ -47,11 +48,26 @@ class Stream:
     updates: int = 3
     delete: bool = True
     concurrency: int = 16
+    per_second: float | None = None
 
     @property
     def writes(self) -> int:
         """How many writes the whole stream makes."""
         return self.resources * (1 + self.updates + int(self.delete))
+
+
+class Pace:
+    """Turns that are ``1 / per_second`` apart, or none at all."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self._interval = 0.0 if per_second is None else 1 / per_second
+        self._next = 0.0
+
+    def delay(self, now: float) -> float:
+        """Take the next turn; gives the seconds to wait for it. Turns missed are not made up."""
+        turn = max(now, self._next)
+        self._next = turn + self._interval
+        return turn - now
 
 
 @dataclass
@@ -63,6 +79,7 @@ class Traffic:
     answered: int = 0
     ids: list[str] = field(default_factory=list[str])
     on_answer: Callable[[int], None] = lambda _answered: None
+    pace: Pace = field(default_factory=lambda: Pace(None))
 
     async def run(self, stream: Stream) -> None:
         """Write the whole stream; ends when every write has an outcome.
@@ -71,6 +88,7 @@ class Traffic:
         of what follows could not be judged.
         """
         numbers = iter(range(stream.resources))
+        self.pace = Pace(stream.per_second)
 
         async def writer() -> None:
             for number in numbers:
@@ -108,6 +126,7 @@ class Traffic:
     async def _send(
         self, kind: str, resource_id: str | None, marker: str, body: dict[str, str] | None
     ) -> Write:
+        await asyncio.sleep(self.pace.delay(time.monotonic()))
         write = self.ledger.sent(Write(kind, marker, resource_id, sent_at=time.time()))
         method = {"create": "POST", "update": "PUT", "delete": "DELETE"}[kind]
         path = RESOURCES if resource_id is None else f"{RESOURCES}/{resource_id}"

@@ -97,7 +97,7 @@ def restarts(kube: Kube, namespace: str, workload: str) -> dict[str, int]:
     }
 
 
-def kill_minus_9(kube: Kube, namespace: str, pod: Any) -> float:
+def kill_minus_9(kube: Kube, pod: Any) -> float:
     """SIGKILL the main process of a pod from its node; gives the time (Unix epoch seconds).
 
     A pod's first process ignores signals from inside its own PID namespace, and deleting the pod

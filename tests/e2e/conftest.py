@@ -61,7 +61,7 @@ def kube(checkout: Checkout) -> Kube:
     try:
         found = status.workloads(kube.items("deployments,statefulsets"))
     except KubeError as error:
-        pytest.exit(f"the platform is not up: {error}; run `make up`, then again", returncode=1)
+        pytest.exit(f"the platform is not up ({error}); run `make up`, then again", returncode=1)
     if not found:
         pytest.exit("the cluster runs but the platform is not in it; run `make up`", returncode=1)
     try:

@@ -56,8 +56,10 @@ def test_without_postgres_writes_answer_503_with_retry_after_and_recover_by_them
     # Unready pods leave the Service, so the published port has nobody behind it in the end; the
     # API server's proxy shows what such a pod answers all the same.
     inside = f"/api/v1/namespaces/apps/pods/{pod}:8080/proxy"
-    with background(checkout, traffic.Stream(prefix, 120, updates=4, concurrency=4)) as running:
-        running.wait_for_answers(50, seconds=60)
+    # Slow, so that it lasts through the outage and beyond.
+    stream = traffic.Stream(prefix, 500, updates=1, delete=False, concurrency=4, per_second=20)
+    with background(checkout, stream) as running:
+        running.wait_for_answers(30, seconds=60)
         with scaled_to_zero(kube, "data", "postgres"):
             say("postgres is away")
             answers = [_post(api, inside, prefix, number) for number in range(5)]

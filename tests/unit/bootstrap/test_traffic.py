@@ -103,6 +103,19 @@ async def test_a_stream_writes_every_life_cycle_in_order_with_versions(here: Che
         assert all(w.answered_at is not None and w.answered_at >= w.sent_at for w in mine)
 
 
+def test_turns_are_evenly_apart_and_missed_ones_are_not_made_up() -> None:
+    pace = traffic.Pace(per_second=10)
+    assert [pace.delay(now=5.0) for _ in range(3)] == pytest.approx([0.0, 0.1, 0.2])
+    assert pace.delay(now=5.25) == pytest.approx(0.05)
+    assert pace.delay(now=9.0) == 0.0
+    assert pace.delay(now=9.0) == pytest.approx(0.1)
+
+
+def test_without_a_pace_every_turn_is_now() -> None:
+    pace = traffic.Pace(None)
+    assert [pace.delay(now) for now in (3.0, 3.0, 4.0)] == [0.0, 0.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [

@@ -190,6 +190,6 @@ def run(checkout: Checkout, console: Console) -> bool:
     except (SmokeFailed, KubeError) as error:
         console.print("[red]smoke failed:[/red]", end=" ", highlight=False)
         way_out = f"; {WAY_OUT}" if isinstance(error, KubeError) else ""
-        console.print(f"{error}{way_out}", markup=False, highlight=False)
+        console.print(f"{error}{way_out}", markup=False, highlight=False, soft_wrap=True)
         return False
     return True

@@ -54,7 +54,7 @@ def show(checkout: Checkout, console: Console) -> bool:
         found = workloads(kube.items("deployments,statefulsets,jobs,poddisruptionbudgets"))
     except KubeError as error:
         console.print("[red]the platform is down[/red]", highlight=False)
-        console.print(f"{error}\n{WAY_OUT}", markup=False, highlight=False)
+        console.print(f"{error}\n{WAY_OUT}", markup=False, highlight=False, soft_wrap=True)
         return False
     ready_nodes = [node for node in nodes if is_ready(node)]
     _print_nodes(console, nodes)

@@ -1,0 +1,273 @@
+"""The consumer's thread: take a batch, have it stored, then commit its offsets.
+
+librdkafka calls the rebalance callbacks only from within poll and consume, and this thread calls
+neither while a batch is being stored, so nothing is in flight when partitions are revoked. While a
+server is away the partitions are paused and polling goes on, which keeps the group membership.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from services.event_worker.dead_letters import DeadLetters
+from services.event_worker.metrics import WorkerMetrics
+from services.event_worker.processing import BadMessage, Processor
+from services.event_worker.settings import GroupSettings, WorkerSettings
+from services.shared.kafka import Config
+from services.shared.liveness import Heartbeat
+from services.shared.logging import get_logger
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+_POLL_SECONDS = 0.5
+_LONGEST_PAUSE = 5.0
+_LAG_SECONDS = 5.0
+_DEAD_LETTER_SECONDS = 10.0
+
+
+class _AbandonedError(Exception):
+    """The batch is no longer ours, or the worker stops; somebody will get it again."""
+
+
+class ConsumerLoop:
+    """One member of the consumer group. run() blocks; call it in a thread of its own."""
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        group: GroupSettings,
+        settings: WorkerSettings,
+        *,
+        processor: Processor,
+        dead_letters: DeadLetters,
+        metrics: WorkerMetrics,
+        heartbeat: Heartbeat,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._config = config
+        self._group = group
+        self._settings = settings
+        self._processor = processor
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self._heartbeat = heartbeat
+        self._loop = loop
+        self._stopping = threading.Event()
+        self._pending: list[Message] = []
+        self._carried: list[Message] = []
+        self._losses = 0
+        self._paused = False
+        self._lag_due = 0.0
+
+    def stop(self) -> None:
+        """Finish the batch that is being stored, commit it, and leave. Thread-safe."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Consume until stop(). A consumer that broke for good is replaced after a pause."""
+        while not self._stopping.is_set():
+            try:
+                self._session()
+            except Exception:  # whatever broke, uncommitted messages come again
+                log.exception("consumer_broke")
+                self._heartbeat.beat()
+                self._stopping.wait(_LONGEST_PAUSE)
+
+    def _session(self) -> None:
+        self._paused = False
+        self._carried.clear()
+        consumer = Consumer(
+            self._config() | {"logger": logging.getLogger("librdkafka"), "error_cb": self._on_error}
+        )
+        try:
+            consumer.subscribe(
+                list(self._group.topics),
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_lost,
+            )
+            while not self._stopping.is_set():
+                self._heartbeat.beat()
+                self._pending = self._take(consumer)
+                if self._pending:
+                    try:
+                        self._handle(consumer)
+                    except _AbandonedError:
+                        log.info("batch_abandoned", messages=len(self._pending))
+                self._watch_lag(consumer)
+        finally:
+            consumer.close()
+
+    def _take(self, consumer: Consumer) -> list[Message]:
+        if self._carried:
+            taken, self._carried = self._carried, []
+            return taken
+        # consume() alone would wait its full time for a full batch; the first message must not.
+        first = consumer.poll(_POLL_SECONDS)
+        if first is None:
+            return []
+        rest = consumer.consume(self._settings.batch_size - 1, self._settings.gather_seconds)
+        return [message for message in (first, *rest) if self._is_data(message)]
+
+    def _is_data(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.fatal():
+            raise KafkaException(error)
+        log.warning("kafka_consumer", error=error.str(), code=error.name())
+        return False
+
+    def _handle(self, consumer: Consumer) -> None:
+        stored: list[Message] = []
+        bad: list[BadMessage] = []
+
+        def store() -> None:
+            fresh = self._pending[len(stored) :]
+            bad.extend(self._in_loop(self._processor.process(fresh)))
+            stored.extend(fresh)
+
+        def bury() -> None:
+            self._dead_letters.send(bad, _DEAD_LETTER_SECONDS)
+
+        try:
+            # More than once only if messages came in while a server was away.
+            while len(stored) < len(self._pending):
+                self._insist(consumer, store)
+                if bad:
+                    self._insist(consumer, bury)
+                    self._buried(bad)
+                    bad.clear()
+        finally:
+            self._resume(consumer)
+        self._commit(consumer, stored)
+
+    def _buried(self, letters: Iterable[BadMessage]) -> None:
+        for letter in letters:
+            topic = letter.message.topic()
+            self._metrics.messages.labels(topic, "dead_letter").inc()
+            log.error("dead_letter", topic=topic, reason=letter.reason)
+
+    def _in_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        while True:
+            try:
+                return future.result(timeout=1)
+            except concurrent.futures.TimeoutError:
+                if future.done():  # the coroutine's own TimeoutError
+                    raise
+                # Every statement has a timeout of its own: slow is not stuck.
+                self._heartbeat.beat()
+
+    def _insist(self, consumer: Consumer, action: Callable[[], None]) -> None:
+        """Repeat `action` until it succeeds, polling paused partitions in between."""
+        pause = 0.2
+        losses = self._losses
+        while True:
+            try:
+                action()
+                return
+            except Exception as error:  # any: nothing may be skipped, whatever the reason
+                log.warning("batch_will_be_retried", error=f"{type(error).__name__}: {error}")
+            self._metrics.retries.inc()
+            self._pause(consumer)
+            until = time.monotonic() + pause
+            while (left := until - time.monotonic()) > 0:
+                self._heartbeat.beat()
+                if self._stopping.is_set():
+                    raise _AbandonedError
+                message = consumer.poll(min(0.2, left))
+                kept = [message] if message is not None and self._is_data(message) else []
+                if self._losses != losses:
+                    # Not committed, so whoever owns the partitions now gets the batch. What
+                    # this poll returned belongs to the new assignment.
+                    self._carried += kept
+                    raise _AbandonedError
+                # Paused partitions give nothing, but nothing that came may be dropped.
+                self._pending += kept
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _pause(self, consumer: Consumer) -> None:
+        if not self._paused:
+            consumer.pause(consumer.assignment())
+            self._paused = True
+
+    def _resume(self, consumer: Consumer) -> None:
+        if self._paused:
+            self._paused = False
+            assigned = consumer.assignment()
+            if assigned:
+                consumer.resume(assigned)
+
+    def _commit(self, consumer: Consumer, messages: Iterable[Message]) -> None:
+        offsets = next_offsets(messages)
+        if not offsets:
+            return
+        try:
+            done = consumer.commit(offsets=offsets, asynchronous=False)
+            failed = [partition for partition in done or () if partition.error]
+        except KafkaException as error:
+            failed = [error]
+        if failed:
+            self._metrics.commit_failures.inc()
+            log.warning("offset_commit_failed", error=str(failed[0]))
+
+    def _watch_lag(self, consumer: Consumer) -> None:
+        now = time.monotonic()
+        if now < self._lag_due:
+            return
+        self._lag_due = now + _LAG_SECONDS
+        try:
+            for place in consumer.position(consumer.assignment()):
+                # The broker sends the end of a partition with every fetch: this asks nobody.
+                _, end = consumer.get_watermark_offsets(place, cached=True) or (0, -1)
+                if place.offset >= 0 and end >= 0:
+                    gauge = self._metrics.lag.labels(place.topic, str(place.partition))
+                    gauge.set(max(0, end - place.offset))
+        except KafkaException as error:
+            log.debug("lag_unknown", error=str(error))
+
+    # Called from within poll and consume, in this thread.
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._metrics.rebalances.labels("assigned").inc()
+        log.info("partitions_assigned", partitions=len(partitions))
+        if self._paused:
+            consumer.assign(partitions)
+            if partitions:
+                consumer.pause(partitions)
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._gone("revoked", partitions)
+
+    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._gone("lost", partitions)
+
+    def _gone(self, kind: str, partitions: list[TopicPartition]) -> None:
+        self._metrics.rebalances.labels(kind).inc()
+        log.info(f"partitions_{kind}", partitions=len(partitions))
+        self._metrics.lag.clear()
+        # The range assignor revokes all or nothing.
+        self._losses += 1
+        self._carried.clear()
+
+    def _on_error(self, error: KafkaError) -> None:
+        log.warning("kafka_client", error=error.str(), code=error.name(), fatal=error.fatal())
+
+
+def next_offsets(messages: Iterable[Message]) -> list[TopicPartition]:
+    """The offsets to commit when `messages` are done: one past the last of each partition."""
+    last: dict[tuple[str, int], int] = {}
+    for message in messages:
+        place = (str(message.topic()), int(message.partition() or 0))
+        last[place] = max(int(message.offset() or 0) + 1, last.get(place, 0))
+    return [TopicPartition(topic, partition, at) for (topic, partition), at in last.items()]

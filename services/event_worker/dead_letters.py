@@ -1,0 +1,112 @@
+"""Messages that cannot be processed, moved to a topic of their own with the reason."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from services.event_worker.processing import BadMessage
+from services.shared.kafka import Config, is_permanent, is_producer_lost
+from services.shared.logging import get_logger
+
+log = get_logger(__name__)
+
+PREFIX = "dead_letter_"
+
+
+class DeadLetterError(Exception):
+    """Not every dead letter was acknowledged; the whole call may be repeated."""
+
+
+def headers_of(bad: BadMessage) -> list[tuple[str, str | bytes | None]]:
+    """The message's own headers, then where it came from and what was wrong with it."""
+    message: Any = bad.message
+    about = {
+        "reason": bad.reason[:1000],
+        "topic": message.topic(),
+        "partition": str(message.partition()),
+        "offset": str(message.offset()),
+        "timestamp_ms": str(message.timestamp()[1]),
+    }
+    own = [(name, value) for name, value in message.headers() or () if name is not None]
+    return [*own, *((PREFIX + name, value.encode()) for name, value in about.items())]
+
+
+class DeadLetters:
+    """A producer for the dead letter topic, made when it is first needed. Blocking; one thread."""
+
+    def __init__(self, config: Callable[[], Config], topic: str) -> None:
+        self._config = config
+        self._topic = topic
+        self._producer: Producer | None = None
+
+    def send(self, letters: Sequence[BadMessage], seconds: float) -> None:
+        """Produce `letters` and wait at most `seconds` until Kafka has acknowledged each.
+
+        Raises DeadLetterError otherwise; a repeat may then store some of them twice.
+        """
+        failures: list[KafkaError] = []
+        if self._producer is None:
+            self._producer = Producer(self._config() | {"logger": logging.getLogger("librdkafka")})
+        for letter in letters:
+            self._produce(self._producer, letter, failures)
+        deadline = time.monotonic() + seconds
+        left = self._producer.flush(seconds)
+        if left or failures:
+            if left:
+                self._producer.purge(in_queue=True, in_flight=True)
+                self._producer.flush(1)
+            if any(is_producer_lost(error) for error in failures):
+                self._producer = None
+            reasons = sorted({error.str() for error in failures}) or ["no answer in time"]
+            raise DeadLetterError(
+                f"{self._topic}: {len(failures) + left} of {len(letters)} dead letters not"
+                f" acknowledged within {seconds - max(0.0, deadline - time.monotonic()):.1f} s:"
+                f" {'; '.join(reasons)}"
+            )
+
+    def _produce(self, producer: Producer, letter: BadMessage, failures: list[KafkaError]) -> None:
+        message: Any = letter.message
+        headers = headers_of(letter)
+
+        def without_value() -> None:
+            # Its headers say where the whole message lies for as long as its topic keeps it.
+            marked = [*headers, (PREFIX + "truncated", b"true")]
+            producer.produce(self._topic, headers=marked, on_delivery=report)
+
+        def report(error: KafkaError | None, _message: object) -> None:
+            if error is not None:
+                failures.append(error)
+
+        def report_or_shrink(error: KafkaError | None, _message: object) -> None:
+            if error is not None and is_permanent(error):
+                without_value()
+            else:
+                report(error, _message)
+
+        while True:
+            try:
+                producer.produce(
+                    self._topic,
+                    key=message.key(),
+                    value=message.value(),
+                    headers=headers,
+                    on_delivery=report_or_shrink,
+                )
+            except BufferError:
+                producer.poll(0.1)
+                continue
+            except KafkaException as error:
+                if not is_permanent(error.args[0]):
+                    failures.append(error.args[0])
+                else:
+                    without_value()
+            return
+
+    def close(self) -> None:
+        """Drop the producer; send() has left nothing unanswered in it."""
+        self._producer = None

@@ -1,0 +1,74 @@
+"""The worker's Prometheus metrics; the first three names are seed 001's."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.shared.metrics import LATENCY_BUCKETS
+
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+class WorkerMetrics:
+    """All metrics of one worker."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.messages = Counter(
+            "worker_messages_processed",
+            "Messages by outcome: processed, late, duplicate, held, dead_letter.",
+            ["event_type", "outcome"],
+            registry=registry,
+        )
+        self.duration = Histogram(
+            "worker_processing_duration_seconds",
+            "Time from a batch's arrival to its commit.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.database = Counter(
+            "worker_db_operations",
+            "Database transactions by outcome: success, error.",
+            ["operation", "outcome"],
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "worker_batch_size", "Messages per batch.", buckets=_SIZES, registry=registry
+        )
+        self.event_age = Histogram(
+            "worker_event_age_seconds",
+            "Time from an event's making to its effect (two machines' clocks).",
+            buckets=(*LATENCY_BUCKETS, 30.0, 60.0, 300.0),
+            registry=registry,
+        )
+        self.held = Gauge(
+            "worker_held_events",
+            "Events that wait for an earlier one of their resource.",
+            registry=registry,
+        )
+        self.gaps = Counter(
+            "worker_gaps_released",
+            "Versions of resources given up as missing after the deadline.",
+            registry=registry,
+        )
+        self.rebalances = Counter(
+            "worker_rebalances",
+            "Changes of this member's partitions.",
+            ["kind"],
+            registry=registry,
+        )
+        self.commit_failures = Counter(
+            "worker_offset_commit_failures",
+            "Offset commits that failed; the messages come again and are dropped as duplicates.",
+            registry=registry,
+        )
+        self.retries = Counter(
+            "worker_batch_retries",
+            "Repeated tries of a batch while a server was away.",
+            registry=registry,
+        )
+        self.lag = Gauge(
+            "worker_consumer_lag",
+            "Messages between this member's position and the partition's end.",
+            ["topic", "partition"],
+            registry=registry,
+        )

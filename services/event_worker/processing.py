@@ -1,0 +1,105 @@
+"""What is done with a batch of messages: sort out the bad, store the good, in that order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from services.event_worker.metrics import WorkerMetrics
+from services.event_worker.records import Message, Record, to_record
+from services.event_worker.store import BadRecordError, EventStore, Outcome
+from services.shared.events import BadEventError
+from services.shared.logging import get_logger
+from services.shared.partitions import id_time
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BadMessage:
+    """A message that will never become a row, and why."""
+
+    message: Message
+    reason: str
+
+
+class Processor:
+    """Turns batches into rows of `store`."""
+
+    def __init__(self, store: EventStore, metrics: WorkerMetrics) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    async def process(self, messages: Sequence[Message]) -> list[BadMessage]:
+        """Store what can be stored of `messages` and return the rest.
+
+        One transaction; only when the database refuses some record's content, one for each.
+        Safe to repeat. Raises when the database is away or not migrated yet.
+        """
+        started = time.monotonic()
+        bad: list[BadMessage] = []
+        good: list[tuple[Message, Record]] = []
+        for message in messages:
+            try:
+                good.append((message, to_record(message)))
+            except BadEventError as error:
+                bad.append(BadMessage(message, str(error)))
+        if good:
+            try:
+                self._count(await self._stored([record for _, record in good]))
+            except BadRecordError:
+                bad += await self._one_by_one(good)
+        self._metrics.batch_size.observe(len(messages))
+        self._metrics.duration.observe(time.monotonic() - started)
+        return bad
+
+    async def release_gaps(self) -> None:
+        """Let overdue held events go and say so."""
+        outcome = await self._store.release_gaps()
+        self._count(outcome)
+        if outcome.skipped_versions:
+            self._metrics.gaps.inc(outcome.skipped_versions)
+            log.warning(
+                "missing_events_given_up",
+                versions=outcome.skipped_versions,
+                resources=sorted({r.resource_id or "" for r in outcome.processed})[:20],
+            )
+        self._metrics.held.set(await self._store.count_held())
+
+    async def _one_by_one(self, good: Sequence[tuple[Message, Record]]) -> list[BadMessage]:
+        bad: list[BadMessage] = []
+        for message, record in good:
+            try:
+                self._count(await self._stored([record]))
+            except BadRecordError as error:
+                bad.append(BadMessage(message, f"refused by the database: {error}"))
+        return bad
+
+    async def _stored(self, records: Sequence[Record]) -> Outcome:
+        result = "error"
+        try:
+            outcome = await self._store.process(records)
+            result = "success"
+        finally:
+            self._metrics.database.labels("process_batch", result).inc()
+        return outcome
+
+    def _count(self, outcome: Outcome) -> None:
+        now = time.time()
+        for name, records in outcome.by_name().items():
+            for record in records:
+                self._metrics.messages.labels(record.event_type, name).inc()
+                if name in ("processed", "late"):
+                    age = now - id_time(record.id).timestamp()
+                    self._metrics.event_age.observe(max(0.0, age))
+        for record in outcome.late:
+            with structlog.contextvars.bound_contextvars(correlation_id=record.correlation_id):
+                log.warning(
+                    "event_stored_late",
+                    event_id=record.id,
+                    resource_id=record.resource_id,
+                    version=record.version,
+                )

@@ -1,0 +1,92 @@
+"""Rows of processed_events made from Kafka messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from services.shared.events import MAX_ID_LENGTH, BadEventError, parse
+
+MAX_ACTION_LENGTH = 50
+MAX_TYPE_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row to be: the columns of processed_events of seed 001.
+
+    resource_id doubles as the aggregate whose order `version` counts. version None: not numbered,
+    may take effect at once.
+    """
+
+    id: str
+    event_type: str
+    resource_id: str | None
+    task_id: str | None
+    action: str | None
+    payload: str
+    version: int | None
+    correlation_id: str | None
+
+    @property
+    def deletes(self) -> bool:
+        """Whether this is the last event its resource will ever have."""
+        return self.event_type == "resource.deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRecord:
+    """A stored record that waits for an earlier one. overdue: it has waited long enough."""
+
+    record: Record
+    held_at: datetime
+    overdue: bool = False
+
+
+class Message(Protocol):
+    """The part of confluent_kafka.Message that is read here."""
+
+    def topic(self) -> Any: ...
+    def key(self) -> Any: ...
+    def value(self) -> Any: ...
+    def headers(self) -> Any: ...
+
+
+def to_record(message: Message) -> Record:
+    """The row a message stands for. Raises BadEventError when it stands for none."""
+    envelope, payload = parse(message.topic(), message.key(), message.value(), message.headers())
+    if len(envelope.type) > MAX_TYPE_LENGTH:
+        raise BadEventError(f"event type: longer than {MAX_TYPE_LENGTH} characters")
+    subject, _, verb = envelope.type.rpartition(".")
+    if subject == "resource":
+        resource_id = _text(payload, "id", MAX_ID_LENGTH, required=True)
+        if resource_id != envelope.aggregate_id:
+            raise BadEventError("value.id: differs from the message's key")
+        task_id, action = None, verb
+    else:
+        resource_id = _text(payload, "resource_id", MAX_ID_LENGTH)
+        task_id = _text(payload, "task_id", MAX_ID_LENGTH)
+        action = _text(payload, "action", MAX_ACTION_LENGTH) or verb
+    return Record(
+        id=envelope.id,
+        event_type=envelope.type,
+        resource_id=resource_id,
+        task_id=task_id,
+        action=action[:MAX_ACTION_LENGTH],
+        payload=envelope.payload,
+        # Only resource events are numbered; the order of tasks is their own.
+        version=envelope.aggregate_version if subject == "resource" else None,
+        correlation_id=envelope.correlation_id,
+    )
+
+
+def _text(payload: dict[str, Any], name: str, limit: int, *, required: bool = False) -> str | None:
+    value = payload.get(name)
+    if value is None and not required:
+        return None
+    if not isinstance(value, str) or not value:
+        raise BadEventError(f"value.{name}: must be text")
+    if len(value) > limit:
+        raise BadEventError(f"value.{name}: longer than {limit} characters")
+    return value

@@ -1,0 +1,148 @@
+"""Order per resource across topics: which events take effect now, and which wait.
+
+The events of a resource come over three topics, and Kafka orders messages within one partition
+of one topic only. aggregate_version (1, 2, 3, …) is the order in which the resource was written;
+an event takes effect when all lower versions have, and waits in held_events until then. Pure
+functions; store.py wraps them in a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from services.event_worker.records import HeldRecord, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The highest version of a resource up to which every event has taken effect."""
+
+    version: int = 0
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class Decision:
+    """What to write: apply (in this order), new progress, records to hold, holds to lift.
+
+    stale: ids in `apply` whose version has been passed before: a repeat, which the inbox drops,
+    or an event that was given up as missing and came after all, which is stored late.
+    skipped: versions that were given up, only when gaps are released.
+    """
+
+    apply: list[Record] = field(default_factory=list[Record])
+    progress: dict[str, Progress] = field(default_factory=dict[str, Progress])
+    hold: list[Record] = field(default_factory=list[Record])
+    lift: list[Record] = field(default_factory=list[Record])
+    stale: set[str] = field(default_factory=set[str])
+    repeats: list[Record] = field(default_factory=list[Record])
+    """Records that are held already and came again."""
+    skipped: int = 0
+
+
+def sequence(
+    incoming: Sequence[Record],
+    progress: Mapping[str, Progress],
+    held: Sequence[HeldRecord],
+) -> Decision:
+    """Decide over `incoming` in the order of arrival.
+
+    `progress` and `held` are those of the incoming resources; a resource without progress starts
+    before its version 1.
+    """
+    state = _State(progress, held)
+    for record in incoming:
+        state.take(record)
+    return state.finish()
+
+
+def release_gaps(progress: Mapping[str, Progress], held: Sequence[HeldRecord]) -> Decision:
+    """Give up the missing versions that overdue records wait for, and let these go in order."""
+    state = _State(progress, held)
+    overdue: dict[str, int] = {}
+    for item in held:
+        if item.overdue:
+            resource = item.record.resource_id or ""
+            version = item.record.version or 0
+            overdue[resource] = max(version, overdue.get(resource, 0))
+    for resource, version in overdue.items():
+        state.skip_to(resource, version)
+    return state.finish()
+
+
+class _State:
+    def __init__(self, progress: Mapping[str, Progress], held: Iterable[HeldRecord]) -> None:
+        self._before = progress
+        self._now: dict[str, Progress] = dict(progress)
+        self._waiting: dict[str, dict[int, dict[str, Record]]] = {}
+        self._stored: set[str] = set()
+        self._decision = Decision()
+        for item in held:
+            self._stored.add(item.record.id)
+            self._wait(item.record)
+
+    def _wait(self, record: Record) -> None:
+        versions = self._waiting.setdefault(record.resource_id or "", {})
+        versions.setdefault(record.version or 0, {})[record.id] = record
+
+    def take(self, record: Record) -> None:
+        decision = self._decision
+        if record.version is None or record.resource_id is None:
+            decision.apply.append(record)
+            return
+        now = self._now.get(record.resource_id, Progress())
+        if record.version <= now.version:
+            decision.stale.add(record.id)
+            decision.apply.append(record)
+        elif record.version == now.version + 1:
+            self._apply(record)
+            self._drain(record.resource_id)
+        elif record.id in self._waiting.get(record.resource_id, {}).get(record.version, {}):
+            decision.repeats.append(record)
+        else:
+            self._wait(record)
+            decision.hold.append(record)
+
+    def skip_to(self, resource: str, version: int) -> None:
+        """Apply everything held up to `version`, whatever is missing between."""
+        self._drain(resource)
+        while waiting := self._waiting.get(resource):
+            lowest = min(waiting)
+            if lowest > version:
+                return
+            now = self._now.get(resource, Progress())
+            self._decision.skipped += max(0, lowest - now.version - 1)
+            self._now[resource] = Progress(lowest - 1, now.deleted)
+            self._drain(resource)
+
+    def _drain(self, resource: str) -> None:
+        waiting = self._waiting.get(resource)
+        while waiting:
+            now = self._now.get(resource, Progress())
+            lowest = min(waiting)
+            if lowest > now.version + 1:
+                return
+            # Two events with one version are a fault of the writer; both are kept.
+            for record in waiting.pop(lowest).values():
+                self._apply(record)
+        self._waiting.pop(resource, None)
+
+    def _apply(self, record: Record) -> None:
+        resource, version = record.resource_id or "", record.version or 0
+        now = self._now.get(resource, Progress())
+        self._now[resource] = Progress(max(now.version, version), now.deleted or record.deletes)
+        self._decision.apply.append(record)
+        if record.id in self._stored:
+            self._decision.lift.append(record)
+
+    def finish(self) -> Decision:
+        decision = self._decision
+        applied = {record.id for record in decision.apply}
+        decision.hold = [record for record in decision.hold if record.id not in applied]
+        decision.progress = {
+            resource: now
+            for resource, now in self._now.items()
+            if now != self._before.get(resource, Progress())
+        }
+        return decision

@@ -1,0 +1,98 @@
+"""Puts one worker process together and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.event_worker.consumer import ConsumerLoop
+from services.event_worker.dead_letters import DeadLetters
+from services.event_worker.metrics import WorkerMetrics
+from services.event_worker.processing import Processor
+from services.event_worker.settings import GroupSettings, WorkerSettings
+from services.event_worker.store import EventStore
+from services.event_worker.upkeep import keep_releasing_gaps, keep_tables
+from services.shared.database import Database
+from services.shared.health import Readiness
+from services.shared.kafka import Config, consumer_config, producer_config
+from services.shared.liveness import Heartbeat, worker_app
+from services.shared.logging import get_logger
+from services.shared.metrics import new_registry
+from services.shared.server import serve, stop_on_signals
+from services.shared.settings import DatabaseSettings, KafkaSettings, ServiceSettings
+
+log = get_logger(__name__)
+
+
+async def run(
+    service: ServiceSettings,
+    database_settings: DatabaseSettings,
+    kafka: KafkaSettings,
+    group: GroupSettings,
+    settings: WorkerSettings,
+) -> None:
+    """Consume and serve HTTP until SIGTERM or SIGINT."""
+    registry = new_registry()
+    metrics = WorkerMetrics(registry)
+    database = Database(database_settings, registry, application_name=service.service_name)
+    await database.open()
+    store = EventStore(database, settings.gap_deadline_seconds)
+    processor = Processor(store, metrics)
+    client_id = group.group_instance_id or service.service_name
+    dead_letters = DeadLetters(
+        lambda: producer_config(kafka, client_id, message_timeout_ms=8000),
+        group.dead_letter_topic,
+    )
+
+    def consuming() -> Config:
+        return consumer_config(
+            kafka,
+            client_id,
+            group_id=group.group_id,
+            group_instance_id=group.group_instance_id,
+            session_timeout_ms=group.session_timeout_ms,
+        )
+
+    heartbeat = Heartbeat(settings.wedged_after_seconds)
+    consumer = ConsumerLoop(
+        consuming,
+        group,
+        settings,
+        processor=processor,
+        dead_letters=dead_letters,
+        metrics=metrics,
+        heartbeat=heartbeat,
+        loop=asyncio.get_running_loop(),
+    )
+    readiness = Readiness(registry)
+    readiness.add("database", database.ping)
+    app = worker_app(service.service_name, readiness, registry, heartbeat)
+
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    log.info("worker_starting", topics=list(group.topics), group=group.group_id)
+    helpers = [
+        asyncio.create_task(keep_releasing_gaps(processor, metrics, settings.gap_check_seconds)),
+        asyncio.create_task(keep_tables(database, store, metrics, settings)),
+        asyncio.create_task(_stop_on(stop, consumer)),
+    ]
+    work = asyncio.create_task(asyncio.to_thread(consumer.run))
+    try:
+        await serve(app, service, readiness, stop)
+        # The thread needs this loop for its last batch, so the loop must wait for it.
+        async with asyncio.timeout(service.shutdown_grace_seconds):
+            await asyncio.shield(work)
+    except TimeoutError:
+        log.warning("batch_abandoned", grace_seconds=service.shutdown_grace_seconds)
+    finally:
+        consumer.stop()
+        for task in helpers:
+            task.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+        dead_letters.close()
+        await database.close()
+    log.info("worker_stopped")
+
+
+async def _stop_on(stop: asyncio.Event, consumer: ConsumerLoop) -> None:
+    await stop.wait()
+    consumer.stop()

@@ -1,0 +1,59 @@
+"""Settings of the worker: KAFKA_* for its place in the group, WORKER_* for its work."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+TOPICS = (
+    "resource.created",
+    "resource.updated",
+    "resource.deleted",
+    "task.process",
+    "task.completed",
+)
+
+
+class GroupSettings(BaseSettings):
+    """Which topics to read, and as whom.
+
+    group_instance_id: static membership; the same name after a restart within the session timeout
+    gets its partitions back without a rebalance. Empty: an ordinary member.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True, extra="ignore")
+
+    group_id: str = Field(default="event-worker", min_length=1)
+    group_instance_id: str | None = None
+    topics: Annotated[tuple[str, ...], NoDecode] = TOPICS
+    session_timeout_ms: int = Field(default=15_000, ge=6000, le=300_000)
+    dead_letter_topic: str = Field(default="events.dead-letter", min_length=1)
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = tuple(name.strip() for name in value.split(",") if name.strip())
+            if not value:
+                raise ValueError("names no topic; give a comma-separated list")
+        return value
+
+
+class WorkerSettings(BaseSettings):
+    """Batches, deadlines and retention."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKER_", frozen=True, extra="ignore")
+
+    batch_size: int = Field(default=500, ge=1, le=5000)
+    # Messages that arrive within this time of the first one share its transaction.
+    gather_seconds: float = Field(default=0.01, ge=0, le=1)
+    # How long an event waits for a missing earlier one of its resource.
+    gap_deadline_seconds: float = Field(default=600, gt=0)
+    gap_check_seconds: float = Field(default=15, gt=0)
+    # Longer than the topics keep their messages (7 days) plus the worst replay.
+    retention_days: int = Field(default=14, ge=1, le=3650)
+    partitions_ahead_days: int = Field(default=3, ge=1, le=30)
+    upkeep_interval_seconds: float = Field(default=600, ge=1)
+    wedged_after_seconds: float = Field(default=120, ge=5)

@@ -1,0 +1,60 @@
+"""What the worker does beside consuming: gaps, partitions, forgotten resources."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from services.event_worker.metrics import WorkerMetrics
+from services.event_worker.processing import Processor
+from services.event_worker.settings import WorkerSettings
+from services.event_worker.store import EventStore
+from services.shared.database import Database
+from services.shared.logging import get_logger
+from services.shared.partitions import PartitionedTable, create_ahead, drop_old
+
+log = get_logger(__name__)
+
+PROCESSED = PartitionedTable("processed_events")
+
+
+async def keep_releasing_gaps(
+    processor: Processor, metrics: WorkerMetrics, interval: float
+) -> None:
+    """Look for overdue held events every `interval` seconds. Cancel it to stop."""
+    while True:
+        result = "error"
+        try:
+            await processor.release_gaps()
+            result = "success"
+        except Exception as error:  # they wait a little longer
+            log.warning("gaps_not_released", error=f"{type(error).__name__}: {error}")
+        metrics.database.labels("release_gaps", result).inc()
+        await asyncio.sleep(interval)
+
+
+async def tend_tables(database: Database, store: EventStore, settings: WorkerSettings) -> None:
+    """One round: partitions ahead, partitions past retention, resources long deleted."""
+    today = datetime.now(UTC).date()
+    async with database.connection() as connection:
+        created = await create_ahead(connection, PROCESSED, today, settings.partitions_ahead_days)
+        dropped, _ = await drop_old(connection, PROCESSED, today, settings.retention_days)
+    await store.forget_deleted(settings.retention_days)
+    if created or dropped:
+        log.info("partitions_tended", created=created, dropped=dropped)
+
+
+async def keep_tables(
+    database: Database, store: EventStore, metrics: WorkerMetrics, settings: WorkerSettings
+) -> None:
+    """tend_tables() for ever. Cancel it to stop."""
+    while True:
+        pause, result = settings.upkeep_interval_seconds, "error"
+        try:
+            await tend_tables(database, store, settings)
+            result = "success"
+        except Exception as error:  # the default partition catches rows until it works again
+            log.warning("upkeep_failed", error=f"{type(error).__name__}: {error}")
+            pause = min(pause, 30.0)
+        metrics.database.labels("upkeep", result).inc()
+        await asyncio.sleep(pause)

@@ -1,0 +1,188 @@
+"""Small programs that build each component with plausible arguments, to be varied by tests."""
+
+from typing import Any
+
+import pulumi
+
+from components import connections
+from components.args import Files, Resources, Storage
+from components.certificate import Certificate, CertificateArgs
+from components.jobs import Job, JobArgs
+from components.kafka import Kafka, KafkaArgs, KafkaNodes
+from components.namespaces import Namespaces, NamespacesArgs
+from components.pki import CertificateAuthority, CertificateAuthorityArgs
+from components.postgres import Postgres, PostgresArgs
+from components.redis import Redis, RedisArgs, RedisUser
+from components.secrets import Password, PasswordArgs
+from components.workload import Entry, Workload, WorkloadArgs
+
+DIGEST = "@sha256:" + "ab" * 32
+SIZE = Resources(cpu_request="100m", cpu_limit="1", memory_request="256Mi", memory_limit="1Gi")
+STORAGE = Storage(size="5Gi", retention="Delete")
+
+
+def image(name: str) -> str:
+    return f"registry.example/millrace/{name}{DIGEST}"
+
+
+def files(name: str = "some", kind: Any = "Secret", version: str = "1") -> Files:
+    return Files(
+        kind=kind,
+        name=pulumi.Output.from_input(name),
+        version=pulumi.Output.from_input(version),
+    )
+
+
+def namespaces() -> Namespaces:
+    return Namespaces("namespaces", NamespacesArgs(names=("data", "apps")))
+
+
+def authority(**changes: Any) -> CertificateAuthority:
+    args = {"namespaces": {"data": "data", "apps": "apps"}, **changes}
+    return CertificateAuthority("internal-ca", CertificateAuthorityArgs(**args))
+
+
+def certificate(**changes: Any) -> Certificate:
+    args = {
+        "authority": authority(),
+        "namespace": "data",
+        "secret_name": "server-tls",
+        "common_name": "server",
+        "dns_names": ("server.data.svc",),
+        **changes,
+    }
+    return Certificate("server-tls", CertificateArgs(**args))
+
+
+def password(**changes: Any) -> Password:
+    args = {
+        "secret_name": "postgres-restdb",
+        "namespaces": {"data": "data", "apps": "apps"},
+        **changes,
+    }
+    return Password("postgres-restdb", PasswordArgs(**args))
+
+
+def nodes(replicas: int = 1, **changes: Any) -> KafkaNodes:
+    args = {"replicas": replicas, "heap": "512Mi", "resources": SIZE, "storage": STORAGE, **changes}
+    return KafkaNodes(**args)
+
+
+def kafka(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Kafka:
+    args = {
+        "namespace": "data",
+        "image": image("kafka"),
+        "authority": authority(),
+        "brokers": nodes(),
+        **changes,
+    }
+    return Kafka("kafka", KafkaArgs(**args), opts)
+
+
+def kafka_of_three(**changes: Any) -> Kafka:
+    """Separate controllers, as in production."""
+    return kafka(
+        brokers=nodes(3), controllers=nodes(3), replication_factor=3, min_insync_replicas=2, **changes
+    )
+
+
+def postgres(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Postgres:
+    args = {
+        "namespace": "data",
+        "image": image("postgres"),
+        "authority": authority(),
+        "admin_password": files("postgres-admin"),
+        "resources": SIZE,
+        "storage": STORAGE,
+        **changes,
+    }
+    return Postgres("postgres", PostgresArgs(**args), opts)
+
+
+def redis_user(**changes: Any) -> RedisUser:
+    args = {
+        "name": "rest-service",
+        "password": pulumi.Output.secret("opensesame"),
+        "keys": ("resource:*",),
+        "commands": ("get", "set", "del", "eval"),
+        **changes,
+    }
+    return RedisUser(**args)
+
+
+def redis(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Redis:
+    args = {
+        "namespace": "data",
+        "image": image("redis"),
+        "authority": authority(),
+        "users": (redis_user(),),
+        "resources": SIZE,
+        **changes,
+    }
+    return Redis("redis-cache", RedisArgs(**args), opts)
+
+
+def redis_stream() -> Redis:
+    """The same component as a store."""
+    return redis(storage=STORAGE, eviction="noeviction", append_fsync="always")
+
+
+def workload(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Workload:
+    args = {
+        "namespace": "apps",
+        "image": image("services"),
+        "command": ("python", "-m", "services.rest_service"),
+        "resources": SIZE,
+        "ca": files("millrace-ca", "ConfigMap"),
+        "replicas": 2,
+        "entry": Entry(type="NodePort", node_port=30080),
+        "connections": (
+            connections.database(
+                host="postgres.data.svc",
+                port="5432",
+                name="restdb",
+                user="restdb",
+                password=files("postgres-restdb"),
+                pool_size=5,
+            ),
+            connections.redis(
+                host="redis-cache.data.svc",
+                port="6379",
+                username="rest-service",
+                password=files("redis-rest-service"),
+            ),
+        ),
+        "env": {"LOG_LEVEL": "INFO"},
+        "pod_name_env": ("RELAY_ID",),
+        **changes,
+    }
+    return Workload("rest-service", WorkloadArgs(**args), opts)
+
+
+def job(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Job:
+    args = {
+        "namespace": "apps",
+        "image": image("services"),
+        "command": ("python", "-m", "services.provision", "kafka", "--spec", "FILE"),
+        "resources": SIZE,
+        "ca": files("millrace-ca", "ConfigMap"),
+        "spec": '{"topics": []}',
+        **changes,
+    }
+    return Job("kafka-provision", JobArgs(**args), opts)
+
+
+PROGRAMS: dict[str, Any] = {
+    "Namespaces": namespaces,
+    "CertificateAuthority": authority,
+    "Certificate": certificate,
+    "Password": password,
+    "Kafka": kafka,
+    "Kafka of three": kafka_of_three,
+    "Postgres": postgres,
+    "Redis": redis,
+    "Redis as a store": redis_stream,
+    "Workload": workload,
+    "Job": job,
+}
+"""Every component once, and in its other shape where it has one."""

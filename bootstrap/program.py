@@ -3,12 +3,30 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bootstrap.checkout import Checkout, save_context
 from bootstrap.environment import make_passphrase, shell_environment
 from bootstrap.steps import StepFailed
+
+
+@contextmanager
+def stack_files_kept(checkout: Checkout) -> Generator[None]:
+    """Put the stack files back as they were.
+
+    With a passphrase, Pulumi writes a salt into the stack file of whoever runs it. It is of no
+    use to anybody else (state carries its own), and a committed file must not change because
+    somebody brought the platform up.
+    """
+    before = {path: path.read_bytes() for path in checkout.root.glob("Pulumi.*.yaml")}
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            if path.read_bytes() != content:
+                path.write_bytes(content)
 
 
 def pulumi(
@@ -26,15 +44,16 @@ def pulumi(
     program = checkout.bin / "pulumi"
     if not program.exists():
         raise StepFailed("pulumi is not here yet; run make up (or make tools for the tools alone)")
-    finished = subprocess.run(
-        [str(program), *arguments],
-        cwd=checkout.root,
-        env=dict(environment or shell_environment(checkout)),
-        stdin=subprocess.DEVNULL if not sys.stdin.isatty() else None,
-        capture_output=capture,
-        text=True,
-        check=False,
-    )
+    with stack_files_kept(checkout):
+        finished = subprocess.run(
+            [str(program), *arguments],
+            cwd=checkout.root,
+            env=dict(environment or shell_environment(checkout)),
+            stdin=subprocess.DEVNULL if not sys.stdin.isatty() else None,
+            capture_output=capture,
+            text=True,
+            check=False,
+        )
     if finished.returncode != 0:
         said = f":\n{finished.stderr.strip()}" if capture else ""
         raise StepFailed(

@@ -26,7 +26,7 @@ class Shared:
 
 def run_services(ground: Foundation, shared: Shared) -> dict[str, Workload]:
     """Every service, by name."""
-    return {record.name: _service(ground, shared, record) for record in workloads.WORKLOADS}
+    return {record.name: _service(ground, shared, record) for record in ground.workloads}
 
 
 def _service(ground: Foundation, shared: Shared, record: workloads.Workload) -> Workload:

@@ -6,13 +6,13 @@ from infra.accounts import CA_FILE, password, provision, secret_dir
 from infra.convert import once, resources, storage
 from infra.foundation import APPS, DATA, Foundation
 from infra.protection import data_options
-from infra.workloads import WORKLOADS, Workload, topics
+from infra.workloads import Workload, topics
 
 
 def provide_kafka(ground: Foundation) -> dict[str, connections.Connection]:
     """The cluster, and by service name the connection of every service that uses it."""
     cluster = _cluster(ground)
-    users = [workload for workload in WORKLOADS if workload.uses_kafka]
+    users = [workload for workload in ground.workloads if workload.uses_kafka]
     passwords = {u.name: password(ground, f"kafka-{u.name}", DATA, APPS) for u in users}
     provisioned = provision(
         ground,
@@ -84,7 +84,7 @@ def _topics(ground: Foundation) -> list[dict[str, object]]:
                 "retention.ms": str(settings.retention_hours * 3_600_000),
             },
         }
-        for name in topics()
+        for name in topics(ground.workloads)
     ]
 
 

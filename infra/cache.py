@@ -5,15 +5,15 @@ from components.redis import Redis, RedisArgs, RedisUser
 from infra.accounts import password
 from infra.convert import resources
 from infra.foundation import APPS, DATA, Foundation
-from infra.workloads import WORKLOADS
 
-_COMMANDS = ("@read", "@write", "@connection", "@scripting", "@transaction")
+# What cache-aside with a version check takes: a read, and a script that reads and writes.
+_COMMANDS = ("get", "set", "eval", "evalsha", "script|load")
 
 
 def provide_cache(ground: Foundation) -> dict[str, connections.Connection]:
     """The cache, and by service name the connection of every service that uses it."""
     settings = ground.settings.redis
-    users = [workload for workload in WORKLOADS if workload.cache_keys]
+    users = [workload for workload in ground.workloads if workload.cache_keys]
     passwords = {user.name: password(ground, f"redis-{user.name}", APPS) for user in users}
     server = Redis(
         "redis-cache",

@@ -15,7 +15,7 @@ from infra.environment import Environment
 from infra.foundation import lay
 from infra.images import Catalogue
 from infra.settings import EntrySettings, PlatformSettings
-from infra.workloads import WORKLOADS, topics
+from infra.workloads import WORKLOADS, Workload, topics
 
 
 class Platform(pulumi.ComponentResource):
@@ -34,6 +34,7 @@ class Platform(pulumi.ComponentResource):
         environment: Environment,
         catalogue: Catalogue,
         provider: k8s.Provider,
+        workloads: tuple[Workload, ...] = WORKLOADS,
     ) -> None:
         super().__init__(
             "millrace:platform:Platform",
@@ -41,7 +42,7 @@ class Platform(pulumi.ComponentResource):
             None,
             pulumi.ResourceOptions(providers=[provider]),
         )
-        ground = lay(settings, environment, catalogue, self)
+        ground = lay(settings, environment, catalogue, workloads, self)
         shared = Shared(
             databases=provide_databases(ground),
             kafka=provide_kafka(ground),
@@ -49,11 +50,11 @@ class Platform(pulumi.ComponentResource):
         )
         run_services(ground, shared)
         self.endpoints = {
-            record.name: url(settings.entry, environment) for record in WORKLOADS if record.entry
+            record.name: url(settings.entry, environment) for record in workloads if record.entry
         }
         self.namespaces = ground.namespaces.names
         self.ca_certificate = ground.authority.certificate_pem
-        self.topics = list(topics())
+        self.topics = list(topics(workloads))
         self.register_outputs(self.outputs())
 
     def outputs(self) -> dict[str, object]:

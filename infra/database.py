@@ -40,7 +40,10 @@ def provide_databases(ground: Foundation) -> dict[str, Database]:
     """The server and every database some service asks for, with its migrations applied."""
     admin = password(ground, "postgres-admin", DATA)
     server = _server(ground, admin.files[DATA])
-    roles = {name: password(ground, f"postgres-{name}", DATA, APPS) for name in databases()}
+    roles = {
+        name: password(ground, f"postgres-{name}", DATA, APPS)
+        for name in databases(ground.workloads)
+    }
     provisioned = provision(
         ground,
         "postgres",

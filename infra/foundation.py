@@ -11,6 +11,7 @@ from infra.environment import Environment
 from infra.images import Catalogue
 from infra.services_image import services_image
 from infra.settings import PlatformSettings
+from infra.workloads import Workload
 
 DATA = "data"
 APPS = "apps"
@@ -25,6 +26,8 @@ class Foundation:
     namespaces: Namespaces
     authority: CertificateAuthority
     services_image: Text
+    workloads: tuple[Workload, ...]
+    """The services; what exists in the shared systems follows from these records."""
     parent: pulumi.Resource
 
     @property
@@ -36,6 +39,7 @@ def lay(
     settings: PlatformSettings,
     environment: Environment,
     catalogue: Catalogue,
+    workloads: tuple[Workload, ...],
     parent: pulumi.Resource,
 ) -> Foundation:
     """Make namespaces and CA, and build the services image or take the one given."""
@@ -45,4 +49,4 @@ def lay(
     authority = CertificateAuthority(
         "internal-ca", CertificateAuthorityArgs(namespaces=namespaces.names), child
     )
-    return Foundation(settings, catalogue, namespaces, authority, image, parent)
+    return Foundation(settings, catalogue, namespaces, authority, image, workloads, parent)

@@ -209,7 +209,7 @@ class ServiceSettings(Settings):
 
     replicas: Annotated[int, Field(ge=1, le=100)] = 2
     resources: ResourceSettings = _resources("100m", "256Mi", "1", "512Mi")
-    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 5
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections to PostgreSQL, per pod."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -65,15 +65,16 @@ WORKLOADS: Final = (
 )
 
 
-def workload_names(workloads: tuple[Workload, ...] = WORKLOADS) -> tuple[str, ...]:
-    return tuple(workload.name for workload in workloads)
+def workload_names() -> tuple[str, ...]:
+    """The names a stack file may use."""
+    return tuple(workload.name for workload in WORKLOADS)
 
 
-def databases(workloads: tuple[Workload, ...] = WORKLOADS) -> tuple[str, ...]:
+def databases(workloads: tuple[Workload, ...]) -> tuple[str, ...]:
     """Every database some service uses, once, in the order of first use."""
     return tuple(dict.fromkeys(w.database for w in workloads if w.database is not None))
 
 
-def topics(workloads: tuple[Workload, ...] = WORKLOADS) -> tuple[str, ...]:
+def topics(workloads: tuple[Workload, ...]) -> tuple[str, ...]:
     """Every topic some service produces or consumes, once, in the order of first use."""
     return tuple(dict.fromkeys(t for w in workloads for t in w.produces + w.consumes))

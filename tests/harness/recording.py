@@ -196,9 +196,14 @@ def _computed(typ: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
             return {"certPem": _pem("CERTIFICATE", name, inputs)}
         case "tls:index/locallySignedCert:LocallySignedCert":
             return {"certPem": _pem("CERTIFICATE", name, inputs)}
+        case "docker-build:index:Image":
+            digest = f"sha256:{_hex(repr(inputs))}"
+            return {"digest": digest, "ref": f"{inputs['tags'][0]}@{digest}"}
         case _ if typ.startswith("kubernetes:"):
             metadata = dict(inputs["metadata"])
-            assert metadata.get("name"), f"{typ} {name} leaves its name to chance; give metadata.name"
+            assert metadata.get("name"), (
+                f"{typ} {name} leaves its name to chance; give metadata.name"
+            )
             return {"metadata": {"uid": _hex(name), "resourceVersion": "1", **metadata}}
         case _:
             return {}

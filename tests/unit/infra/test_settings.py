@@ -149,8 +149,8 @@ def test_protection_without_retained_volumes_is_refused():
 
 def test_more_pooled_connections_than_postgres_has_are_refused_with_the_number_needed():
     document = BASE | {"services": {"rest-service": {"replicas": 20, "databasePoolSize": 20}}}
-    # 21 pods in a rollout times 20, and 3 pods times 5 for each of the two other services.
-    refuse(PlatformSettings, document, "450 connections .* raise it to 460")
+    # 21 pods in a rollout times 20, and 3 pods times 10 for each of the two other services.
+    refuse(PlatformSettings, document, "480 connections .* raise it to 490")
 
 
 def test_settings_and_the_component_agree_on_the_smallest_cluster():

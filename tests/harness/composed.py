@@ -1,0 +1,45 @@
+"""The whole platform of a committed stack file, composed over recording mocks."""
+
+import json
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from infra.composition import Platform
+from infra.diff import load_stack
+from infra.environment import Environment
+from infra.images import IMAGE_NAMES, Catalogue
+from infra.provider import kubernetes_provider
+from infra.services_image import check_images
+from infra.settings import PlatformSettings
+from infra.workloads import WORKLOADS, Workload
+from tests.harness.platforms import image
+from tests.harness.recording import Recording, build
+
+STACKS = ("airgap", "dev", "prod")
+
+
+def compose(
+    settings: PlatformSettings, workloads: tuple[Workload, ...] = WORKLOADS
+) -> tuple[Recording, Platform]:
+    """Build a platform as `infra.program.run` does, on a machine where `make up` has run."""
+    with TemporaryDirectory() as folder:
+        images_file = Path(folder) / "images.json"
+        images_file.write_text(json.dumps({name: image(name) for name in IMAGE_NAMES}))
+        environment = Environment(
+            images_file=images_file, registry="localhost:30500", cluster_id="test"
+        )
+        catalogue = Catalogue(settings.images.source, settings.images.overrides, images_file)
+        check_images(catalogue, environment)
+
+        def program() -> Platform:
+            provider = kubernetes_provider(settings.kubernetes, environment)
+            return Platform(settings, environment, catalogue, provider, workloads)
+
+        return build(program)
+
+
+@cache
+def composed(stack: str) -> Recording:
+    """What the stack registers; built once, only read."""
+    return compose(load_stack(stack))[0]

@@ -1,0 +1,21 @@
+"""The whole platform of every stack, composed over recording mocks, passes every rule."""
+
+import pytest
+
+from policies.rule import evaluate
+from policies.rules import RULES, STACK_RULES
+from tests.harness.composed import STACKS, composed
+from tests.policy.adapter import resources
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_whole_platform_passes_every_rule(stack: str):
+    found = evaluate(RULES, STACK_RULES, resources(composed(stack)))
+    assert not found, "\n".join(map(str, found))
+
+
+def test_the_rules_saw_the_platform_and_not_an_empty_list():
+    seen = resources(composed("prod"))
+    assert sum(r.kind == "Deployment" for r in seen) == 3
+    assert sum(r.kind == "StatefulSet" for r in seen) == 4
+    assert any(r.protect for r in seen)

@@ -1,0 +1,133 @@
+"""The image catalogue, its lock file, and `make pin`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra import pin
+from infra.images import (
+    IMAGE_NAMES,
+    Catalogue,
+    ImageError,
+    LockedImage,
+    check_reference,
+    read_lock,
+)
+
+DIGEST = "sha256:" + "ab" * 32
+
+
+def images_file(folder: Path, text: str) -> Path:
+    path = folder / "images.json"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "redis:8.0",
+        "localhost:30500/millrace/redis:8.0",
+        f"redis@{DIGEST}",
+        f"registry.example:5000/a/b/c:1.2.3@{DIGEST}",
+    ],
+)
+def test_an_exact_reference_is_accepted(reference: str):
+    assert check_reference(reference) == reference
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["redis", "redis:latest", "localhost:30500/redis", "redis@sha256:12", "a b:1", "", ":1"],
+)
+def test_a_reference_that_is_not_exact_is_refused(reference: str):
+    with pytest.raises(ImageError):
+        check_reference(reference)
+
+
+def test_a_digest_outweighs_any_tag():
+    assert check_reference(f"redis:latest@{DIGEST}")
+
+
+def test_every_image_but_the_services_has_an_official_reference():
+    assert set(read_lock()) == set(IMAGE_NAMES) - {"services"}
+    for image in read_lock().values():
+        check_reference(image.reference)
+
+
+def test_an_official_reference_carries_the_digest_once_it_is_pinned():
+    lock = {"redis": LockedImage(repository="redis", tag="8.0", digest=DIGEST)}
+    assert Catalogue("official", {}, lock=lock).reference("redis") == f"redis:8.0@{DIGEST}"
+
+
+def test_a_local_image_comes_from_the_machines_file(tmp_path: Path):
+    path = images_file(tmp_path, json.dumps({"redis": f"localhost:1/redis@{DIGEST}"}))
+    assert Catalogue("local", {}, path).reference("redis") == f"localhost:1/redis@{DIGEST}"
+
+
+@pytest.mark.parametrize("source", ["official", "local"])
+def test_an_override_wins_over_every_source(source: str):
+    assert Catalogue(source, {"redis": "mine/redis:1"}).reference("redis") == "mine/redis:1"
+
+
+def test_local_images_without_a_file_name_the_variable_and_the_command():
+    with pytest.raises(ImageError, match=r"MILLRACE_IMAGES_FILE is not set.*make up"):
+        Catalogue("local", {}).reference("redis")
+
+
+def test_a_missing_images_file_is_named(tmp_path: Path):
+    with pytest.raises(ImageError, match=r"images\.json .* does not exist"):
+        Catalogue("local", {}, tmp_path / "images.json").reference("redis")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"redis": 1}', '{"redis": "redis:latest"}'])
+def test_a_broken_images_file_is_refused(tmp_path: Path, text: str):
+    with pytest.raises(ImageError):
+        Catalogue("local", {}, images_file(tmp_path, text)).reference("redis")
+
+
+def test_an_image_the_machine_did_not_build_is_named_with_both_ways_out(tmp_path: Path):
+    with pytest.raises(ImageError, match=r"no image 'kafka'.*make up.*overrides\.kafka"):
+        Catalogue("local", {}, images_file(tmp_path, "{}")).reference("kafka")
+
+
+def test_pinning_fills_in_every_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "lock.json"
+    pin.write_lock(read_lock(), path)
+    assert pin.main(lambda _repository, _tag: DIGEST, path) == 0
+    assert all(image.digest == DIGEST for image in read_lock(path).values())
+    assert f"redis:8.0@{DIGEST} (pinned)" in capsys.readouterr().out
+
+
+def test_pinning_writes_nothing_when_one_image_cannot_be_resolved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "lock.json"
+    pin.write_lock(read_lock(), path)
+    before = path.read_bytes()
+
+    def resolve(repository: str, tag: str) -> str:
+        if repository == "redis":
+            raise pin.PinError(f"{repository}:{tag}: the registry gives no digest")
+        return DIGEST
+
+    assert pin.main(resolve, path) == 1
+    assert path.read_bytes() == before
+    assert "redis:8.0" in capsys.readouterr().err
+
+
+def test_an_answer_that_is_no_digest_is_refused():
+    with pytest.raises(pin.PinError, match="no digest"):
+        pin.pin(read_lock(), lambda _repository, _tag: "sha256:short")
+
+
+def test_no_container_engine_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(pin.PinError, match="no container engine answers"):
+        pin.ask_registry("redis", "8.0")
+
+
+def test_the_committed_lock_file_is_written_as_pin_writes_it(tmp_path: Path):
+    pin.write_lock(read_lock(), tmp_path / "lock.json")
+    assert read_lock(tmp_path / "lock.json") == read_lock()

@@ -1,0 +1,239 @@
+"""The composed platform: every service gets what its record says, and nothing more."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from infra.composition import Platform
+from infra.diff import load_stack
+from infra.workloads import WORKLOADS, Workload
+from tests.harness.composed import STACKS, compose, composed
+from tests.harness.recording import Recording, Registered
+
+
+def container(resource: Registered) -> dict[str, Any]:
+    return resource.manifest["spec"]["template"]["spec"]["containers"][0]
+
+
+def env_of(recording: Recording, service: str) -> dict[str, Any]:
+    rows = container(recording.one("Deployment", service))["env"]
+    return {row["name"]: row.get("value", row.get("valueFrom")) for row in rows}
+
+
+def secrets_of(recording: Recording, service: str) -> dict[str, str]:
+    pod = recording.one("Deployment", service).manifest["spec"]["template"]["spec"]
+    named = {v["name"]: v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
+    mounts = container(recording.one("Deployment", service))["volumeMounts"]
+    return {named[m["name"]]: m["mountPath"] for m in mounts if m["name"] in named}
+
+
+def job(recording: Recording, name: str) -> Registered:
+    """The Kubernetes Job, not the component of the same name."""
+    return next(j for j in recording.of("Job") if j.name == name and j.custom)
+
+
+def spec_of(recording: Recording, job: str) -> dict[str, Any]:
+    return json.loads(
+        recording.one("ConfigMap", f"{job}-provision-spec").inputs["data"]["spec.json"]
+    )
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_record_becomes_a_deployment_with_its_command(stack: str):
+    recording = composed(stack)
+    assert {d.name for d in recording.of("Deployment")} == {w.name for w in WORKLOADS}
+    for workload in WORKLOADS:
+        found = container(recording.one("Deployment", workload.name))
+        assert found["command"] == list(workload.command)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_goes_through_the_one_provider_and_belongs_to_the_platform(stack: str):
+    recording = composed(stack)
+    by_urn = {r.urn: r for r in recording.resources}
+    platform = recording.one("Platform", "millrace")
+    for found in recording.kubernetes():
+        assert found.provider.split("::")[-2] == "kubernetes", found.urn
+        ancestor = found
+        while ancestor.parent in by_urn:
+            ancestor = by_urn[ancestor.parent]
+        assert ancestor is platform, found.urn
+
+
+def test_the_provider_survives_a_new_kubeconfig_and_updates_configuration_in_place():
+    provider = composed("airgap").one("kubernetes", "kubernetes")
+    assert provider.inputs["clusterIdentifier"] == "test"
+    for key in ("enableConfigMapMutable", "enableSecretMutable", "enableServerSideApply"):
+        assert provider.inputs[key] == "true", key
+    # A kubeconfig holds credentials and must not enter the state.
+    assert "apiVersion" not in str(provider.inputs.get("kubeconfig"))
+
+
+def test_a_stack_that_names_its_cluster_does_not_take_the_machines():
+    inputs = composed("prod").one("kubernetes", "kubernetes").inputs
+    assert inputs["clusterIdentifier"] == "millrace-prod"
+    assert inputs["context"] == "millrace-prod"
+
+
+def test_rest_service_reaches_its_database_and_the_cache_and_no_kafka():
+    env = env_of(composed("airgap"), "rest-service")
+    assert env["DATABASE_HOST"] == "postgres.data.svc"
+    assert (env["DATABASE_NAME"], env["DATABASE_USER"]) == ("restdb", "restdb")
+    assert env["REDIS_HOST"] == "redis-cache.data.svc"
+    assert not [name for name in env if name.startswith("KAFKA_")]
+    assert secrets_of(composed("airgap"), "rest-service") == {
+        "postgres-restdb": "/etc/millrace/secrets/database",
+        "redis-rest-service": "/etc/millrace/secrets/redis",
+    }
+
+
+def test_the_relay_knows_its_pod_and_publishes_as_itself():
+    env = env_of(composed("airgap"), "outbox-relay-rest")
+    assert env["KAFKA_USERNAME"] == "outbox-relay-rest"
+    assert env["KAFKA_BOOTSTRAP_SERVERS"] == "kafka.data.svc:9092"
+    assert env["RELAY_ID"]["fieldRef"]["fieldPath"] == "metadata.name"
+    assert "KAFKA_TOPICS" not in env
+
+
+def test_the_worker_joins_its_group_as_a_static_member_of_the_five_topics():
+    env = env_of(composed("airgap"), "event-worker")
+    assert env["DATABASE_NAME"] == "workerdb"
+    assert env["KAFKA_GROUP_ID"] == "event-worker"
+    assert env["KAFKA_GROUP_INSTANCE_ID"]["fieldRef"]["fieldPath"] == "metadata.name"
+    assert env["KAFKA_TOPICS"].split(",") == [
+        "resource.created",
+        "resource.updated",
+        "resource.deleted",
+        "task.process",
+        "task.completed",
+    ]
+
+
+def test_kafka_accounts_may_do_what_the_records_say_and_nothing_else():
+    users = {user["name"]: user for user in spec_of(composed("prod"), "kafka")["users"]}
+    assert set(users) == {"outbox-relay-rest", "event-worker"}
+    relay, worker = users["outbox-relay-rest"], users["event-worker"]
+    resource_topics = ["resource.created", "resource.updated", "resource.deleted"]
+    assert (relay["produce"], relay["consume"], relay["groups"]) == (resource_topics, [], [])
+    assert worker["produce"] == ["events.dead-letter"]
+    assert worker["groups"] == ["event-worker"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "partitions", "factor", "minimum"), [("airgap", 6, 1, "1"), ("prod", 12, 3, "2")]
+)
+def test_topics_have_the_stacks_partitions_and_durability(
+    stack: str, partitions: int, factor: int, minimum: str
+):
+    topics = spec_of(composed(stack), "kafka")["topics"]
+    assert len(topics) == 6
+    for topic in topics:
+        assert topic["partitions"] == partitions
+        assert topic["replication_factor"] == factor
+        assert topic["config"]["min.insync.replicas"] == minimum
+
+
+def test_each_database_has_a_role_whose_password_only_its_job_and_its_services_mount():
+    recording = composed("airgap")
+    wanted = spec_of(recording, "postgres")["databases"]
+    assert [row["name"] for row in wanted] == ["restdb", "workerdb"]
+    assert all(row["role"] == row["name"] for row in wanted)
+    assert "postgres-workerdb" not in secrets_of(recording, "rest-service")
+    assert "postgres-restdb" not in secrets_of(recording, "event-worker")
+
+
+def test_specifications_of_jobs_hold_no_password():
+    recording = composed("airgap")
+    passwords = {
+        base64.b64decode(r.inputs["data"]["password"]).decode()
+        for r in recording.of("Secret")
+        if "password" in r.inputs["data"]
+    }
+    texts = [str(r.inputs["data"]) for r in recording.of("ConfigMap")]
+    assert passwords
+    assert not [p for p in passwords for text in texts if p in text]
+
+
+def test_migrations_wait_for_the_role_and_services_wait_for_their_migration():
+    recording = composed("airgap")
+    provisioned = job(recording, "postgres-provision").urn
+    for database, service in (("restdb", "rest-service"), ("workerdb", "event-worker")):
+        migration = job(recording, f"migrate-{database}")
+        assert provisioned in migration.dependencies
+        assert migration.urn in recording.one("Deployment", service).dependencies
+
+
+def test_publishers_wait_for_their_topics_and_accounts():
+    recording = composed("airgap")
+    provisioned = job(recording, "kafka-provision").urn
+    for service in ("outbox-relay-rest", "event-worker"):
+        assert provisioned in recording.one("Deployment", service).dependencies
+    assert provisioned not in recording.one("Deployment", "rest-service").dependencies
+
+
+def test_only_what_holds_data_is_protected_and_only_where_the_stack_says_so():
+    protected = {r.name for r in composed("prod").resources if r.protect}
+    assert protected == {"kafka", "kafka-controller", "postgres"}
+    assert all(r.kind == "StatefulSet" for r in composed("prod").resources if r.protect)
+    assert not [r for r in composed("airgap").resources if r.protect]
+
+
+def test_the_services_image_is_built_once_and_every_pod_runs_its_digest():
+    recording = composed("airgap")
+    image = recording.one("Image", "services")
+    assert image.inputs["push"] is True
+    assert set(image.inputs["buildArgs"]) == {"BUILD_IMAGE", "RUNTIME_IMAGE"}
+    tag = image.inputs["tags"][0]
+    assert tag.startswith("localhost:30500/millrace/services:src-")
+    for workload in WORKLOADS:
+        found = container(recording.one("Deployment", workload.name))["image"]
+        assert found.startswith(f"{tag}@sha256:")
+
+
+def test_production_builds_nothing_and_runs_the_promoted_digest():
+    recording = composed("prod")
+    assert recording.of("Image") == []
+    for workload in WORKLOADS:
+        found = container(recording.one("Deployment", workload.name))["image"]
+        assert found.startswith("registry.example.com/millrace/services@sha256:")
+
+
+def test_only_the_published_service_is_reachable_from_outside():
+    for stack, kind in (("airgap", "NodePort"), ("dev", "NodePort"), ("prod", "LoadBalancer")):
+        specs = {s.name: s.inputs["spec"] for s in composed(stack).of("Service")}
+        outside = {n for n, spec in specs.items() if spec.get("type") not in (None, "ClusterIP")}
+        assert outside == {"rest-service"}
+        assert specs["rest-service"]["type"] == kind
+    assert composed("airgap").one("Service", "rest-service").inputs["spec"]["ports"][0][
+        "nodePort"
+    ] == (30080)
+
+
+def test_the_platform_registers_its_outputs():
+    platform = composed("airgap").one("Platform", "millrace")
+    assert platform.outputs is not None
+    assert platform.outputs["endpoints"] == {"rest-service": "http://localhost:30080"}
+    assert platform.outputs["namespaces"] == {"data": "data", "apps": "apps"}
+    assert platform.outputs["ca_certificate"].startswith("-----BEGIN CERTIFICATE-----")
+    assert "resource.created" in platform.outputs["topics"]
+    assert not platform.secret_outputs
+
+
+def test_a_new_service_costs_one_record():
+    record = Workload(
+        name="ingest-service",
+        command=("python", "-m", "services.ingest"),
+        database="datadb",
+        produces=("telemetry.points",),
+        cache_keys=("data:*",),
+    )
+    recording, platform = compose(load_stack("airgap"), (*WORKLOADS, record))
+    assert isinstance(platform, Platform)
+    env = env_of(recording, "ingest-service")
+    assert env["DATABASE_NAME"] == "datadb"
+    assert env["KAFKA_USERNAME"] == env["REDIS_USERNAME"] == "ingest-service"
+    assert "migrate-datadb" in {j.name for j in recording.of("Job")}
+    assert "telemetry.points" in {t["name"] for t in spec_of(recording, "kafka")["topics"]}
+    assert recording.one("PodDisruptionBudget", "ingest-service")

@@ -1,0 +1,114 @@
+"""What the program refuses before it registers anything, and what it does when it only renders."""
+
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from infra import program
+from infra.composition import url
+from infra.diff import load_stack
+from infra.environment import Environment, VariableError
+from infra.images import Catalogue, ImageError
+from infra.provider import kubernetes_provider
+from infra.services_image import check_images, services_image, source_hash
+from infra.settings import EntrySettings, KubernetesSettings
+from tests.harness.recording import record
+
+DIGEST = "sha256:" + "0" * 64
+
+
+def test_a_render_names_the_image_it_would_build_and_builds_nothing(tmp_path: Path):
+    environment = Environment(render_dir=tmp_path)
+    catalogue = Catalogue("official", {})
+    check_images(catalogue, environment)
+    image = services_image(catalogue, environment, pulumi.ResourceOptions())
+    assert image == f"localhost:30500/millrace/services:src-{source_hash()}"
+
+
+def test_a_render_goes_to_its_directory_and_to_no_cluster(tmp_path: Path):
+    environment = Environment(render_dir=tmp_path)
+    recording = record(lambda: kubernetes_provider(KubernetesSettings(), environment))
+    inputs = recording.one("kubernetes", "kubernetes").inputs
+    assert inputs["renderYamlToDirectory"] == str(tmp_path)
+
+
+def test_a_cluster_without_a_name_is_refused_with_both_ways_out():
+    with pytest.raises(pulumi.RunError, match=r"clusterIdentifier .*MILLRACE_CLUSTER_ID"):
+        kubernetes_provider(KubernetesSettings(), Environment())
+
+
+def test_an_image_to_build_without_a_registry_is_refused():
+    with pytest.raises(ImageError, match="MILLRACE_REGISTRY"):
+        check_images(Catalogue("official", {}), Environment())
+
+
+def test_an_image_given_by_reference_needs_no_registry():
+    check_images(Catalogue("official", {"services": f"r.example/s@{DIGEST}"}), Environment())
+
+
+def test_a_missing_server_image_stops_the_program(tmp_path: Path):
+    environment = Environment(images_file=tmp_path / "images.json", registry="localhost:1")
+    with pytest.raises(ImageError, match="does not exist"):
+        check_images(Catalogue("local", {}, environment.images_file), environment)
+
+
+def test_trouble_with_images_reaches_the_user_without_a_traceback_and_registers_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(program.config, "load", lambda: load_stack("airgap"))
+    monkeypatch.delenv("MILLRACE_IMAGES_FILE", raising=False)
+
+    def refused() -> None:
+        with pytest.raises(pulumi.RunError, match="MILLRACE_IMAGES_FILE is not set"):
+            program.run()
+
+    assert record(refused).resources == []
+
+
+def test_the_source_hash_follows_contents_and_names_and_ignores_bytecode(tmp_path: Path):
+    (tmp_path / "services").mkdir()
+    for name in ("pyproject.toml", "uv.lock", "services/a.py"):
+        (tmp_path / name).write_text(name)
+    first = source_hash(tmp_path)
+    cached = tmp_path / "services" / "__pycache__"
+    cached.mkdir()
+    (cached / "a.pyc").write_text("x")
+    assert source_hash(tmp_path) == first
+    (tmp_path / "services" / "a.py").write_text("changed")
+    second = source_hash(tmp_path)
+    (tmp_path / "services" / "a.py").rename(tmp_path / "services" / "b.py")
+    assert len({first, second, source_hash(tmp_path)}) == 3
+
+
+def test_an_offset_that_is_no_number_names_the_variable():
+    with pytest.raises(VariableError, match="PORT_OFFSET is 'many'"):
+        Environment.read({"PORT_OFFSET": "many"})
+
+
+def test_empty_variables_count_as_unset():
+    assert Environment.read({"MILLRACE_RENDER_DIR": "", "PORT_OFFSET": ""}) == Environment()
+
+
+@pytest.mark.parametrize(
+    ("entry", "offset", "expected"),
+    [
+        ({}, 0, "http://localhost:30080"),
+        ({}, 100, "http://localhost:30180"),
+        ({"type": "LoadBalancer", "host": "m.example", "httpPort": 80}, 0, "http://m.example"),
+        (
+            {
+                "type": "LoadBalancer",
+                "host": "m.example",
+                "httpPort": 443,
+                "tls": True,
+                "annotations": {"a": "b"},
+            },
+            100,
+            "https://m.example",
+        ),
+    ],
+)
+def test_the_url_is_the_one_a_user_types(entry: dict[str, object], offset: int, expected: str):
+    settings = EntrySettings.model_validate(entry)
+    assert url(settings, Environment(port_offset=offset)) == expected

@@ -56,8 +56,6 @@ def server_properties(
         "share.coordinator.state.topic.replication.factor": replication_factor,
         "share.coordinator.state.topic.min.isr": min_insync_replicas,
         "log.retention.hours": retention_hours,
-        # Refused by the broker instead of being delivered and failing in every consumer.
-        "message.max.bytes": 1048588,
     }
     if "broker" in roles:
         values["inter.broker.listener.name"] = "INTERNAL"

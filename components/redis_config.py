@@ -65,6 +65,9 @@ def user_line(name: str, password: str, keys: Sequence[str], commands: Sequence[
             *(f"~{key}" for key in keys),
             "-@all",
             *(f"+{command}" for command in allowed),
+            # Last word: a category like @write would bring FLUSHALL, @connection CLIENT KILL.
+            "-@dangerous",
+            "-@admin",
         )
     )
 

@@ -77,6 +77,13 @@ async def connect(
     )
 
 
+async def _reset(connection: Connection) -> None:
+    # asyncpg's own reset is a second round trip after every statement. All it would undo here is
+    # a transaction that was left open.
+    if connection.is_in_transaction():
+        await connection.reset()
+
+
 class Database:
     """A pool of at most settings.pool_size connections, made when they are first needed.
 
@@ -121,6 +128,7 @@ class Database:
             max_size=self._settings.pool_size,
             max_inactive_connection_lifetime=300,
             connect=self._connect,
+            reset=_reset,
         )
 
     async def close(self, grace_seconds: float = 10.0) -> None:
@@ -154,6 +162,9 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection from the pool; only database work belongs inside the block.
+
+        What is set on the session stays for the next user: SET LOCAL and transaction-level locks
+        only. For LISTEN and session locks use connect().
 
         Raises DatabaseUnavailableError when the server, or a free connection, is out of reach.
         """

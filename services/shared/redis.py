@@ -8,8 +8,11 @@ from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
+from redis.exceptions import RedisError
 
 from services.shared.settings import RedisSettings, read_secret
+
+__all__ = ["RedisError", "client"]
 
 
 class _FileCredentials(CredentialProvider):
@@ -20,6 +23,9 @@ class _FileCredentials(CredentialProvider):
 
     def get_credentials(self) -> tuple[str, str]:
         return self._settings.username, read_secret(self._settings.password_file)
+
+    async def get_credentials_async(self) -> tuple[str, str]:
+        return self.get_credentials()
 
 
 def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16) -> Redis:

@@ -1,0 +1,100 @@
+"""Servers for a whole run, and a database for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+
+from services.migrate.runner import migrate
+from services.shared import logging
+from services.shared.settings import DatabaseSettings, RedisSettings
+from tests.integration.containers import Containers
+from tests.integration.kafka_container import kafka, kafka_server
+from tests.integration.servers import (
+    Authority,
+    PostgresServer,
+    RedisServer,
+    start_postgres,
+    start_redis,
+)
+
+__all__ = ["kafka", "kafka_server"]
+
+MakeDatabase = Callable[[str], Awaitable[DatabaseSettings]]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _json_logs() -> None:
+    logging.configure("tests", "WARNING")
+
+
+@pytest.fixture(scope="session")
+def containers() -> Iterator[Containers]:
+    made = Containers()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="session")
+async def postgres(containers: Containers, authority: Authority) -> PostgresServer:
+    server = start_postgres(containers, authority)
+    await server.wait()
+    return server
+
+
+@pytest.fixture(scope="session")
+async def redis_server(containers: Containers, authority: Authority) -> RedisServer:
+    server = start_redis(containers, authority)
+    await server.wait()
+    return server
+
+
+@pytest.fixture
+def make_database(postgres: PostgresServer) -> MakeDatabase:
+    """`await make_database("restdb")`: a new, migrated database of that kind, and its role."""
+
+    async def make(kind: str) -> DatabaseSettings:
+        settings = await postgres.provision(f"{kind}_{next(_numbers)}")
+        await migrate(kind, settings)
+        return settings
+
+    return make
+
+
+@pytest.fixture
+async def restdb(make_database: MakeDatabase) -> DatabaseSettings:
+    return await make_database("restdb")
+
+
+@pytest.fixture
+def redis_settings(redis_server: RedisServer) -> RedisSettings:
+    return redis_server.settings()
+
+
+@pytest.fixture
+async def healthy_postgres(postgres: PostgresServer) -> AsyncIterator[PostgresServer]:
+    """For tests that stop the server: it runs again afterwards, whatever they did."""
+    yield postgres
+    postgres.container.unpause()
+    postgres.container.start()
+    await postgres.wait()
+
+
+@pytest.fixture
+async def healthy_redis(redis_server: RedisServer) -> AsyncIterator[RedisServer]:
+    """For tests that stop the server: it runs again afterwards, whatever they did."""
+    yield redis_server
+    redis_server.container.unpause()
+    redis_server.container.start()
+    await redis_server.wait()

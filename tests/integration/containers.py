@@ -1,0 +1,180 @@
+"""Real servers in containers of this test run, gone at its end whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import socket
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
+
+from bootstrap.checkout import find_checkout
+
+RUN_LABEL = "dev.millrace.test-run"
+"""On every container of ours: the process id of the pytest that made it."""
+
+
+class TestEnvironmentError(Exception):
+    """The machine lacks what integration tests need; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, or with `content` None a folder, put into a container before it starts."""
+
+    content: bytes | None
+    mode: int = 0o644
+    uid: int = 0
+
+
+@dataclass
+class Container:
+    """A running container and the host port of each of its ports."""
+
+    _handle: Any
+    ports: Mapping[int, int]
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL after 10 s; files and ports stay."""
+        self._handle.stop(timeout=10)
+
+    def start(self) -> None:
+        self._handle.start()
+
+    def kill(self) -> None:
+        """SIGKILL, like a machine that lost power."""
+        self._handle.kill()
+
+    def pause(self) -> None:
+        """Freeze it: connections stay open and nothing answers."""
+        self._handle.pause()
+
+    def unpause(self) -> None:
+        with contextlib.suppress(APIError):
+            self._handle.unpause()
+
+    def logs(self) -> str:
+        return self._handle.logs().decode(errors="replace")
+
+    def running(self) -> bool:
+        self._handle.reload()
+        return self._handle.status == "running"
+
+
+class Containers:
+    """Makes containers and removes them in close()."""
+
+    def __init__(self) -> None:
+        self._checkout = find_checkout()
+        try:
+            self._engine = docker.from_env(timeout=120)
+            self._engine.ping()
+        except Exception as error:
+            raise TestEnvironmentError(
+                f"no container engine answers ({error}); `make test` starts one, or start Docker"
+            ) from error
+        self._mine: list[Any] = []
+        self._remove_leftovers()
+
+    @property
+    def engine(self) -> Any:
+        return self._engine
+
+    def image(self, name: str) -> str:
+        """The reference of a catalogue image, from the file that bootstrap writes."""
+        path = Path(os.environ.get("MILLRACE_IMAGES_FILE") or self._checkout.images_file)
+        try:
+            return json.loads(path.read_text())[name]
+        except (OSError, KeyError) as error:
+            raise TestEnvironmentError(
+                f"{path}: no image {name!r} ({error}); run `make test`, which builds the images, "
+                "or name a file of references in MILLRACE_IMAGES_FILE"
+            ) from error
+
+    def run(
+        self,
+        what: str,
+        image: str,
+        command: list[str],
+        *,
+        uid: int,
+        ports: Iterable[int],
+        files: Mapping[str, File],
+        environment: Mapping[str, str] | None = None,
+        host_ports: Mapping[int, int] | None = None,
+        memory: str = "1g",
+    ) -> Container:
+        """Start a container with its ports on free ports of 127.0.0.1.
+
+        The host ports are fixed beforehand, so that they survive a stop and a start.
+        `host_ports` names them where the server must know its own.
+        """
+        chosen = {port: (host_ports or {}).get(port) or free_port() for port in ports}
+        handle = self._engine.containers.create(
+            image,
+            entrypoint=command,
+            command=[],
+            name=self._checkout.name(f"test-{what}-{os.getpid()}"),
+            labels={**self._checkout.labels, RUN_LABEL: str(os.getpid())},
+            user=f"{uid}:{uid}",
+            environment=dict(environment or {}),
+            ports={f"{port}/tcp": ("127.0.0.1", host) for port, host in chosen.items()},
+            mem_limit=memory,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+        )
+        self._mine.append(handle)
+        handle.put_archive("/", _archive(files))
+        handle.start()
+        return Container(handle, chosen)
+
+    def close(self) -> None:
+        """Remove every container this object made."""
+        for handle in self._mine:
+            _remove(handle)
+        self._mine.clear()
+
+    def _remove_leftovers(self) -> None:
+        # Of runs that were killed; a run that is still going keeps its own.
+        found = self._engine.containers.list(
+            all=True, filters={"label": [f"{k}={v}" for k, v in self._checkout.labels.items()]}
+        )
+        for handle in found:
+            owner = handle.labels.get(RUN_LABEL)
+            if owner and not Path(f"/proc/{owner}").exists():
+                _remove(handle)
+
+
+def _remove(handle: Any) -> None:
+    with contextlib.suppress(NotFound):
+        handle.remove(force=True, v=True)
+
+
+def _archive(files: Mapping[str, File]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, file in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.mode, entry.uid, entry.gid = file.mode, file.uid, file.uid
+            if file.content is None:
+                entry.type = tarfile.DIRTYPE
+                archive.addfile(entry)
+            else:
+                entry.size = len(file.content)
+                archive.addfile(entry, io.BytesIO(file.content))
+    return buffer.getvalue()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,112 @@
+"""Migrations of every database against a real server."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+
+import asyncpg
+import pytest
+
+from services.migrate.runner import OWNERS, MigrationError, migrate
+from services.shared.database import connect
+from services.shared.settings import DatabaseSettings
+from tests.integration.containers import free_port
+from tests.integration.servers import PostgresServer
+
+CATALOGUE = """
+    SELECT 'column' AS kind, table_name || '.' || column_name AS name,
+           data_type || ' ' || is_nullable || ' ' || coalesce(column_default, '') AS detail
+    FROM information_schema.columns WHERE table_schema = 'public'
+    UNION ALL
+    SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+    UNION ALL
+    SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+    UNION ALL
+    SELECT 'options', relname, coalesce(array_to_string(reloptions, ','), '')
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    ORDER BY 1, 2, 3"""
+
+
+async def rows(settings: DatabaseSettings, query: str) -> list[asyncpg.Record]:
+    connection = await connect(settings, "test")
+    try:
+        return await connection.fetch(query)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("kind", sorted(OWNERS))
+async def test_up_down_up_ends_in_the_same_schema(postgres: PostgresServer, kind: str) -> None:
+    settings = await postgres.provision(f"updown_{kind}")
+    before, head = await migrate(kind, settings)
+    assert (before, head is not None) == (None, True)
+    first = await rows(settings, CATALOGUE)
+    assert len(first) > 20
+    assert await migrate(kind, settings, to="base") == (head, None)
+    left = await rows(
+        settings, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    )
+    assert {row["relname"] for row in left} <= {"alembic_version", "alembic_version_pkc"}
+    assert await migrate(kind, settings) == (None, head)
+    assert await rows(settings, CATALOGUE) == first
+    assert await migrate(kind, settings) == (head, head)
+
+
+@pytest.mark.parametrize("kind", sorted(OWNERS))
+async def test_two_runs_at_once_do_not_collide(postgres: PostgresServer, kind: str) -> None:
+    settings = await postgres.provision(f"twice_{kind}")
+    results = await asyncio.gather(*(migrate(kind, settings) for _ in range(4)))
+    assert sum(before is None for before, _ in results) == 1
+    assert len({after for _, after in results}) == 1
+
+
+async def test_the_outbox_has_a_partition_for_today_and_the_days_around(
+    restdb: DatabaseSettings,
+) -> None:
+    names = await rows(
+        restdb,
+        "SELECT c.relname, c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'outbox_events'::regclass ORDER BY 1",
+    )
+    assert names[-1]["relname"] == "outbox_events_default"
+    assert len(names) >= 4
+    for partition in names:
+        assert "autovacuum_vacuum_scale_factor=0" in partition["reloptions"]
+    (lanes,) = await rows(restdb, "SELECT min(lane), max(lane), count(*) FROM relay_lease")
+    assert tuple(lanes) == (0, 63, 64)
+
+
+async def test_an_unknown_revision_is_refused_and_changes_nothing(restdb: DatabaseSettings) -> None:
+    before = await rows(restdb, CATALOGUE)
+    with pytest.raises(
+        MigrationError, match=r"restdb to nonsense: .*the last whole revision stands"
+    ):
+        await migrate("restdb", restdb, to="nonsense")
+    assert await rows(restdb, CATALOGUE) == before
+
+
+async def test_a_server_that_never_comes_is_an_error_that_says_so(restdb: DatabaseSettings) -> None:
+    nobody = restdb.model_copy(update={"port": free_port()})
+    with pytest.raises(MigrationError, match=r"within 0\.2 s .*see that the server runs"):
+        await migrate("restdb", nobody, wait_seconds=0.2)
+
+
+async def test_the_command_reads_its_environment_and_logs_one_json_line(
+    postgres: PostgresServer,
+) -> None:
+    settings = await postgres.provision("command_line")
+    values = {f"DATABASE_{key.upper()}": str(value) for key, value in settings.model_dump().items()}
+    run = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "services.migrate", "restdb"],
+        env={"PATH": os.environ["PATH"], **values},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    line = json.loads(run.stdout)
+    assert (line["event"], line["before"], line["after"]) == ("migrated", None, "0001")

@@ -1,0 +1,99 @@
+"""Roles and databases, provisioned on a real server."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from services.provision import postgres as provisioner
+from services.provision.spec import DatabaseSpec, ProvisionError
+from services.shared.database import connect
+from tests.integration.containers import free_port
+from tests.integration.servers import Authority, PostgresServer
+
+
+def spec_of(authority: Authority, name: str) -> DatabaseSpec:
+    return DatabaseSpec(name=name, role=name, password_file=authority.secret(name))
+
+
+async def test_running_it_again_or_twice_at_once_changes_nothing(
+    postgres: PostgresServer, authority: Authority
+) -> None:
+    wanted = postgres.spec(spec_of(authority, "again_a"), spec_of(authority, "again_b"))
+    await asyncio.gather(*(provisioner.provision(wanted) for _ in range(3)))
+    query = """
+        SELECT d.datname, pg_get_userbyid(d.datdba) AS owner, d.datacl::text[] AS acl,
+               r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolbypassrls OR r.rolreplication
+               AS powerful
+        FROM pg_database d JOIN pg_roles r ON r.rolname = d.datname
+        WHERE datname LIKE 'again%' ORDER BY 1"""
+    first = await postgres.as_admin(query)
+    await provisioner.provision(wanted)
+    assert await postgres.as_admin(query) == first
+    for name, row in zip(("again_a", "again_b"), first, strict=True):
+        assert (row["datname"], row["owner"], row["powerful"]) == (name, name, False)
+        # An entry without a name before the "=" would be PUBLIC's.
+        assert [entry.partition("=")[0] for entry in row["acl"]] == [name]
+
+
+async def test_a_role_cannot_enter_another_database(
+    postgres: PostgresServer, authority: Authority
+) -> None:
+    mine, other = spec_of(authority, "mine"), spec_of(authority, "other")
+    await provisioner.provision(postgres.spec(mine, other))
+    trespasser = postgres.settings("other", "mine", mine.password_file)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+        await connect(trespasser, "test")
+
+
+async def test_a_rotated_password_takes_over_at_the_next_run(
+    postgres: PostgresServer, authority: Authority
+) -> None:
+    spec = spec_of(authority, "rotated")
+    await provisioner.provision(postgres.spec(spec))
+    old = spec.password_file.read_text()
+    spec.password_file.write_text('it\'s a \\ "new" pässword')
+    await provisioner.provision(postgres.spec(spec))
+    await (await connect(postgres.settings("rotated", "rotated", spec.password_file), "t")).close()
+    spec.password_file.write_text(old)
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await connect(postgres.settings("rotated", "rotated", spec.password_file), "test")
+
+
+async def test_a_service_session_has_limits(postgres: PostgresServer, authority: Authority) -> None:
+    spec = spec_of(authority, "limited")
+    await provisioner.provision(postgres.spec(spec))
+    connection = await connect(postgres.settings("limited", "limited", spec.password_file), "test")
+    for name, value in (provisioner.LIMITS | provisioner.LIMITS_17).items():
+        assert await connection.fetchval(f"SHOW {name}") == value
+    await connection.close()
+
+
+async def test_no_password_reaches_the_servers_log(
+    postgres: PostgresServer, authority: Authority
+) -> None:
+    await postgres.as_admin("ALTER SYSTEM SET log_statement = 'all'")
+    await postgres.as_admin("SELECT pg_reload_conf()")
+    try:
+        spec = spec_of(authority, "silent")
+        await provisioner.provision(postgres.spec(spec))
+        assert "CREATE ROLE" in postgres.container.logs()
+        assert spec.password_file.read_text() not in postgres.container.logs()
+    finally:
+        await postgres.as_admin("ALTER SYSTEM RESET log_statement")
+        await postgres.as_admin("SELECT pg_reload_conf()")
+
+
+async def test_a_wrong_administrator_password_is_an_error_that_says_so(
+    postgres: PostgresServer, authority: Authority, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "password"
+    wrong.write_text("wrong")
+    spec = postgres.spec(spec_of(authority, "never"))
+    with pytest.raises(ProvisionError, match="admin_password_file holds the password"):
+        await provisioner.provision(
+            spec.model_copy(update={"admin_password_file": wrong}), wait_seconds=0.2
+        )
+    with pytest.raises(ProvisionError, match="let postgres not in"):
+        await provisioner.provision(spec.model_copy(update={"port": free_port()}), wait_seconds=0.2)

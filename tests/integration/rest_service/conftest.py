@@ -1,0 +1,149 @@
+"""The REST service on real servers: inside the test's process, or as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.rest_service.app import create_app
+from services.rest_service.cache import ResourceCache
+from services.rest_service.repository import ResourceRepository
+from services.rest_service.service import ResourceService
+from services.shared import redis as redis_client
+from services.shared.database import Database, connect
+from services.shared.health import Readiness
+from services.shared.metrics import new_registry
+from services.shared.settings import DatabaseSettings, RedisSettings
+from tests.integration.containers import free_port
+from tests.integration.servers import eventually
+
+PATH = "/api/v1/resources"
+
+
+@dataclass
+class Rest:
+    """The application, an HTTP client for it, and a look into its database."""
+
+    http: httpx.AsyncClient
+    registry: CollectorRegistry
+    cache: ResourceCache
+    database: DatabaseSettings
+    readiness: Readiness
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def create(self, **fields: Any) -> dict[str, Any]:
+        response = await self.http.post(PATH, json={"name": "a resource", **fields})
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    async def rows(self, query: str, *args: object) -> list[asyncpg.Record]:
+        connection = await connect(self.database, "test")
+        try:
+            return await connection.fetch(query, *args)
+        finally:
+            await connection.close()
+
+    async def events(self, resource_id: str) -> list[asyncpg.Record]:
+        return await self.rows(
+            "SELECT *, payload::text AS body FROM outbox_events WHERE aggregate_id = $1"
+            " ORDER BY seq",
+            resource_id,
+        )
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+
+@pytest.fixture
+async def rest(restdb: DatabaseSettings, redis_settings: RedisSettings) -> AsyncIterator[Rest]:
+    registry = new_registry()
+    database = Database(restdb, registry, application_name="rest-service")
+    await database.open()
+    cache = ResourceCache(
+        redis_client.client(redis_settings, timeout=0.5), registry, timeout=0.5, probe_interval=0.1
+    )
+    readiness = Readiness(registry)
+    readiness.add("database", database.ping)
+    resources = ResourceService(ResourceRepository(database), cache)
+    app = create_app("rest-service", resources, readiness, registry)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://rest", timeout=30
+    ) as client:
+        yield Rest(client, registry, cache, restdb, readiness)
+    await cache.close()
+    await database.close()
+
+
+@dataclass
+class Process:
+    """`python -m services.rest_service`, reached over TCP."""
+
+    handle: subprocess.Popen[bytes]
+    port: int
+    http: httpx.AsyncClient
+    log: Path
+
+    async def status(self, path: str) -> int | None:
+        """The status code; None when nothing listens."""
+        try:
+            return (await self.http.get(path)).status_code
+        except httpx.TransportError:
+            return None
+
+    async def terminate(self) -> None:
+        self.handle.send_signal(signal.SIGTERM)
+
+    async def ended(self) -> int:
+        return await asyncio.to_thread(self.handle.wait, 60)
+
+
+@pytest.fixture
+async def process(
+    restdb: DatabaseSettings, redis_settings: RedisSettings, tmp_path: Path
+) -> AsyncIterator[Process]:
+    port, log = free_port(), tmp_path / "log"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SERVICE_NAME": "rest-service",
+        "HTTP_HOST": "127.0.0.1",
+        "HTTP_PORT": str(port),
+        "DRAIN_SECONDS": "1",
+        **_environment("DATABASE", restdb.model_dump()),
+        **_environment("REDIS", redis_settings.model_dump()),
+    }
+    with log.open("wb") as output:
+        handle = subprocess.Popen(
+            [sys.executable, "-m", "services.rest_service"],
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        started = Process(handle, port, client, log)
+
+        async def healthy() -> bool:
+            assert handle.poll() is None, log.read_text()
+            return await started.status("/health") == 200
+
+        try:
+            await eventually(healthy)
+            yield started
+        finally:
+            handle.kill()
+            handle.wait()
+
+
+def _environment(prefix: str, values: dict[str, Any]) -> dict[str, str]:
+    return {f"{prefix}_{key.upper()}": str(value) for key, value in values.items()}

@@ -1,0 +1,237 @@
+"""PostgreSQL or Redis away, slow or back again; and the end of the service itself."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.rest_service.models import Resource
+from services.shared import redis as redis_client
+from services.shared.database import Database, DatabaseUnavailableError, connect
+from services.shared.settings import DatabaseSettings
+from tests.integration.rest_service.conftest import PATH, Process, Rest
+from tests.integration.servers import Authority, PostgresServer, RedisServer, eventually
+
+
+def assert_unavailable(response: httpx.Response) -> None:
+    assert response.status_code == 503, response.text
+    assert int(response.headers["retry-after"]) >= 1
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["type"] == "urn:millrace:problem:unavailable"
+
+
+async def test_without_postgres_writes_are_503_and_all_recovers_by_itself(
+    rest: Rest, healthy_postgres: PostgresServer
+) -> None:
+    cached, uncached = await rest.create(name="cached"), await rest.create(name="uncached")
+    await rest.http.get(f"{PATH}/{cached['id']}")
+    assert (await rest.http.get("/ready")).status_code == 200
+
+    healthy_postgres.container.stop()
+    body = {"name": "x"}
+    path = f"{PATH}/{cached['id']}"
+    assert_unavailable(await rest.http.post(PATH, json=body))
+    assert_unavailable(await rest.http.put(path, json=body))
+    assert_unavailable(await rest.http.delete(path))
+    assert_unavailable(await rest.http.get(PATH))
+    assert_unavailable(await rest.http.get(f"{PATH}/{uncached['id']}"))
+    assert (await rest.http.get(path)).json() == cached
+
+    async def ready(status: int) -> bool:
+        return (await rest.http.get("/ready")).status_code == status
+
+    await eventually(lambda: ready(503))
+    assert (await rest.http.get("/health")).status_code == 200
+
+    healthy_postgres.container.start()
+    await eventually(lambda: ready(200))
+    assert (await rest.http.put(path, json=body)).json()["version"] == 2
+    assert len(await rest.rows("SELECT 1 FROM resources")) == 2
+
+
+async def test_a_write_cut_off_by_the_server_is_503_and_leaves_nothing(
+    rest: Rest, postgres: PostgresServer
+) -> None:
+    """The statement waits for a row lock when its connection is terminated."""
+    resource_id = (await rest.create(name="before"))["id"]
+    blocker = await connect(rest.database, "test")
+    transaction = blocker.transaction()
+    await transaction.start()
+    await blocker.execute("SELECT 1 FROM resources WHERE id = $1 FOR UPDATE", resource_id)
+    write = asyncio.create_task(rest.http.put(f"{PATH}/{resource_id}", json={"name": "after"}))
+    await eventually(lambda: _waiting(postgres, rest.database))
+    await postgres.as_admin(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f" WHERE application_name = 'rest-service' AND datname = '{rest.database.name}'"
+    )
+    assert_unavailable(await write)
+    await transaction.rollback()
+    await blocker.close()
+    assert len(await rest.events(resource_id)) == 1
+    assert (await rest.http.get(f"{PATH}/{resource_id}")).json()["name"] == "before"
+
+
+async def _waiting(postgres: PostgresServer, database: DatabaseSettings) -> bool:
+    return bool(
+        await postgres.as_admin(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            f" AND datname = '{database.name}'"
+        )
+    )
+
+
+async def test_without_redis_reads_come_from_postgres_and_only_one_notices(
+    rest: Rest, healthy_redis: RedisServer
+) -> None:
+    created = await rest.create()
+    path = f"{PATH}/{created['id']}"
+    await rest.http.get(path)
+    healthy_redis.container.stop()
+    for _ in range(50):
+        assert (await rest.http.get(path)).json() == created
+    assert rest.metric("cache_errors_total", operation="get") == 1
+    assert rest.metric("cache_requests_total", result="bypass") == 50
+    assert rest.metric("cache_available") == 0
+    updated = (await rest.http.put(path, json={"name": "new"})).json()
+    assert (await rest.http.get(path)).json() == updated
+    assert (await rest.http.get("/ready")).status_code == 200
+
+    healthy_redis.container.start()
+
+    async def hits() -> bool:
+        assert (await rest.http.get(path)).json() == updated
+        return rest.metric("cache_requests_total", result="hit") >= 1
+
+    await eventually(hits)
+    assert rest.metric("cache_available") == 1
+
+
+async def test_a_frozen_redis_delays_nobody_after_the_first(
+    rest: Rest, healthy_redis: RedisServer
+) -> None:
+    created = await rest.create()
+    path = f"{PATH}/{created['id']}"
+    healthy_redis.container.pause()
+    for _ in range(20):
+        assert (await rest.http.get(path)).json() == created
+    # Each time-out would be an error: one request waited, nineteen did not.
+    assert rest.metric("cache_errors_total", operation="get") == 1
+    assert rest.metric("cache_errors_total", operation="put") == 0
+
+
+async def test_the_cache_is_forgotten_on_every_write(rest: Rest) -> None:
+    created = await rest.create()
+    path = f"{PATH}/{created['id']}"
+    await rest.http.get(path)
+    for number in range(5):
+        updated = (await rest.http.put(path, json={"name": f"n{number}"})).json()
+        assert (await rest.http.get(path)).json() == updated
+        assert (await rest.http.get(path)).json() == updated
+    await rest.http.delete(path)
+    assert (await rest.http.get(path)).status_code == 404
+    assert rest.metric("cache_requests_total", result="hit") == 5
+
+
+async def test_a_slow_reader_cannot_cache_an_old_version(rest: Rest) -> None:
+    """Reader fetches version 1; writer stores 2 and invalidates; reader comes to cache 1."""
+    old = Resource.model_validate(await rest.create())
+    path = f"{PATH}/{old.id}"
+    new = Resource.model_validate((await rest.http.put(path, json={"name": "new"})).json())
+    await rest.cache.put(old)
+    assert await rest.cache.get(old.id) is None
+    await rest.cache.put(new)
+    assert await rest.cache.get(old.id) == new
+    await rest.cache.put(old)
+    assert await rest.cache.get(old.id) == new
+    await rest.cache.invalidate(old.id, 2)  # late: the entry already is version 2
+    assert await rest.cache.get(old.id) == new
+    await rest.http.delete(path)
+    await rest.cache.put(new)
+    assert await rest.cache.get(old.id) is None
+
+
+async def test_a_redis_whose_certificate_is_not_ours_is_not_used(
+    redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stranger = Authority.make(tmp_path_factory.mktemp("stranger"))
+    wrong = redis_server.settings().model_copy(update={"ca_file": stranger.ca_file})
+    client = redis_client.client(wrong, timeout=5)
+    with pytest.raises(redis_client.RedisError, match="certificate verify failed"):
+        await client.ping()
+    await client.aclose()
+    elsewhere = redis_server.settings().model_copy(update={"host": "127.0.0.1"})
+    client = redis_client.client(elsewhere, timeout=5)
+    with pytest.raises(redis_client.RedisError, match="certificate verify failed"):
+        await client.ping()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("fault", ["authority", "name"])
+async def test_a_postgres_whose_certificate_is_not_ours_is_not_used(
+    restdb: DatabaseSettings, tmp_path_factory: pytest.TempPathFactory, fault: str
+) -> None:
+    stranger = Authority.make(tmp_path_factory.mktemp("stranger"))
+    wrong: dict[str, Any] = (
+        {"ca_file": stranger.ca_file} if fault == "authority" else {"host": "127.0.0.1"}
+    )
+    database = Database(
+        restdb.model_copy(update=wrong), CollectorRegistry(), application_name="test"
+    )
+    await database.open()
+    with pytest.raises(DatabaseUnavailableError, match="certificate verify failed"):
+        await database.ping()
+    await database.close()
+
+
+async def test_the_process_starts_without_its_servers_and_recovers(
+    healthy_postgres: PostgresServer, process: Process
+) -> None:
+    healthy_postgres.container.kill()
+    await eventually(lambda: _is(process, "/ready", 503))
+    assert await process.status("/health") == 200
+    healthy_postgres.container.start()
+    await eventually(lambda: _is(process, "/ready", 200))
+
+
+async def _is(process: Process, path: str, status: int) -> bool:
+    return await process.status(path) == status
+
+
+async def test_sigterm_fails_ready_first_and_lets_requests_finish(
+    process: Process, restdb: DatabaseSettings, postgres: PostgresServer
+) -> None:
+    created = await process.http.post(PATH, json={"name": "before"})
+    path = created.headers["location"]
+    assert await process.status("/ready") == 200
+    blocker = await connect(restdb, "test")
+    transaction = blocker.transaction()
+    await transaction.start()
+    await blocker.execute("SELECT 1 FROM resources FOR UPDATE")
+    write = asyncio.create_task(process.http.put(path, json={"name": "after"}))
+    await eventually(lambda: _waiting(postgres, restdb))
+
+    await process.terminate()
+    await eventually(lambda: _is(process, "/ready", 503))
+
+    async def closed() -> bool:
+        # A new connection each time: a kept one may be served until its request is done.
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", process.port)
+        except OSError:
+            return True
+        writer.close()
+        return False
+
+    await eventually(closed)
+    assert not write.done()
+    await transaction.rollback()
+    await blocker.close()
+    answer = await write
+    assert (answer.status_code, answer.json()["name"]) == (200, "after")
+    assert await process.ended() == 0
+    left = await postgres.as_admin(
+        f"SELECT 1 FROM pg_stat_activity WHERE datname = '{restdb.name}'"
+    )
+    assert left == []

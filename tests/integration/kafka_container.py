@@ -1,0 +1,286 @@
+"""Kafka as the cluster runs it: KRaft, the component's own server.properties, TLS and SCRAM."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from cryptography.hazmat.primitives import serialization
+
+from components import kafka_config
+from services.provision import kafka as provisioner
+from services.provision.spec import KafkaSpec, TopicSpec, UserSpec
+from services.shared.kafka import consumer_config, producer_config
+from services.shared.settings import KafkaSettings
+from tests.integration.containers import Container, Containers, File, free_port
+from tests.integration.servers import Authority
+
+KAFKA_UID = 10002
+TOPICS = (
+    "resource.created",
+    "resource.updated",
+    "resource.deleted",
+    "task.process",
+    "task.completed",
+)
+DEAD_LETTERS = "events.dead-letter"
+SMALL = "small.messages"
+"""A topic that takes no message above 2,000 bytes."""
+PARTITIONS = 6
+RELAY, WORKER, TESTER = "outbox-relay-rest", "event-worker", "tester"
+GROUPS = [f"event-worker-{n}" for n in range(1, 60)]
+
+_groups = itertools.cycle(GROUPS)
+
+
+@dataclass
+class KafkaServer:
+    """A broker, its administrator's files, and a password file for each user."""
+
+    container: Container
+    authority: Authority
+    client_port: int
+    internal_port: int
+    certificate_file: Path
+    key_file: Path
+    passwords: dict[str, Path] = field(default_factory=dict[str, Path])
+
+    def settings(self, user: str = TESTER) -> KafkaSettings:
+        return KafkaSettings(
+            bootstrap_servers=f"localhost:{self.client_port}",
+            username=user,
+            password_file=self.passwords[user],
+            ca_file=self.authority.ca_file,
+        )
+
+    def spec(self, topics: Sequence[TopicSpec] = (), users: Sequence[UserSpec] = ()) -> KafkaSpec:
+        return KafkaSpec(
+            bootstrap_servers=f"localhost:{self.internal_port}",
+            ca_file=self.authority.ca_file,
+            certificate_file=self.certificate_file,
+            key_file=self.key_file,
+            topics=list(topics),
+            users=list(users),
+        )
+
+    def user(self, name: str, **rights: list[str]) -> UserSpec:
+        """A user of that name, with a password file made on first mention."""
+        if name not in self.passwords:
+            self.passwords[name] = self.authority.secret(f"kafka-{name}")
+        return UserSpec(name=name, password_file=self.passwords[name], **rights)
+
+    def provision(self) -> None:
+        """The topics and users of the platform, and a user that may do what tests need."""
+        everything = [*TOPICS, DEAD_LETTERS, SMALL]
+        provisioner.provision(
+            self.spec(
+                [
+                    TopicSpec(
+                        name=name,
+                        partitions=PARTITIONS,
+                        replication_factor=1,
+                        config={"max.message.bytes": "2000"} if name == SMALL else {},
+                    )
+                    for name in everything
+                ],
+                [
+                    self.user(RELAY, produce=[*TOPICS, SMALL]),
+                    self.user(WORKER, produce=[DEAD_LETTERS], consume=list(TOPICS), groups=GROUPS),
+                    self.user(TESTER, produce=everything, consume=everything, groups=GROUPS),
+                ],
+            ),
+            wait_seconds=60,
+        )
+
+    def restart(self) -> None:
+        """Start it again and wait until it answers its administrator."""
+        self.container.start()
+        provisioner.provision(self.spec(), wait_seconds=60)
+
+    def producer(self, **changes: Any) -> Producer:
+        config = producer_config(self.settings(), "tester", message_timeout_ms=20_000)
+        return Producer(config | changes)
+
+    def reader(self, topics: Sequence[str] = TOPICS) -> Reader:
+        """Reads what is produced from now on."""
+        return Reader(self, topics)
+
+    def new_group(self, topics: Sequence[str] = TOPICS) -> str:
+        """A consumer group that has read everything up to now."""
+        group = next(_groups)
+        consumer = self._consumer(group)
+        try:
+            ends = [
+                TopicPartition(place.topic, place.partition, _end(consumer, place))
+                for place in _places(topics)
+            ]
+            consumer.commit(offsets=ends, asynchronous=False)
+        finally:
+            consumer.close()
+        return group
+
+    def committed(self, group: str, topics: Sequence[str] = TOPICS) -> dict[tuple[str, int], int]:
+        consumer = self._consumer(group)
+        try:
+            found = consumer.committed(_places(topics), timeout=20)
+            return {(p.topic, p.partition): p.offset for p in found}
+        finally:
+            consumer.close()
+
+    def _consumer(self, group: str) -> Consumer:
+        return Consumer(
+            consumer_config(
+                self.settings(),
+                "tester",
+                group_id=group,
+                group_instance_id=None,
+                session_timeout_ms=10_000,
+            )
+        )
+
+
+class Reader:
+    """All messages of some topics since it was made, whoever else consumes them."""
+
+    def __init__(self, server: KafkaServer, topics: Sequence[str]) -> None:
+        self._consumer = server._consumer("unused")
+        self._consumer.assign(
+            [
+                TopicPartition(place.topic, place.partition, _end(self._consumer, place))
+                for place in _places(topics)
+            ]
+        )
+        self.messages: list[Message] = []
+
+    async def wait(self, count: int, seconds: float = 60) -> list[Message]:
+        """Until there are `count` messages in all; AssertionError after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while len(self.messages) < count:
+            assert time.monotonic() < deadline, (
+                f"{len(self.messages)} of {count} messages within {seconds} s"
+            )
+            await self.take()
+        return self.messages
+
+    async def take(self, seconds: float = 0.2) -> None:
+        """What there is now."""
+        got = await asyncio.to_thread(self._consumer.consume, 1000, seconds)
+        for message in got:
+            assert message.error() is None or message.error().retriable(), message.error()
+            if message.error() is None:
+                self.messages.append(message)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _places(topics: Sequence[str]) -> list[TopicPartition]:
+    return [TopicPartition(topic, n) for topic in topics for n in range(PARTITIONS)]
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    offsets = consumer.get_watermark_offsets(place, timeout=20)
+    assert offsets is not None
+    return offsets[1]
+
+
+def pkcs8(key: bytes) -> bytes:
+    """The same private key in the only form that Java reads."""
+    return serialization.load_pem_private_key(key, None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    return {
+        name: value.decode() if isinstance(value, bytes) else str(value)
+        for name, value in message.headers() or ()
+    }
+
+
+def start_kafka(containers: Containers, authority: Authority) -> KafkaServer:
+    """One combined node; `localhost` and the host's ports are its advertised addresses."""
+    client, internal = free_port(), free_port()
+    broker = authority.ca.issue_cert("localhost", common_name=kafka_config.BROKER)
+    admin = authority.ca.issue_cert("admin.invalid", common_name=kafka_config.ADMIN)
+    certificate_file = authority.folder / "kafka-admin.crt"
+    certificate_file.write_bytes(b"".join(pem.bytes() for pem in admin.cert_chain_pems))
+    key_file = authority.folder / "kafka-admin.key"
+    key_file.write_bytes(admin.private_key_pem.bytes())
+    properties = kafka_config.server_properties(
+        roles=("broker", "controller"),
+        voters="0@localhost:9093",
+        replication_factor=1,
+        min_insync_replicas=1,
+        retention_hours=168,
+    )
+    # Later lines win. The listeners move to the ports by which the host reaches them.
+    properties += f"""
+node.id=0
+listeners=CLIENT://:{client},CONTROLLER://:9093,INTERNAL://:{internal}
+advertised.listeners=CLIENT://localhost:{client},INTERNAL://localhost:{internal}
+offsets.topic.num.partitions=3
+group.initial.rebalance.delay.ms=0
+"""
+    data, tls = kafka_config.DATA_PATH, kafka_config.TLS_PATH
+    script = f"""
+        test -f {data}/kafka/meta.properties || java -Xmx128m -cp "/opt/kafka/libs/*" \
+            kafka.tools.StorageTool format --cluster-id=bWlsbHJhY2UtdGVzdHMtMQ \
+            --config /srv/kafka/server.properties
+        exec java -Xms256m -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+            -Dlog4j2.configurationFile=/srv/kafka/log4j2.properties \
+            -cp "/opt/kafka/libs/*" kafka.Kafka /srv/kafka/server.properties
+    """
+    uid = KAFKA_UID
+    files: Mapping[str, File] = {
+        data: File(None, 0o700, uid),
+        "/srv/kafka": File(None, 0o755, uid),
+        "/srv/kafka/server.properties": File(properties.encode()),
+        "/srv/kafka/log4j2.properties": File(kafka_config.log4j2_properties().encode()),
+        tls: File(None, 0o755, uid),
+        f"{tls}/ca.crt": File(authority.ca_pem),
+        f"{tls}/keystore.pem": File(
+            pkcs8(broker.private_key_pem.bytes())
+            + b"".join(pem.bytes() for pem in broker.cert_chain_pems),
+            0o600,
+            uid,
+        ),
+    }
+    container = containers.run(
+        "kafka",
+        containers.image("kafka"),
+        ["/bin/bash", "-ec", script],
+        uid=uid,
+        ports=[client, internal],
+        host_ports={client: client, internal: internal},
+        files=files,
+    )
+    return KafkaServer(container, authority, client, internal, certificate_file, key_file)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(containers: Containers, authority: Authority) -> KafkaServer:
+    server = start_kafka(containers, authority)
+    try:
+        server.provision()
+    except Exception as error:
+        error.add_note(server.container.logs()[-5000:])
+        raise
+    return server
+
+
+@pytest.fixture
+def kafka(kafka_server: KafkaServer) -> Iterator[KafkaServer]:
+    """For tests that may stop the server: it runs again afterwards."""
+    yield kafka_server
+    kafka_server.container.unpause()
+    kafka_server.restart()

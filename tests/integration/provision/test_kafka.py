@@ -1,0 +1,192 @@
+"""Kafka provisioning against a real broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from services.provision.kafka import provision
+from services.provision.spec import ProvisionError, TopicSpec
+from services.shared.kafka import producer_config
+from tests.integration.kafka_container import TOPICS, KafkaServer
+
+any_name: Any = None
+
+
+@pytest.fixture
+def admin(kafka_server: KafkaServer) -> AdminClient:
+    spec = kafka_server.spec()
+    return AdminClient(
+        {
+            "bootstrap.servers": spec.bootstrap_servers,
+            "security.protocol": "SSL",
+            "ssl.ca.location": str(spec.ca_file),
+            "ssl.certificate.location": str(spec.certificate_file),
+            "ssl.key.location": str(spec.key_file),
+        }
+    )
+
+
+@pytest.fixture
+def topic(kafka_server: KafkaServer, admin: AdminClient) -> Iterator[str]:
+    name = f"provision.test-{time.monotonic_ns()}"
+    yield name
+    for future in admin.delete_topics([name]).values():
+        try:
+            future.result()
+        except KafkaException as error:
+            assert error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART  # noqa: PT017
+
+
+def make(name: str, partitions: int = 2, factor: int = 1, **config: str) -> TopicSpec:
+    settings = {key.replace("_", "."): value for key, value in config.items()}
+    return TopicSpec(name=name, partitions=partitions, replication_factor=factor, config=settings)
+
+
+def apply(server: KafkaServer, *topics: TopicSpec) -> None:
+    provision(server.spec(topics), wait_seconds=30)
+
+
+def partitions(admin: AdminClient, topic: str) -> int:
+    return len(admin.list_topics(topic, timeout=10).topics[topic].partitions)
+
+
+def config(admin: AdminClient, topic: str) -> dict[str, str]:
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    (future,) = admin.describe_configs([resource]).values()
+    return {name: str(entry.value) for name, entry in future.result().items()}
+
+
+def rights(admin: AdminClient, user: str) -> set[tuple[ResourceType, str, AclOperation]]:
+    found = admin.describe_acls(
+        AclBindingFilter(
+            ResourceType.ANY,
+            any_name,
+            ResourcePatternType.ANY,
+            f"User:{user}",
+            any_name,
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+    ).result()
+    return {(b.restype, b.name, b.operation) for b in found}
+
+
+def deliver(server: KafkaServer, user: str, topic: str) -> KafkaError | None:
+    """Produce one message as `user`; the error of its delivery."""
+    answers: list[KafkaError | None] = []
+    producer = Producer(producer_config(server.settings(user), user, message_timeout_ms=5000))
+    producer.produce(topic, value=b"x", on_delivery=lambda error, _: answers.append(error))
+    producer.flush(10)
+    (answer,) = answers
+    return answer
+
+
+def test_a_topic_is_created_and_a_second_run_changes_nothing(
+    kafka_server: KafkaServer, admin: AdminClient, topic: str
+) -> None:
+    wanted = make(topic, retention_ms="3600000")
+    apply(kafka_server, wanted)
+    apply(kafka_server, wanted)
+    assert partitions(admin, topic) == 2
+    assert config(admin, topic)["retention.ms"] == "3600000"
+
+
+def test_partitions_grow_and_one_changed_setting_leaves_the_others(
+    kafka_server: KafkaServer, admin: AdminClient, topic: str
+) -> None:
+    apply(kafka_server, make(topic, retention_ms="3600000", segment_ms="600000"))
+    apply(kafka_server, make(topic, partitions=5, retention_ms="7200000"))
+    assert partitions(admin, topic) == 5
+    after = config(admin, topic)
+    assert (after["retention.ms"], after["segment.ms"]) == ("7200000", "600000")
+
+
+def test_fewer_partitions_are_refused_before_anything_is_changed(
+    kafka_server: KafkaServer, admin: AdminClient, topic: str
+) -> None:
+    apply(kafka_server, make(topic, partitions=3))
+    with pytest.raises(ProvisionError, match=rf"topic {topic}: has 3 partitions .* says 1;"):
+        apply(kafka_server, make(f"{topic}-other"), make(topic, partitions=1))
+    assert f"{topic}-other" not in admin.list_topics(timeout=10).topics
+
+
+def test_another_replication_factor_is_refused(kafka_server: KafkaServer, topic: str) -> None:
+    apply(kafka_server, make(topic))
+    with pytest.raises(ProvisionError, match="kafka-reassign-partitions"):
+        apply(kafka_server, make(topic, factor=3))
+
+
+def test_a_setting_that_kafka_does_not_know_fails_with_its_name(
+    kafka_server: KafkaServer, topic: str
+) -> None:
+    with pytest.raises(ProvisionError, match=r"no\.such\.setting"):
+        apply(kafka_server, make(topic, no_such_setting="1"))
+
+
+def test_a_user_has_exactly_the_rights_of_the_spec_and_loses_those_it_gives_no_more(
+    kafka_server: KafkaServer, admin: AdminClient
+) -> None:
+    created, deleted = "resource.created", "resource.deleted"
+    user = kafka_server.user("exact", produce=[created], consume=[deleted], groups=["a", "b"])
+    provision(kafka_server.spec(users=[user]), wait_seconds=30)
+    assert rights(admin, "exact") == {
+        (ResourceType.TOPIC, created, AclOperation.WRITE),
+        (ResourceType.TOPIC, created, AclOperation.DESCRIBE),
+        (ResourceType.TOPIC, deleted, AclOperation.READ),
+        (ResourceType.TOPIC, deleted, AclOperation.DESCRIBE),
+        (ResourceType.GROUP, "a", AclOperation.READ),
+        (ResourceType.GROUP, "b", AclOperation.READ),
+    }
+    others = rights(admin, "tester")
+    fewer = kafka_server.user("exact", produce=[deleted])
+    provision(kafka_server.spec(users=[fewer]), wait_seconds=30)
+    assert rights(admin, "exact") == {
+        (ResourceType.TOPIC, deleted, AclOperation.WRITE),
+        (ResourceType.TOPIC, deleted, AclOperation.DESCRIBE),
+    }
+    assert rights(admin, "tester") == others
+
+
+def test_a_user_may_produce_where_it_was_allowed_and_nowhere_else(
+    kafka_server: KafkaServer,
+) -> None:
+    assert deliver(kafka_server, "outbox-relay-rest", TOPICS[0]) is None
+    refused = deliver(kafka_server, "event-worker", TOPICS[0])
+    assert refused is not None
+    assert refused.code() in {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._UNKNOWN_TOPIC,
+    }
+
+
+def test_a_changed_password_counts_and_the_old_one_does_not(kafka_server: KafkaServer) -> None:
+    user = kafka_server.user("rotated", produce=[TOPICS[0]])
+    provision(kafka_server.spec(users=[user]), wait_seconds=30)
+    assert deliver(kafka_server, "rotated", TOPICS[0]) is None
+    old = user.password_file.read_text()
+    user.password_file.write_text("another password")
+    provision(kafka_server.spec(users=[user]), wait_seconds=30)
+    assert deliver(kafka_server, "rotated", TOPICS[0]) is None
+    user.password_file.write_text(old)
+    assert deliver(kafka_server, "rotated", TOPICS[0]) is not None
+
+
+def test_no_broker_is_said_within_the_time_given(kafka_server: KafkaServer) -> None:
+    nowhere = kafka_server.spec().model_copy(update={"bootstrap_servers": "localhost:1"})
+    with pytest.raises(ProvisionError, match=r"localhost:1: no broker answered within 1 s"):
+        provision(nowhere, wait_seconds=1)

@@ -60,22 +60,38 @@ def render(checkout: Checkout, stack: str, console: Console) -> Path:
     return target
 
 
-def _run_program(checkout: Checkout, stack: str, scratch: Path, manifests: Path) -> None:
+def throw_away_project(
+    checkout: Checkout, stack: str, scratch: Path, manifests: Path
+) -> tuple[Path, dict[str, str]]:
+    """A copy of the project whose state, secrets and stack file are its own.
+
+    Args:
+        scratch: an empty folder for all of it.
+        manifests: where the program writes its manifests; it meets no cluster.
+
+    Returns:
+        The folder to run ``pulumi`` in, and the whole environment to run it with.
+    """
     project, state = scratch / "project", scratch / "state"
     for folder in (project, state, manifests):
-        folder.mkdir()
+        folder.mkdir(parents=True, exist_ok=True)
     for name in _LINKED:
         (project / name).symlink_to(checkout.root / name)
     # Copies: making a stack writes the salt of its passphrase into the stack file.
     for name in ("Pulumi.yaml", f"Pulumi.{stack}.yaml"):
         shutil.copyfile(checkout.root / name, project / name)
-    environment = {
+    kept = {
         name: value for name, value in shell_environment(checkout).items() if name not in _DROPPED
-    } | {
+    }
+    return project, kept | {
         "PULUMI_BACKEND_URL": f"file://{state}",
         "PULUMI_CONFIG_PASSPHRASE": secrets.token_urlsafe(32),
         "MILLRACE_RENDER_DIR": str(manifests),
     }
+
+
+def _run_program(checkout: Checkout, stack: str, scratch: Path, manifests: Path) -> None:
+    project, environment = throw_away_project(checkout, stack, scratch, manifests)
     report = Report(f"render {stack}", checkout.logs / f"render-{stack}.log")
     report.log_path.write_text("")
     pulumi = checkout.bin / "pulumi"

@@ -1,0 +1,120 @@
+"""The program through the real CLI and the real Kubernetes provider, without any cluster."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bootstrap.checkout import Checkout, find_checkout
+from bootstrap.render import documents, throw_away_project, validate
+
+TOOLS = ("pulumi", "pulumi-language-python", "pulumi-resource-kubernetes")
+
+
+class Project:
+    """A throw-away copy of the project with one stack."""
+
+    def __init__(self, checkout: Checkout, stack: str, folder: Path) -> None:
+        self.stack = stack
+        self.manifests = folder / "manifests"
+        self._pulumi = str(checkout.bin / "pulumi")
+        self.root, self._environment = throw_away_project(checkout, stack, folder, self.manifests)
+        self.pack = checkout.root / "policies" / "crossguard"
+        self.run("stack", "init", stack)
+
+    @property
+    def stack_file(self) -> Path:
+        return self.root / f"Pulumi.{self.stack}.yaml"
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        done = subprocess.run(
+            [self._pulumi, *arguments, "--non-interactive"],
+            cwd=self.root,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert (done.returncode == 0) == (expect == 0), said
+        return said
+
+    def preview(self, *arguments: str, expect: int = 0) -> str:
+        return self.run("preview", "--stack", self.stack, *arguments, expect=expect)
+
+    def up(self) -> str:
+        return self.run("up", "--stack", self.stack, "--yes", "--skip-preview")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[[str], Project]:
+    checkout = find_checkout()
+    missing = [tool for tool in TOOLS if not (checkout.bin / tool).exists()]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not built yet: run make tools")
+    return lambda stack: Project(checkout, stack, tmp_path / stack)
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_stack_renders_validly_and_a_second_run_changes_nothing(
+    project: Callable[[str], Project], stack: str
+):
+    made = project(stack)
+    made.up()
+    assert validate(made.manifests) > 50
+    kinds = {document["kind"] for _, document in documents(made.manifests)}
+    assert {"Namespace", "Deployment", "StatefulSet", "Job", "PodDisruptionBudget"} <= kinds
+    made.preview("--expect-no-changes")
+
+
+def test_a_mistyped_key_fails_the_preview_before_anything_is_registered(
+    project: Callable[[str], Project],
+):
+    made = project("dev")
+    document = yaml.safe_load(made.stack_file.read_text())
+    document["config"]["millrace:kafak"] = {}
+    document["config"]["millrace:redis"] = {"maxMemroy": "1Gi"}
+    made.stack_file.write_text(yaml.safe_dump(document))
+    said = made.preview(expect=1)
+    assert "Pulumi.dev.yaml has 2 problems; nothing was touched" in said
+    assert "millrace:kafak: there is no such key; did you mean millrace:kafka?" in said
+    assert "did you mean millrace:redis.maxMemory?" in said
+    assert "Traceback" not in said
+    assert "Namespace" not in said
+
+
+def test_a_missing_key_fails_the_preview_naming_it(project: Callable[[str], Project]):
+    made = project("dev")
+    document = yaml.safe_load(made.stack_file.read_text())
+    del document["config"]["millrace:kafka"]
+    made.stack_file.write_text(yaml.safe_dump(document))
+    assert "kafka" in made.preview(expect=1)
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_preview_passes_the_policy_pack(project: Callable[[str], Project], stack: str):
+    made = project(stack)
+    said = made.preview("--policy-pack", str(made.pack))
+    assert "millrace@v0.1.0" in said
+
+
+def test_the_policy_pack_stops_a_preview_that_breaks_a_rule(project: Callable[[str], Project]):
+    made = project("dev")
+    (made.root / "infra").unlink()
+    (made.root / "infra").mkdir()
+    (made.root / "infra" / "__main__.py").write_text(
+        "import os\n"
+        "import pulumi\n"
+        "import pulumi_kubernetes as k8s\n"
+        "provider = k8s.Provider('k', render_yaml_to_directory=os.environ['MILLRACE_RENDER_DIR'])\n"
+        "k8s.core.v1.Pod('bare', metadata={'name': 'bare', 'namespace': 'apps'},\n"
+        "    spec={'containers': [{'name': 'c', 'image': 'nginx:latest'}]},\n"
+        "    opts=pulumi.ResourceOptions(provider=provider))\n"
+    )
+    said = made.preview("--policy-pack", str(made.pack), expect=1)
+    assert "image-exact" in said
+    assert "image nginx:latest means another one tomorrow" in said
+    assert "pod-security-restricted" in said

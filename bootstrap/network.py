@@ -6,9 +6,11 @@ Source: proc(5), /proc/net/tcp and /proc/PID/fd.
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from docker import DockerClient
 from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
 
 from bootstrap.checkout import LABEL, Checkout
 from bootstrap.engine import connect
@@ -77,6 +79,12 @@ def _container_at(client: DockerClient, checkout: Checkout, port: int) -> tuple[
             if any(int(binding["HostPort"]) == port for binding in bindings or ()):
                 return container.labels.get(LABEL, ""), f"container {container.name}"
     return None
+
+
+def bound_ports(container: Container) -> dict[str, int]:
+    """Container port (``5000/tcp``) to the host port it is to be published at."""
+    bindings: Any = container.attrs["HostConfig"]["PortBindings"] or {}
+    return {inside: int(bound[0]["HostPort"]) for inside, bound in bindings.items()}
 
 
 def _read(*paths: str) -> list[str]:

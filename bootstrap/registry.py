@@ -5,6 +5,7 @@ Source: Debian's docker-registry (CNCF distribution 2.8), HTTP API V2.
 
 import time
 from contextlib import closing, suppress
+from typing import Any
 
 import httpx
 from docker import DockerClient
@@ -15,7 +16,7 @@ from bootstrap.checkout import Checkout
 from bootstrap.engine import connect
 from bootstrap.images.build import ensure_image
 from bootstrap.images.recipes import REGISTRY
-from bootstrap.network import ensure_network, port_owner, remove_network, require_port
+from bootstrap.network import bound_ports, ensure_network, port_owner, remove_network, require_port
 from bootstrap.steps import Report, StepFailed
 
 PORT_INSIDE = 5000
@@ -61,15 +62,16 @@ def _existing(checkout: Checkout, client: DockerClient) -> Container | None:
 
 def _is_current(container: Container, client: DockerClient, tag: str, checkout: Checkout) -> bool:
     """Whether it runs today's image, at the port that is configured now."""
-    bindings = container.attrs["HostConfig"]["PortBindings"] or {}
-    ports = [int(b["HostPort"]) for b in bindings.get(f"{PORT_INSIDE}/tcp", [])]
     same_image = container.attrs["Image"] == client.images.get(tag).id
-    return same_image and ports == [checkout.port("registry")]
+    return same_image and bound_ports(container) == {
+        f"{PORT_INSIDE}/tcp": checkout.port("registry")
+    }
 
 
 def _start(checkout: Checkout, client: DockerClient, tag: str) -> Container:
     volume = client.volumes.create(container_name(checkout), labels=checkout.labels)
-    return client.containers.run(
+    containers: Any = client.containers  # its stubs have no overload for a restart policy
+    return containers.run(
         tag,
         name=container_name(checkout),
         labels=checkout.labels,
@@ -77,7 +79,7 @@ def _start(checkout: Checkout, client: DockerClient, tag: str) -> Container:
         # Loopback only: the registry asks nobody for a password.
         ports={f"{PORT_INSIDE}/tcp": ("127.0.0.1", checkout.port("registry"))},
         volumes={str(volume.name): {"bind": "/var/lib/registry", "mode": "rw"}},
-        restart_policy={"Name": "unless-stopped"},
+        restart_policy={"Name": "unless-stopped", "MaximumRetryCount": 0},
         detach=True,
     )
 

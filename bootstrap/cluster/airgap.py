@@ -3,103 +3,51 @@
 No ``--privileged``: the container gets every capability that this machine can give, by name,
 and starts on control groups of version 1 and 2, with or without systemd. What runs inside is
 told by ``bootstrap/images/node/start-node``.
-
-Sources: Docker Engine API 1.41 (/containers/create, HostConfig); capabilities(7).
 """
 
+import io
 import os
-import resource
+import tarfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from docker import DockerClient
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
-from docker.types import Mount
 
-from bootstrap.checkout import DOCUMENTED_PORTS, Checkout
+from bootstrap.checkout import Checkout
+from bootstrap.cluster.node import (
+    API_PORT,
+    NODE_PORTS,
+    cgroup_root,
+    create_node,
+    node_environment,
+    published_ports,
+)
 from bootstrap.engine import connect
 from bootstrap.images.build import ensure_image
 from bootstrap.images.publish import published_images
-from bootstrap.images.recipes import LABEL, NODE, PAUSE, image_tag
-from bootstrap.network import ensure_network, remove_network, require_port
-from bootstrap.registry import PORT_INSIDE as REGISTRY_PORT_INSIDE
-from bootstrap.registry import container_name as registry_name
+from bootstrap.images.recipes import LABEL, NODE, PAUSE
+from bootstrap.network import bound_ports, remove_network, require_port
 from bootstrap.steps import Report, StepFailed
 
-API_PORT = 6443
 READY_FILE = "/run/millrace/ready"
 ADMIN_KUBECONFIG = "/var/lib/millrace/pki/admin.kubeconfig"
 READY_SECONDS = 180.0
 STOP_SECONDS = 15
 MOST_RESTARTS = 3
-MOST_OPEN_FILES = 1_048_576
 _POLL_SECONDS = 0.2
-
-# In the kernel's order; Docker 20.10 does not know those added after AUDIT_READ.
-CAPABILITIES = (
-    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
-    *("SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW"),
-    *("IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT"),
-    *("SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD"),
-    *("LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG"),
-    *("WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ"),
-)
 
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """The node container's state: ``absent``, or as the engine calls it, and whether it is ready."""
+    """How the node container is: ``absent``, or what the engine calls it; and if it is ready."""
 
     state: str
     ready: bool
-
-
-def grantable_capabilities(process_status: str) -> list[str]:
-    """The capabilities that an engine on this machine can hand out.
-
-    ``process_status`` is the text of /proc/PID/status of a process whose bounding set is the
-    engine's, which on one machine is that of any.
-    """
-    line = next(line for line in process_status.splitlines() if line.startswith("CapBnd:"))
-    bounding = int(line.split()[1], 16)
-    return [name for bit, name in enumerate(CAPABILITIES) if bounding & 1 << bit]
-
-
-def open_files_limit() -> int:
-    """As many open files as the machine allows, at most ``MOST_OPEN_FILES``."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
-
-
-def published_ports(checkout: Checkout) -> dict[str, int]:
-    """Container port to host port; inside, NodePorts have the documented numbers always."""
-    node_ports = {name: n for name, n in DOCUMENTED_PORTS.items() if name in _NODE_PORTS}
-    ports = {f"{number}/tcp": checkout.port(name) for name, number in node_ports.items()}
-    return ports | {f"{API_PORT}/tcp": checkout.port("kubernetes")}
-
-
-_NODE_PORTS = ("http", "grpc", "prometheus", "grafana")
-
-
-def cgroup_root(checkout: Checkout) -> str:
-    """Where this checkout's pods are in the machine's tree of control groups."""
-    return f"/millrace-{checkout.id}"
-
-
-def node_environment(checkout: Checkout, pause_image: str) -> dict[str, str]:
-    """What ``start-node`` is told."""
-    return {
-        "NODE_NAME": checkout.name("node"),
-        "CGROUP_ROOT": cgroup_root(checkout),
-        "PAUSE_IMAGE": pause_image,
-        "REGISTRY": checkout.registry,
-        "REGISTRY_MIRROR": f"http://{registry_name(checkout)}:{REGISTRY_PORT_INSIDE}",
-    }
 
 
 def ensure_cluster(checkout: Checkout, report: Report) -> None:
@@ -123,11 +71,11 @@ def ensure_cluster(checkout: Checkout, report: Report) -> None:
             container.remove(force=True, v=False)
             container = None
         if container is None or container.status != "running":
-            for name in (*_NODE_PORTS, "kubernetes"):
+            for name in (*NODE_PORTS, "kubernetes"):
                 require_port(checkout, checkout.port(name), name)
         if container is None:
             report.say("starting the node")
-            container = _create(checkout, client, tag, environment)
+            container = create_node(checkout, client, tag, environment)
         if container.status != "running":
             container.start()
         _wait(container, report)
@@ -149,51 +97,11 @@ def _is_current(
     tag: str,
     environment: Mapping[str, str],
 ) -> bool:
-    config, host = container.attrs["Config"], container.attrs["HostConfig"]
-    bindings = host["PortBindings"] or {}
-    ports = {inside: int(binding[0]["HostPort"]) for inside, binding in bindings.items()}
     return (
         container.attrs["Image"] == client.images.get(tag).id
-        and {f"{k}={v}" for k, v in environment.items()} <= set(config["Env"])
-        and ports == published_ports(checkout)
+        and {f"{k}={v}" for k, v in environment.items()} <= set(container.attrs["Config"]["Env"])
+        and bound_ports(container) == published_ports(checkout)
     )
-
-
-def _create(
-    checkout: Checkout, client: DockerClient, tag: str, environment: Mapping[str, str]
-) -> Container:
-    ports = published_ports(checkout)
-    client.volumes.create(checkout.name("node"), labels=checkout.labels)
-    host_config: dict[str, Any] = client.api.create_host_config(
-        cap_add=grantable_capabilities(Path("/proc/self/status").read_text()),
-        security_opt=["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
-        device_cgroup_rules=["a *:* rwm"],
-        cgroupns="host",
-        mounts=[
-            Mount("/sys/fs/cgroup", "/sys/fs/cgroup", type="bind"),
-            Mount("/var/lib", checkout.name("node"), type="volume", no_copy=True),
-        ],
-        tmpfs={"/run": "exec,mode=755", "/tmp": "exec,mode=1777"},  # noqa: S108 - inside the node
-        # One by one, never as a range, and for this machine alone.
-        port_bindings={inside: ("127.0.0.1", port) for inside, port in ports.items()},
-        ulimits=[{"name": "nofile", "soft": open_files_limit(), "hard": open_files_limit()}],
-        log_config={"type": "json-file", "config": {"max-size": "20m", "max-file": "2"}},
-        restart_policy={"Name": "unless-stopped"},
-        network_mode=ensure_network(checkout, client),
-    )
-    # What `docker run --security-opt systempaths=unconfined` stands for.
-    host_config |= {"MaskedPaths": [], "ReadonlyPaths": []}
-    made = client.api.create_container(
-        tag,
-        name=checkout.name("node"),
-        hostname=checkout.name("node"),
-        labels=checkout.labels,
-        environment=dict(environment),
-        ports=[(API_PORT, "tcp"), *((DOCUMENTED_PORTS[name], "tcp") for name in _NODE_PORTS)],
-        stop_signal="SIGTERM",
-        host_config=host_config,
-    )
-    return client.containers.get(made["Id"])
 
 
 def _wait(container: Container, report: Report) -> None:
@@ -218,14 +126,14 @@ def _is_ready(container: Container) -> bool:
     try:
         return container.exec_run(["test", "-e", READY_FILE]).exit_code == 0
     except APIError as error:
-        if error.status_code == 409:  # noqa: PLR2004 - not running right now
+        if error.status_code == 409:  # it does not run right now
             return False
         raise
 
 
-def _last_lines(container: Container) -> Sequence[str]:
-    # A list of bytes whatever the stubs say: without `stream` the SDK joins them.
-    return b"".join(container.logs(tail=40, stream=True, follow=False)).decode(errors="replace").splitlines()
+def _last_lines(container: Container) -> list[str]:
+    said = b"".join(container.logs(tail=40, stream=True, follow=False))
+    return said.decode(errors="replace").splitlines()
 
 
 def write_kubeconfig(checkout: Checkout, container: Container) -> None:
@@ -233,15 +141,21 @@ def write_kubeconfig(checkout: Checkout, container: Container) -> None:
 
     Its context is named ``millrace``.
     """
-    answer = container.exec_run(["cat", ADMIN_KUBECONFIG])
-    if answer.exit_code != 0:
-        raise StepFailed(f"no kubeconfig in the node: {answer.output.decode(errors='replace')}")
     inside, outside = f"127.0.0.1:{API_PORT}", f"127.0.0.1:{checkout.port('kubernetes')}"
     draft = checkout.kubeconfig.with_name("kubeconfig.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(answer.output.decode().replace(inside, outside))
+        file.write(_read_file(container, ADMIN_KUBECONFIG).decode().replace(inside, outside))
     draft.replace(checkout.kubeconfig)
+
+
+def _read_file(container: Container, path: str) -> bytes:
+    # By copying: what a short program prints in the container is sometimes lost on its way here.
+    stream, _ = container.get_archive(path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+        member = archive.extractfile(Path(path).name)
+        assert member is not None, f"{path} is a regular file"
+        return member.read()
 
 
 def cluster_status(checkout: Checkout) -> ClusterStatus:
@@ -294,6 +208,3 @@ def _remove_cgroups(checkout: Checkout, client: DockerClient) -> None:
         volumes={"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}},
         remove=True,
     )
-
-
-__all__ = ["ClusterStatus", "cluster_status", "ensure_cluster", "image_tag", "remove_cluster"]

@@ -107,7 +107,8 @@ def _make(
             decode=True,
         )
         follow(stream, report)
-    client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+    images: Any = client.images  # its stubs leave results open
+    images.prune(filters={"dangling": True, "label": STAGE_LABEL})
 
 
 def _import_root(
@@ -118,7 +119,8 @@ def _import_root(
     try:
         make_root(root, report)
         repository, _, address = tag.partition(":")
-        client.api.import_image_from_file(
+        api: Any = client.api  # its stubs leave parameters open
+        api.import_image_from_file(
             str(root), repository=repository, tag=address, changes=[f"LABEL {LABEL}={recipe.name}"]
         )
     finally:

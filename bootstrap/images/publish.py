@@ -60,7 +60,8 @@ def publish(checkout: Checkout, recipe: Recipe, tag: str, report: Report) -> Non
     report.say(f"pushing to {checkout.registry}")
     with closing(connect(timeout=600)) as client:
         client.images.get(tag).tag(target, address)
-        stream = client.images.push(target, tag=address, stream=True, decode=True)
+        images: Any = client.images  # its stubs leave results open
+        stream = images.push(target, tag=address, stream=True, decode=True)
         digest = pushed_digest(stream, report)
     with locked(checkout.state / "images.lock"):
         noted = published_images(checkout) | {recipe.name: f"{target}@{digest}"}

@@ -4,6 +4,7 @@ A recipe is a folder beside this file with a Dockerfile; its image's tag is a ha
 everything that goes in, so an image that exists never has to be built again.
 """
 
+import functools
 import hashlib
 import platform
 import tarfile
@@ -98,11 +99,19 @@ def content_address(recipe: Recipe, binaries: Path) -> str:
     if recipe.base is not None:
         digest.update(content_address(recipe.base, binaries).encode())
     for name, path in _context_files(recipe, binaries):
-        executable = bool(path.stat().st_mode & 0o100)
+        status = path.stat()
+        executable = bool(status.st_mode & 0o100)
         digest.update(f"{name}\0{executable}\0".encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(_file_digest(path, status.st_size, status.st_mtime_ns))
     return digest.hexdigest()[:12]
+
+
+@functools.cache
+def _file_digest(path: Path, size: int, changed: int) -> bytes:
+    """SHA-256 of a file, read again only when its size or time of change differ."""
+    del size, changed
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def image_tag(recipe: Recipe, binaries: Path) -> str:

@@ -1,5 +1,6 @@
 """Small programs that build each component with plausible arguments, to be varied by tests."""
 
+from functools import cache
 from typing import Any
 
 import pulumi
@@ -15,6 +16,7 @@ from components.postgres import Postgres, PostgresArgs
 from components.redis import Redis, RedisArgs, RedisUser
 from components.secrets import Password, PasswordArgs
 from components.workload import Entry, Workload, WorkloadArgs
+from tests.harness.recording import Recording, record
 
 DIGEST = "@sha256:" + "ab" * 32
 SIZE = Resources(cpu_request="100m", cpu_limit="1", memory_request="256Mi", memory_limit="1Gi")
@@ -82,7 +84,11 @@ def kafka(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Kafka:
 def kafka_of_three(**changes: Any) -> Kafka:
     """Separate controllers, as in production."""
     return kafka(
-        brokers=nodes(3), controllers=nodes(3), replication_factor=3, min_insync_replicas=2, **changes
+        brokers=nodes(3),
+        controllers=nodes(3),
+        replication_factor=3,
+        min_insync_replicas=2,
+        **changes,
     )
 
 
@@ -186,3 +192,9 @@ PROGRAMS: dict[str, Any] = {
     "Job": job,
 }
 """Every component once, and in its other shape where it has one."""
+
+
+@cache
+def recorded(shape: str) -> Recording:
+    """What that program registers; built once, only read."""
+    return record(PROGRAMS[shape])

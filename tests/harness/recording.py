@@ -36,6 +36,7 @@ class Registered:
     """Dotted paths of the inputs that were marked secret."""
     protect: bool
     aliases: list[str]
+    """URNs, or the names in alias specifications."""
     provider: str
     dependencies: frozenset[str]
     """URNs."""
@@ -115,7 +116,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     inputs=inputs,
                     secret_paths=secret_paths,
                     protect=request.protect,
-                    aliases=[alias.urn for alias in request.aliases],
+                    aliases=[alias.urn or alias.spec.name for alias in request.aliases],
                     provider=request.provider,
                     dependencies=frozenset(request.dependencies),
                     custom=request.custom,

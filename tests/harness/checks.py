@@ -1,0 +1,394 @@
+"""What must hold for everything our components make: plain functions over a recording.
+
+Each yields a sentence per violation. The component tests assert that a component yields none; the
+mutation tests take a component's TLS, probe, limit, budget … away and assert that one is yielded.
+"""
+
+import base64
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kubernetes_validate
+import pulumi
+
+import components
+from components.args import amount
+from policies.resources import Resource
+from policies.rule import evaluate
+from policies.rules import RULES, STACK_RULES
+from tests.harness.recording import Recording, Registered, walk
+
+KUBERNETES = "1.36"
+CLUSTER_SCOPED = ("Namespace",)
+
+
+def component_classes() -> dict[str, type[pulumi.ComponentResource]]:
+    """Name to class, of every component in the package."""
+    found: dict[str, type[pulumi.ComponentResource]] = {}
+    for module in pkgutil.iter_modules(components.__path__, "components."):
+        for item in vars(importlib.import_module(module.name)).values():
+            if (
+                isinstance(item, type)
+                and issubclass(item, pulumi.ComponentResource)
+                and item.__module__ == module.name
+            ):
+                found[item.__name__] = item
+    return found
+
+
+def templates(recording: Recording) -> Iterator[tuple[Registered, dict[str, Any]]]:
+    """Every object that makes pods, with its pod template."""
+    for resource in recording.kubernetes():
+        if resource.kind in ("Deployment", "StatefulSet", "Job"):
+            yield resource, resource.inputs["spec"]["template"]
+
+
+def containers(recording: Recording) -> Iterator[tuple[Registered, dict[str, Any]]]:
+    for resource, template in templates(recording):
+        for container in template["spec"]["containers"]:
+            yield resource, container
+
+
+def outputs_registered(recording: Recording) -> Iterator[str]:
+    """Every component registers exactly its typed attributes, under their names."""
+    classes = component_classes()
+    for resource in recording.components():
+        typed = {n for n in vars(classes[resource.kind])["__annotations__"] if n[0] != "_"}
+        if resource.outputs is None:
+            yield f"{resource.type} {resource.name} never called register_outputs"
+        elif set(resource.outputs) != typed:
+            yield f"{resource.type} registers {set(resource.outputs)}, its attributes are {typed}"
+
+
+def parented(recording: Recording) -> Iterator[str]:
+    """Every resource is a child of the component that makes it, so options reach it."""
+    parents = {resource.urn for resource in recording.components()}
+    for resource in recording.resources:
+        if resource.custom and resource.parent not in parents:
+            yield f"{resource.type} {resource.name} is not a child of a component"
+
+
+def named(recording: Recording) -> Iterator[str]:
+    """Explicit names, namespaces and our labels on every object."""
+    for resource in recording.kubernetes():
+        metadata = resource.inputs["metadata"]
+        if not metadata.get("name"):
+            yield f"{resource.kind} {resource.name} has no explicit name"
+        if resource.kind not in CLUSTER_SCOPED and not metadata.get("namespace"):
+            yield f"{resource.kind} {resource.name} has no namespace"
+        part_of = metadata.get("labels", {}).get("app.kubernetes.io/part-of")
+        if part_of != "millrace" and metadata["name"] != "default":
+            yield f"{resource.kind} {resource.name} does not say that it is part of millrace"
+
+
+def valid(recording: Recording) -> Iterator[str]:
+    """The API server of the pinned version would take every object."""
+    for resource in recording.kubernetes():
+        try:
+            kubernetes_validate.validate(resource.manifest, KUBERNETES, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            yield f"{resource.kind} {resource.name}: {error.message}"
+
+
+def policies_hold(recording: Recording) -> Iterator[str]:
+    """The project's own policy pack, `restricted` included."""
+    resources = [Resource(r.type, r.name, r.inputs, r.protect) for r in recording.resources]
+    for violation in evaluate(RULES, STACK_RULES, resources):
+        yield str(violation)
+
+
+def limited(recording: Recording) -> Iterator[str]:
+    """Requests and limits of CPU, memory and local disk."""
+    for resource, container in containers(recording):
+        for side in ("requests", "limits"):
+            given = container.get("resources", {}).get(side, {})
+            for what in ("cpu", "memory", "ephemeral-storage"):
+                if not given.get(what):
+                    yield f"{resource.name}: no {side} for {what}"
+    for resource, template in templates(recording):
+        for volume in template["spec"].get("volumes", []):
+            if "emptyDir" in volume and not volume["emptyDir"].get("sizeLimit"):
+                yield f"{resource.name}: emptyDir {volume['name']} may fill the node's disk"
+
+
+def probed(recording: Recording) -> Iterator[str]:
+    """Startup with patience, real readiness, shallow liveness."""
+    for resource, container in containers(recording):
+        if resource.kind == "Job":
+            continue
+        probes = {n: container.get(f"{n}Probe") for n in ("startup", "readiness", "liveness")}
+        for name, probe in probes.items():
+            if not probe:
+                yield f"{resource.name}: no {name} probe"
+        if not all(probes.values()):
+            continue
+        readiness, liveness, startup = (
+            probes["readiness"],
+            probes["liveness"],
+            probes["startup"],
+        )
+        if readiness.get("tcpSocket"):
+            yield f"{resource.name}: readiness only sees that a port is open"
+        if _action(liveness) == _action(readiness):
+            yield f"{resource.name}: liveness asks what readiness asks"
+        if startup["periodSeconds"] * startup["failureThreshold"] < 60:
+            yield f"{resource.name}: a start may take less than a minute"
+        if liveness["periodSeconds"] * liveness["failureThreshold"] < 30:
+            yield f"{resource.name}: liveness restarts a pod that was busy for half a minute"
+
+
+def _action(probe: dict[str, Any]) -> dict[str, Any]:
+    return {key: probe[key] for key in ("httpGet", "exec", "tcpSocket") if probe.get(key)}
+
+
+def tokenless(recording: Recording) -> Iterator[str]:
+    """No pod can talk to the API server, and none is told where other Services are."""
+    for resource in recording.of("ServiceAccount"):
+        if resource.inputs.get("automountServiceAccountToken") is not False:
+            yield f"ServiceAccount {resource.name} mounts its token"
+    accounts = {r.inputs["metadata"]["name"] for r in recording.of("ServiceAccount")}
+    for resource, template in templates(recording):
+        spec = template["spec"]
+        if spec.get("automountServiceAccountToken") is not False:
+            yield f"{resource.name}: pods mount a token"
+        if spec.get("serviceAccountName") not in accounts:
+            yield f"{resource.name}: pods have no ServiceAccount of their own"
+        if spec.get("enableServiceLinks") is not False:
+            yield f"{resource.name}: pods get a variable per Service"
+
+
+def secretive(recording: Recording) -> Iterator[str]:
+    """Secret values are marked secret, and appear nowhere but in Secrets."""
+    values: set[str] = set()
+    for resource in recording.of("Secret"):
+        data = resource.inputs.get("data", {})
+        if not data:
+            yield f"Secret {resource.name} is empty"
+        if not any(path.startswith("data") for path in resource.secret_paths):
+            yield f"Secret {resource.name}: its data is stored in plain text"
+        hidden = [value for key, value in data.items() if key not in ("tls.crt", "ca.crt")]
+        values.update(hidden, (base64.b64decode(value).decode().strip() for value in hidden))
+    for resource in recording.kubernetes():
+        text = "\n".join(str(value) for value in walk(resource.inputs))
+        if resource.kind == "Secret":
+            text = str(resource.inputs["metadata"])
+        if any(value in text for value in values):
+            yield f"{resource.kind} {resource.name} shows a secret value"
+    for component in recording.components():
+        for name, value in (component.outputs or {}).items():
+            hidden = "PRIVATE KEY" in str(value) or str(value) in values
+            if hidden and name not in component.secret_outputs:
+                yield f"{component.type} {component.name}: its output {name} is not marked secret"
+    for resource, container in containers(recording):
+        for variable in container.get("env", []):
+            if variable.get("valueFrom", {}).get("secretKeyRef"):
+                yield f"{resource.name}: {variable['name']} takes a secret from the environment"
+
+
+def budgeted(recording: Recording) -> Iterator[str]:
+    """Replicas have a budget that lets exactly one pod go; a single replica has none."""
+    budgets = {
+        r.inputs["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"]: r.inputs["spec"]
+        for r in recording.of("PodDisruptionBudget")
+    }
+    for resource, _ in templates(recording):
+        replicas = resource.inputs["spec"].get("replicas", 1)
+        budget = budgets.get(resource.inputs["metadata"]["name"])
+        if resource.kind == "Job":
+            continue
+        if replicas == 1 and budget:
+            yield f"{resource.name}: a budget on one replica blocks every drain"
+        if replicas > 1 and not budget:
+            yield f"{resource.name}: {replicas} replicas without a budget"
+        if replicas > 1 and budget:
+            allowed = budget.get("maxUnavailable", replicas - budget.get("minAvailable", 0))
+            if allowed != 1:
+                yield f"{resource.name}: its budget lets {allowed} of {replicas} go"
+            if budget.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+                yield f"{resource.name}: pods that are broken anyway block a drain"
+
+
+def rolls(recording: Recording) -> Iterator[str]:
+    """Pods roll when a mounted file changes, one at a time, and get time to finish."""
+    for resource, template in templates(recording):
+        if not template["metadata"].get("annotations", {}).get("millrace.dev/config-hash"):
+            yield f"{resource.name}: a changed file would not reach its pods"
+        spec = template["spec"]
+        grace = spec.get("terminationGracePeriodSeconds", 30)
+        if resource.kind == "Deployment":
+            rolling = resource.inputs["spec"]["strategy"]["rollingUpdate"]
+            if (rolling["maxUnavailable"], rolling["maxSurge"]) != (0, 1):
+                yield f"{resource.name}: a rollout takes pods away first"
+            sleep = spec["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep")
+            if not sleep:
+                yield f"{resource.name}: stops while proxies still send it requests"
+            elif sleep["seconds"] >= grace:
+                yield f"{resource.name}: is killed while it drains"
+        if resource.kind == "StatefulSet" and grace < 30:
+            yield f"{resource.name}: {grace} s is not enough to close its files"
+        if resource.kind != "Job" and not spec.get("topologySpreadConstraints"):
+            yield f"{resource.name}: its replicas may share one node"
+
+
+def mounted(recording: Recording) -> Iterator[str]:
+    """Every mount has its volume, and every volume that is a Secret or ConfigMap has an owner."""
+    for resource, template in templates(recording):
+        spec = template["spec"]
+        volumes = {v["name"]: v for v in spec.get("volumes", [])}
+        if len(volumes) != len(spec.get("volumes", [])):
+            yield f"{resource.name}: two volumes of one name"
+        claims = {
+            c["metadata"]["name"]: c
+            for c in resource.inputs["spec"].get("volumeClaimTemplates", [])
+        }
+        for mount in spec["containers"][0].get("volumeMounts", []):
+            if mount["name"] not in volumes and mount["name"] not in claims:
+                yield f"{resource.name}: mounts {mount['name']}, which is no volume"
+            source = volumes.get(mount["name"], {})
+            writable = "emptyDir" in source or mount["name"] in claims
+            if not writable and mount.get("readOnly") is not True:
+                yield f"{resource.name}: {mount['mountPath']} is not read-only"
+        for volume in volumes.values():
+            if "secret" in volume and volume["secret"].get("defaultMode") != 0o440:
+                yield f"{resource.name}: {volume['name']} can be read by others"
+
+
+def encrypted(recording: Recording) -> Iterator[str]:
+    """Every server listens with TLS only, with a certificate for the name clients call it by."""
+    for resource in recording.of("StatefulSet"):
+        yield from (f"{resource.name}: {finding}" for finding in _server_tls(recording, resource))
+
+
+def _server_tls(recording: Recording, server: Registered) -> Iterator[str]:
+    volumes = server.inputs["spec"]["template"]["spec"]["volumes"]
+    secrets = {v["secret"]["secretName"] for v in volumes if "secret" in v}
+    leaf = [r for r in recording.of("Secret") if r.inputs["metadata"]["name"] in secrets]
+    if not any("tls.key" in secret.inputs["data"] for secret in leaf):
+        yield "mounts no certificate"
+    config = recording.one("ConfigMap", f"{server.name}-config").inputs["data"]
+    match server.inputs["metadata"]["labels"]["app.kubernetes.io/component"]:
+        case "kafka":
+            yield from _kafka_tls(config["server.properties"])
+        case "postgres":
+            yield from _postgres_tls(config["postgresql.conf"], config["pg_hba.conf"])
+        case "redis":
+            yield from _redis_tls(config["redis.conf"])
+        case other:
+            yield f"no TLS check knows a server of the kind {other}"
+
+
+def properties(text: str) -> dict[str, str]:
+    """Lines of `key=value` or `key = value`."""
+    pairs = (line.partition("=") for line in text.splitlines() if line and line[0] != "#")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _kafka_tls(text: str) -> Iterator[str]:
+    found = properties(text)
+    protocols = dict(pair.split(":") for pair in found["listener.security.protocol.map"].split(","))
+    for listener in found["listeners"].split(","):
+        name = listener.partition(":")[0]
+        if protocols[name] not in ("SSL", "SASL_SSL"):
+            yield f"listener {name} speaks {protocols[name]}"
+        certificate = found.get(
+            f"listener.name.{name.lower()}.ssl.client.auth", found.get("ssl.client.auth")
+        )
+        if protocols[name] == "SSL" and certificate != "required":
+            yield f"listener {name} lets in clients without password and certificate"
+    if found.get("ssl.endpoint.identification.algorithm") != "https":
+        yield "nodes do not check each other's names"
+    if found.get("allow.everyone.if.no.acl.found") != "false":
+        yield "topics without an ACL are open"
+    if "StandardAuthorizer" not in found.get("authorizer.class.name", ""):
+        yield "nobody authorizes anything"
+
+
+def _postgres_tls(conf: str, hba: str) -> Iterator[str]:
+    if properties(conf).get("ssl") != "on":
+        yield "ssl is off"
+    rules = [line.split() for line in hba.splitlines() if line and line[0] != "#"]
+    for kind, *_, method in rules:
+        if kind not in ("local", "hostssl"):
+            yield f"pg_hba admits {kind}, without TLS"
+        if (kind, method) not in (("local", "peer"), ("hostssl", "scram-sha-256")):
+            yield f"pg_hba admits {kind} by {method}"
+
+
+def _redis_tls(conf: str) -> Iterator[str]:
+    lines = dict(line.split(" ", 1) for line in conf.splitlines())
+    if lines.get("port") != "0":
+        yield "listens without TLS"
+    if not lines.get("tls-port"):
+        yield "does not listen with TLS"
+    if not lines.get("aclfile"):
+        yield "has no ACL file"
+
+
+def certified(recording: Recording) -> Iterator[str]:
+    """Certificates name every Service of their server, renew early, and use modern keys."""
+    for resource in recording.of("PrivateKey"):
+        if (resource.inputs["algorithm"], resource.inputs.get("ecdsaCurve")) != ("ECDSA", "P256"):
+            yield f"{resource.name}: not an ECDSA P-256 key"
+    for kind in ("SelfSignedCert", "LocallySignedCert"):
+        for resource in recording.of(kind):
+            if not resource.inputs.get("earlyRenewalHours"):
+                yield f"{resource.name}: is renewed only after it has expired"
+    names = {n for r in recording.of("CertRequest") for n in r.inputs.get("dnsNames", [])}
+    for service in recording.of("Service"):
+        metadata = service.inputs["metadata"]
+        kind = metadata["labels"]["app.kubernetes.io/component"]
+        wanted = f"{metadata['name']}.{metadata['namespace']}.svc"
+        headless = service.inputs["spec"].get("clusterIP") == "None"
+        if kind in ("kafka", "postgres", "redis") and not headless and wanted not in names:
+            yield f"no certificate names {wanted}"
+        if kind == "kafka" and headless and f"*.{wanted}.cluster.local" not in names:
+            yield f"no certificate names the nodes behind {wanted}"
+
+
+def kept(recording: Recording) -> Iterator[str]:
+    """A StatefulSet with a claim says what becomes of it, and mounts it where its data goes."""
+    for resource in recording.of("StatefulSet"):
+        spec = resource.inputs["spec"]
+        mounts = {
+            m["name"]: m["mountPath"]
+            for m in spec["template"]["spec"]["containers"][0]["volumeMounts"]
+        }
+        for claim in spec.get("volumeClaimTemplates", []):
+            if amount(claim["spec"]["resources"]["requests"]["storage"]) <= 0:
+                yield f"{resource.name}: claims nothing"
+            if claim["metadata"]["name"] not in mounts:
+                yield f"{resource.name}: does not mount its claim"
+            policy = spec.get("persistentVolumeClaimRetentionPolicy", {})
+            if not policy.get("whenDeleted") or not policy.get("whenScaled"):
+                yield f"{resource.name}: does not say what becomes of its claims"
+
+
+Check = Callable[[Recording], Iterator[str]]
+CHECKS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        outputs_registered,
+        parented,
+        named,
+        valid,
+        policies_hold,
+        limited,
+        probed,
+        tokenless,
+        secretive,
+        budgeted,
+        rolls,
+        mounted,
+        encrypted,
+        certified,
+        kept,
+    )
+}
+
+
+def findings(recording: Recording) -> dict[str, list[str]]:
+    """Name of each check that found something, to what it found."""
+    found = {name: list(check(recording)) for name, check in CHECKS.items()}
+    return {name: sentences for name, sentences in found.items() if sentences}

@@ -1,0 +1,454 @@
+"""Deliberate damage: each component loses something it must not, and the suite must notice.
+
+A mutation is an edit of a function's source (or of a text it makes), applied for one build. The
+edit must find what it replaces, so a mutation cannot quietly stop mutating; and the undamaged
+component must pass the very check that is to fail.
+"""
+
+import importlib
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.harness import platforms
+from tests.harness.checks import CHECKS
+from tests.harness.recording import record
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Replace `old` by `new` in `target` (`module:function` or `module:Class.method`)."""
+
+    what: str
+    shape: str
+    target: str
+    old: str
+    new: str
+    caught_by: str
+
+    def __str__(self) -> str:
+        return f"{self.shape} loses {self.what}"
+
+
+def _everywhere(*rest: str, shapes: tuple[str, ...]) -> list[Mutation]:
+    what, target, old, new, caught_by = rest
+    return [Mutation(what, shape, target, old, new, caught_by) for shape in shapes]
+
+
+SERVERS = ("Kafka", "Kafka of three", "Postgres", "Redis", "Redis as a store")
+LONG_RUNNING = (*SERVERS, "Workload")
+WITH_PODS = (*LONG_RUNNING, "Job")
+COMPONENTS = {
+    "Namespaces": "namespaces:Namespaces",
+    "CertificateAuthority": "pki:CertificateAuthority",
+    "Certificate": "certificate:Certificate",
+    "Password": "secrets:Password",
+    "Kafka": "kafka:Kafka",
+    "Postgres": "postgres:Postgres",
+    "Redis": "redis:Redis",
+    "Workload": "workload:Workload",
+    "Job": "jobs:Job",
+}
+
+MUTATIONS = [
+    # register_outputs: never called, and called with a name too few.
+    *(
+        Mutation(
+            "register_outputs",
+            shape,
+            f"{target}.__init__",
+            "self.register_outputs(",
+            "dict(",
+            "outputs_registered",
+        )
+        for shape, target in COMPONENTS.items()
+    ),
+    *(
+        Mutation(
+            "an output",
+            shape,
+            f"{target}.__init__",
+            "self.register_outputs(",
+            "self.register_outputs({}) or dict(",
+            "outputs_registered",
+        )
+        for shape, target in COMPONENTS.items()
+    ),
+    # Disruption budgets.
+    *(
+        Mutation("its budget", shape, target, old, "if False:", "budgeted")
+        for shape, target, old in (
+            ("Kafka of three", "stateful:server", "if spec.replicas > 1:"),
+            ("Workload", "workload:Workload.__init__", "if args.replicas > 1:"),
+        )
+    ),
+    *(
+        Mutation("the budget's one", shape, target, old, new, "budgeted")
+        for shape, target, old, new in (
+            ("Kafka of three", "stateful:server", "max_unavailable=1", "max_unavailable=0"),
+            (
+                "Workload",
+                "workload:Workload.__init__",
+                "min_available=wanted",
+                "min_available=args.replicas",
+            ),
+        )
+    ),
+    *(
+        Mutation(
+            "none for one", shape, "stateful:server", "replicas > 1", "replicas > 0", "budgeted"
+        )
+        for shape in ("Kafka", "Postgres", "Redis")
+    ),
+    *(
+        Mutation(
+            "evictable broken pods",
+            shape,
+            f"{module}:disruption_budget",
+            'unhealthy_pod_eviction_policy="AlwaysAllow",',
+            "",
+            "budgeted",
+        )
+        for shape, module in (("Kafka of three", "stateful"), ("Workload", "workload"))
+    ),
+    # Probes.
+    *(
+        Mutation(
+            f"{probe} probe",
+            shape,
+            "workload:_pod" if shape == "Workload" else "stateful:_pod",
+            f"{probe}_probe={'watched' if shape == 'Workload' else 'spec.probes'}.{probe},",
+            "",
+            "probed",
+        )
+        for shape in LONG_RUNNING
+        for probe in ("startup", "readiness", "liveness")
+    ),
+    *(
+        Mutation(
+            "real readiness",
+            shape,
+            f"{target}",
+            "readiness_command=(",
+            "readiness_command=() and (",
+            "probed",
+        )
+        for shape, target in (
+            ("Kafka", "kafka:Kafka._nodes"),
+            ("Postgres", "postgres:Postgres.__init__"),
+            ("Redis", "redis:Redis.__init__"),
+        )
+    ),
+    Mutation(
+        "shallow liveness",
+        "Workload",
+        "workload:_pod",
+        "liveness_path=args.liveness_path",
+        "liveness_path=args.readiness_path",
+        "probed",
+    ),
+    # Resources.
+    *_everywhere(
+        "limits", "pods:requirements", "limits=", "claims=None and ", "limited", shapes=WITH_PODS
+    ),
+    *_everywhere(
+        "the memory limit",
+        "pods:requirements",
+        '"memory": resources.memory_limit,',
+        "",
+        "limited",
+        shapes=WITH_PODS,
+    ),
+    *_everywhere(
+        "the size of /tmp",
+        "pods:scratch",
+        "size_limit=size,",
+        "",
+        "limited",
+        shapes=("Kafka", "Postgres", "Redis", "Workload", "Job"),
+    ),
+    # TLS.
+    *(
+        Mutation(
+            f"TLS of {listener}", shape, "kafka_config:server_properties", old, new, "encrypted"
+        )
+        for shape in ("Kafka", "Kafka of three")
+        for listener, old, new in (
+            ("CLIENT", '"SASL_SSL"', '"SASL_PLAINTEXT"'),
+            ("CONTROLLER", 'CONTROLLER_PORT, "SSL"', 'CONTROLLER_PORT, "PLAINTEXT"'),
+            ("INTERNAL", 'INTERNAL_PORT, "SSL"', 'INTERNAL_PORT, "PLAINTEXT"'),
+        )
+    ),
+    *(
+        Mutation(what, "Kafka", "kafka_config:_security", old, new, "encrypted")
+        for what, old, new in (
+            ("mutual TLS", '"ssl.client.auth": "required"', '"ssl.client.auth": "requested"'),
+            ("host name checks", '"https"', '""'),
+            ("deny by default", '"false"', '"true"'),
+            ("its authorizer", "StandardAuthorizer", "Nobody"),
+        )
+    ),
+    *(
+        Mutation(what, "Postgres", f"postgres_config:{target}", old, new, "encrypted")
+        for what, target, old, new in (
+            ("TLS", "postgresql_conf", '"ssl": "on"', '"ssl": "off"'),
+            ("TLS only", "pg_hba_conf", "hostssl all", "host    all"),
+            ("passwords", "pg_hba_conf", "scram-sha-256", "trust"),
+        )
+    ),
+    *(
+        Mutation(what, shape, "redis_config:redis_conf", old, new, "encrypted")
+        for shape in ("Redis", "Redis as a store")
+        for what, old, new in (
+            ("TLS only", '"port 0"', '"port 6380"'),
+            ("TLS", 'f"tls-port {PORT}",', ""),
+            ("its users", 'f"aclfile {ACL_PATH}/users.acl",', ""),
+        )
+    ),
+    *(
+        Mutation("its certificate", shape, target, old, "", "encrypted")
+        for shape, target, old in (
+            (
+                "Kafka",
+                "kafka:Kafka._nodes",
+                "Mount(files=self._tls, path=texts.TLS_PATH),",
+            ),
+            (
+                "Postgres",
+                "postgres:Postgres.__init__",
+                "Mount(files=tls.files, path=texts.TLS_PATH),",
+            ),
+            ("Redis", "redis:Redis.__init__", "Mount(files=tls.files, path=texts.TLS_PATH),"),
+        )
+    ),
+    *(
+        Mutation("the name in its certificate", shape, target, old, new, "certified")
+        for shape, target, old, new in (
+            ("Kafka", "kafka_config:dns_names", 'f"*.{host}"', "host"),
+            ("Kafka of three", "kafka_config:dns_names", "for group in groups", "for group in ()"),
+            (
+                "Postgres",
+                "postgres:Postgres.__init__",
+                "stateful.host_names(name,",
+                "stateful.host_names('db',",
+            ),
+            (
+                "Redis",
+                "redis:Redis.__init__",
+                "stateful.host_names(name,",
+                "stateful.host_names('db',",
+            ),
+        )
+    ),
+    *(
+        Mutation(
+            "early renewal", shape, target, "early_renewal_hours=", "max_path_length=", "certified"
+        )
+        for shape, target in (
+            ("CertificateAuthority", "pki:CertificateAuthority.__init__"),
+            ("Certificate", "certificate:Certificate.__init__"),
+        )
+        if shape == "Certificate"
+    ),
+    # Hardening.
+    *_everywhere(
+        "a read-only root",
+        "pods:container_security",
+        "read_only_root_filesystem=True,",
+        "",
+        "policies_hold",
+        shapes=WITH_PODS,
+    ),
+    *_everywhere(
+        "dropped capabilities",
+        "pods:container_security",
+        'capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),',
+        "",
+        "policies_hold",
+        shapes=WITH_PODS,
+    ),
+    *(
+        Mutation(
+            "no token", shape, target, "automount_service_account_token=False,", "", "tokenless"
+        )
+        for shape, target in (
+            ("Workload", "workload:Workload.__init__"),
+            ("Workload", "workload:_pod"),
+            ("Job", "jobs:Job.__init__"),
+            ("Job", "jobs:_pod"),
+            *((shape, "stateful:server") for shape in SERVERS),
+            *((shape, "stateful:_pod") for shape in SERVERS),
+            ("Namespaces", "namespaces:Namespaces.__init__"),
+        )
+    ),
+    Mutation(
+        "Pod Security",
+        "Namespaces",
+        "namespaces:_pod_security",
+        '"restricted"',
+        '"baseline"',
+        "policies_hold",
+    ),
+    # Secrets.
+    *(
+        Mutation("a secret mark", shape, target, old, new, "secretive")
+        for shape, target, old, new in (
+            (
+                "CertificateAuthority",
+                "pki:CertificateAuthority.__init__",
+                "pulumi.Output.secret(",
+                "pulumi.Output.unsecret(",
+            ),
+            (
+                "Password",
+                "secrets:Password.__init__",
+                "pulumi.Output.secret(",
+                "pulumi.Output.unsecret(",
+            ),
+        )
+    ),
+    Mutation(
+        "its key",
+        "Certificate",
+        "certificate:Certificate.__init__",
+        "data={",
+        "data={} and {",
+        "secretive",
+    ),
+    Mutation(
+        "the secrecy of its password",
+        "Password",
+        "secrets:Password.__init__",
+        'pods.labels(args.secret_name, "secrets")',
+        'pods.labels(args.secret_name, "x") | {"p": pulumi.Output.unsecret(self.value)}',
+        "secretive",
+    ),
+    Mutation(
+        "a secret",
+        "Redis",
+        "redis_config:redis_conf",
+        '"loglevel notice",',
+        '"loglevel notice", "# -----BEGIN PRIVATE KEY-----",',
+        "policies_hold",
+    ),
+    # Rollouts.
+    *(
+        Mutation("its config hash", shape, target, old, "annotations={}", "rolls")
+        for shape, target, old in (
+            *(
+                (shape, "stateful:server", "annotations={pods.CONFIG_HASH: spec.config_hash}")
+                for shape in SERVERS
+            ),
+            (
+                "Workload",
+                "workload:Workload.__init__",
+                "annotations={pods.CONFIG_HASH: _config_hash(args)}",
+            ),
+            (
+                "Job",
+                "jobs:Job.__init__",
+                "annotations={pods.CONFIG_HASH: pods.config_hash(hashed)}",
+            ),
+        )
+    ),
+    Mutation(
+        "its drain",
+        "Workload",
+        "workload:_pod",
+        "lifecycle=k8s.core.v1.LifecycleArgs(",
+        "lifecycle=None if args else k8s.core.v1.LifecycleArgs(",
+        "rolls",
+    ),
+    Mutation(
+        "surge before stop",
+        "Workload",
+        "workload:Workload.__init__",
+        "max_unavailable=0, max_surge=1",
+        "max_unavailable=1, max_surge=0",
+        "rolls",
+    ),
+    *_everywhere(
+        "spread", "pods:spread", "return [", "return [] and [", "rolls", shapes=LONG_RUNNING
+    ),
+    # Volumes.
+    *_everywhere(
+        "its volume",
+        "stateful:_pod",
+        "volume_mounts=[data, *(",
+        "volume_mounts=[*(",
+        "kept",
+        shapes=("Kafka", "Kafka of three", "Postgres", "Redis as a store"),
+    ),
+    *_everywhere(
+        "the fate of its claims",
+        "stateful:_retention",
+        "if storage is None:",
+        "if True:",
+        "kept",
+        shapes=("Kafka", "Kafka of three", "Postgres", "Redis as a store"),
+    ),
+    *_everywhere(
+        "private secrets",
+        "pods:files",
+        "default_mode=0o440",
+        "default_mode=0o444",
+        "mounted",
+        shapes=LONG_RUNNING,
+    ),
+    *_everywhere(
+        "its parent",
+        "stateful:server",
+        "pulumi.ResourceOptions(parent=parent)",
+        "pulumi.ResourceOptions()",
+        "parented",
+        shapes=SERVERS,
+    ),
+    # What the API server refuses or an operator cannot find.
+    Mutation(
+        "its number of replicas",
+        "Kafka",
+        "stateful:server",
+        "replicas=spec.replicas",
+        "replicas=f'{spec.replicas} or so'",
+        "valid",
+    ),
+    *_everywhere("its labels", "pods:labels", '"millrace"', '"mill"', "named", shapes=WITH_PODS),
+]
+
+
+def mutated(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the target by an edited copy of itself."""
+    module_name, _, path = mutation.target.partition(":")
+    module = importlib.import_module(f"components.{module_name}")
+    *owners, name = path.split(".")
+    owner: Any = module
+    for part in owners:
+        owner = getattr(owner, part)
+    original: Callable[..., Any] = getattr(owner, name)
+    source = textwrap.dedent(inspect.getsource(original))
+    assert mutation.old in source, f"{mutation.target} no longer contains {mutation.old!r}"
+    # A copy outside of its class has no __class__ cell for a bare super().
+    edited = source.replace(mutation.old, mutation.new).replace(
+        "super()", f"super({name}_of, self)"
+    )
+    scope = dict(vars(module)) | {f"{name}_of": owner}
+    exec(compile(edited, f"<{mutation}>", "exec"), scope)
+    copy: Any = scope[name]
+    monkeypatch.setattr(owner, name, copy)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
+def test_the_loss_is_noticed(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = CHECKS[mutation.caught_by]
+    assert not list(check(platforms.recorded(mutation.shape))), "it fails undamaged"
+    mutated(mutation, monkeypatch)
+    damaged = record(platforms.PROGRAMS[mutation.shape])
+    assert list(check(damaged)), f"{mutation.caught_by} did not notice"
+
+
+def test_every_check_has_a_mutation_it_catches() -> None:
+    assert {mutation.caught_by for mutation in MUTATIONS} == set(CHECKS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,9 @@ from pathlib import Path
 import asyncpg
 import trustme
 
+from components import postgres_config, redis_config
+from infra.cache import _COMMANDS as CACHE_COMMANDS  # the rights the cluster gives
+from infra.workloads import WORKLOADS
 from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, PostgresSpec
 from services.shared import redis as redis_client
@@ -60,7 +62,7 @@ class Authority:
     def secret(self, name: str) -> Path:
         """A file with a new password, as a mounted Secret would be."""
         path = self.folder / f"{name}-{secrets.token_hex(4)}"
-        path.write_text(secrets.token_urlsafe(24))
+        path.write_text(secrets.token_hex(16))
         return path
 
 
@@ -133,52 +135,30 @@ class PostgresServer:
 
 
 def start_postgres(containers: Containers, authority: Authority) -> PostgresServer:
-    """PostgreSQL 17: TLS only, SCRAM only, data in the container's own layer."""
+    """PostgreSQL 17 from the texts the cluster uses, with the data in a folder of the container."""
     chain, key = authority.issue()
     password_file = authority.secret("postgres-admin")
-    script = """
-        data=/srv/postgres/data
-        test -s $data/PG_VERSION || initdb --pgdata=$data --username=postgres --no-sync \\
-            --pwfile=/srv/postgres/password --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8
-        exec postgres -D $data -c config_file=/srv/postgres/postgresql.conf
-    """
-    config = b"""
-listen_addresses = '*'
-unix_socket_directories = '/tmp'
-max_connections = 200
-shared_buffers = 64MB
-fsync = off
-ssl = on
-ssl_cert_file = '/srv/postgres/tls.crt'
-ssl_key_file = '/srv/postgres/tls.key'
-ssl_min_protocol_version = 'TLSv1.3'
-password_encryption = 'scram-sha-256'
-hba_file = '/srv/postgres/pg_hba.conf'
-timezone = 'UTC'
-log_line_prefix = '%m [%p] db=%d app=%a '
-"""
     uid = POSTGRES_UID
+    conf = postgres_config.postgresql_conf(max_connections=200, shared_buffers_mebibytes=64)
+    files = {
+        f"{postgres_config.CONFIG_PATH}/postgresql.conf": conf + "fsync = off\n",
+        f"{postgres_config.CONFIG_PATH}/pg_hba.conf": postgres_config.pg_hba_conf(),
+        f"{postgres_config.CONFIG_PATH}/start.sh": postgres_config.start_script(),
+        "/etc/passwd": postgres_config.passwd(uid),
+    }
     container = containers.run(
         "postgres",
         containers.image("postgres"),
-        ["/bin/sh", "-ec", script],
+        ["bash", f"{postgres_config.CONFIG_PATH}/start.sh"],
         uid=uid,
-        ports=[5432],
-        files={
-            "/etc/passwd": File(
-                b"root:x:0:0::/root:/bin/sh\npostgres:x:%d:%d::/tmp:/bin/sh\n" % (uid, uid)
-            ),
-            "/srv/postgres": File(None, 0o700, uid),
-            "/srv/postgres/postgresql.conf": File(config),
-            "/srv/postgres/pg_hba.conf": File(
-                b"local all all scram-sha-256\nhostssl all all all scram-sha-256\n"
-            ),
-            "/srv/postgres/password": File(password_file.read_bytes(), 0o600, uid),
-            "/srv/postgres/tls.crt": File(chain, 0o644, uid),
-            "/srv/postgres/tls.key": File(key, 0o600, uid),
-        },
-        environment={
-            "PATH": "/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin:/usr/bin:/bin"
+        ports=[postgres_config.PORT],
+        files={path: File(text.encode()) for path, text in files.items()}
+        | {
+            postgres_config.DATA_PATH: File(None, 0o700, uid),
+            postgres_config.SOCKET_PATH: File(None, 0o700, uid),
+            f"{postgres_config.ADMIN_PATH}/password": File(password_file.read_bytes(), 0o600, uid),
+            f"{postgres_config.TLS_PATH}/tls.crt": File(chain),
+            f"{postgres_config.TLS_PATH}/tls.key": File(key, 0o600, uid),
         },
     )
     return PostgresServer(container, authority, password_file)
@@ -215,39 +195,32 @@ class RedisServer:
 
 
 def start_redis(containers: Containers, authority: Authority) -> RedisServer:
-    """Redis as the cache: TLS only, no default user, one ACL user with its own keys."""
+    """Redis as the cluster's cache: the same configuration, and rest-service's own ACL."""
     chain, key = authority.issue()
     password_file = authority.secret("redis")
-    digest = hashlib.sha256(password_file.read_bytes()).hexdigest()
-    config = f"""
-port 0
-tls-port 6379
-tls-cert-file /srv/redis/tls.crt
-tls-key-file /srv/redis/tls.key
-tls-ca-cert-file /srv/redis/ca.crt
-tls-auth-clients no
-tls-protocols "TLSv1.2 TLSv1.3"
-save ""
-appendonly no
-maxmemory 64mb
-maxmemory-policy allkeys-lru
-dir /tmp
-user default off
-user rest-service on #{digest} resetchannels ~resource:* -@all +@read +@write +@connection \
-+@scripting +@transaction
-"""
     uid = REDIS_UID
+    (service,) = (workload for workload in WORKLOADS if workload.name == "rest-service")
+    user = redis_config.user_line(
+        service.name, password_file.read_text(), service.cache_keys, CACHE_COMMANDS
+    )
+    files = {
+        f"{redis_config.CONFIG_PATH}/redis.conf": redis_config.redis_conf(
+            max_memory_bytes=64 * 2**20, eviction="allkeys-lru", append_fsync=None
+        ),
+        f"{redis_config.ACL_PATH}/users.acl": redis_config.acl_file([user]),
+    }
     container = containers.run(
         "redis",
         containers.image("redis"),
-        ["redis-server", "/srv/redis/redis.conf"],
+        ["redis-server", f"{redis_config.CONFIG_PATH}/redis.conf"],
         uid=uid,
-        ports=[6379],
-        files={
-            "/srv/redis/redis.conf": File(config.encode(), 0o600, uid),
-            "/srv/redis/tls.crt": File(chain),
-            "/srv/redis/tls.key": File(key, 0o600, uid),
-            "/srv/redis/ca.crt": File(authority.ca_pem),
+        ports=[redis_config.PORT],
+        files={path: File(text.encode(), 0o600, uid) for path, text in files.items()}
+        | {
+            redis_config.DATA_PATH: File(None, 0o700, uid),
+            f"{redis_config.TLS_PATH}/tls.crt": File(chain),
+            f"{redis_config.TLS_PATH}/tls.key": File(key, 0o600, uid),
+            f"{redis_config.TLS_PATH}/ca.crt": File(authority.ca_pem),
         },
     )
     return RedisServer(container, authority, password_file)

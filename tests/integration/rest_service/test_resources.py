@@ -174,7 +174,7 @@ async def test_a_write_is_one_statement(rest: Rest, postgres: PostgresServer) ->
     lines = [
         line.partition("LOG:")[2].strip()
         for line in postgres.container.logs().splitlines()
-        if f"db={name} app=rest-service LOG:" in line
+        if f"@{name}/rest-service LOG:" in line
     ]
     assert len(lines) == 3, lines
     assert all(line.startswith("execute ") for line in lines), lines

@@ -52,13 +52,15 @@ class Result:
 class Settlement:
     """What to write back for a batch.
 
-    sent: mark as processed. refund: give the counted attempt back. retry_keys: leave alone for
-    a while (the value is the attempts so far). park: put the event to the dead and its key aside.
+    sent: mark as processed. refund: give the counted attempt back. refused: attempts of the keys
+    whose event was refused, not yet for good. unreached: keys whose broker did not answer while
+    others did. Both kinds rest for a while. park: put the event to the dead and its key aside.
     """
 
     sent: list[OutboxEvent] = field(default_factory=list[OutboxEvent])
     refund: list[OutboxEvent] = field(default_factory=list[OutboxEvent])
-    retry_keys: dict[str, int] = field(default_factory=dict[str, int])
+    refused: dict[str, int] = field(default_factory=dict[str, int])
+    unreached: set[str] = field(default_factory=set[str])
     park: list[tuple[OutboxEvent, str]] = field(default_factory=list[tuple[OutboxEvent, str]])
     repeats: int = 0
     """Events that Kafka took but that will be sent again."""
@@ -66,7 +68,7 @@ class Settlement:
     @property
     def outage(self) -> bool:
         """Nothing got through and no event was to blame: stop trying for a moment."""
-        return bool(self.refund) and not (self.sent or self.retry_keys or self.park)
+        return bool(self.refund) and not (self.sent or self.refused or self.park)
 
 
 def exhausted(event: OutboxEvent, max_attempts: int) -> bool:
@@ -93,8 +95,11 @@ def settle(
             case Answer.ACKED:
                 settlement.sent.append(event)
                 continue
-            case Answer.NOT_SENT | Answer.ENVIRONMENT:
+            case Answer.NOT_SENT:
                 settlement.refund.append(event)
+            case Answer.ENVIRONMENT:
+                settlement.refund.append(event)
+                settlement.unreached.add(event.key)
             case Answer.PERMANENT:
                 settlement.park.append((event, result.reason))
             case Answer.REFUSED:
@@ -102,7 +107,7 @@ def settle(
                     reason = f"{result.reason} (after {event.attempts} attempts)"
                     settlement.park.append((event, reason))
                 else:
-                    settlement.retry_keys[event.key] = event.attempts
+                    settlement.refused[event.key] = event.attempts
         stopped.add(event.key)
     return settlement
 

@@ -171,9 +171,12 @@ class Relay:
             await self._insist(lambda: store.refund(tokens, settlement.refund), stop)
         metrics.repeats.inc(settlement.repeats)
         now = time.monotonic()
-        for key, attempts in settlement.retry_keys.items():
+        for key, attempts in settlement.refused.items():
             self._resting[key] = now + pause_seconds(attempts)
             log.warning("event_refused", key=key, attempts=attempts)
+        if not settlement.outage:
+            # A partition without a leader must not cost every batch its full timeout.
+            self._resting |= dict.fromkeys(settlement.unreached, now + pause_seconds(1))
         for item, reason in settlement.park:
             await self._park(tokens, item, reason, stop)
 

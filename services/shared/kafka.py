@@ -18,6 +18,8 @@ Config = dict[str, Any]
 _BATCH_BYTES = 256 * 1024
 
 # Says nothing about the message: the cluster, the network or our credentials are at fault.
+# TOPIC_AUTHORIZATION_FAILED is not among them: it is also what Kafka answers for a topic that does
+# not exist, and one such event must not stop all others.
 _ENVIRONMENT = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
@@ -52,7 +54,6 @@ _ENVIRONMENT = frozenset(
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.THROTTLING_QUOTA_EXCEEDED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.UNKNOWN_PRODUCER_ID,
         KafkaError.UNKNOWN_TOPIC_ID,
     }

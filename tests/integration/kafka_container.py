@@ -93,7 +93,12 @@ class KafkaServer:
                 [
                     self.user(RELAY, produce=[*TOPICS, SMALL]),
                     self.user(WORKER, produce=[DEAD_LETTERS], consume=list(TOPICS), groups=GROUPS),
-                    self.user(TESTER, produce=everything, consume=everything, groups=GROUPS),
+                    self.user(
+                        TESTER,
+                        produce=everything,
+                        consume=everything,
+                        groups=[*GROUPS, "reader"],
+                    ),
                 ],
             ),
             wait_seconds=60,
@@ -150,7 +155,7 @@ class Reader:
     """All messages of some topics since it was made, whoever else consumes them."""
 
     def __init__(self, server: KafkaServer, topics: Sequence[str]) -> None:
-        self._consumer = server._consumer("unused")
+        self._consumer = server._consumer("reader")
         self._consumer.assign(
             [
                 TopicPartition(place.topic, place.partition, _end(self._consumer, place))
@@ -173,8 +178,9 @@ class Reader:
         """What there is now."""
         got = await asyncio.to_thread(self._consumer.consume, 1000, seconds)
         for message in got:
-            assert message.error() is None or message.error().retriable(), message.error()
-            if message.error() is None:
+            error = message.error()
+            assert error is None or error.retriable(), error
+            if error is None:
                 self.messages.append(message)
 
     def close(self) -> None:

@@ -1,5 +1,7 @@
 """Kafka provisioning against a real broker."""
 
+# pyright: reportPrivateImportUsage=false
+
 from __future__ import annotations
 
 import time
@@ -8,7 +10,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
+from confluent_kafka.admin import (
     AclBindingFilter,
     AclOperation,
     AclPermissionType,

@@ -20,14 +20,14 @@ def client(serve: Serve) -> Client:
 def test_an_unknown_type_is_refused_by_name_with_the_way_out(client: Client) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         client.check("RandomPet", {})
-    assert "random:index/randomPet:RandomPet is not served" in refused.value.details()
-    assert "put the official pulumi-resource-random on PATH" in refused.value.details()
+    assert "random:index/randomPet:RandomPet is not served" in str(refused.value.details())
+    assert "put the official pulumi-resource-random on PATH" in str(refused.value.details())
 
 
 def test_a_function_is_refused_by_name_with_the_way_out(client: Client) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         client.stub.Invoke(pb.InvokeRequest(tok="random:index/get:get"))
-    assert "the function random:index/get:get is not served" in refused.value.details()
+    assert "the function random:index/get:get is not served" in str(refused.value.details())
 
 
 def test_an_unknown_property_is_a_failure_of_that_property(client: Client) -> None:
@@ -104,7 +104,7 @@ def test_refresh_keeps_the_state_and_its_secrets(client: Client) -> None:
 def test_an_import_is_refused_with_the_way_out(client: Client) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         client.stub.Read(pb.ReadRequest(id="x", urn=client.urn("RandomPassword")))
-    assert "cannot be imported" in refused.value.details()
+    assert "cannot be imported" in str(refused.value.details())
 
 
 def test_the_version_is_that_of_the_installed_sdk(client: Client) -> None:

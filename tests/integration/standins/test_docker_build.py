@@ -1,0 +1,235 @@
+"""The docker-build stand-in with the SDK's own classes, a real engine and a real registry."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from docker.errors import ImageNotFound, NotFound
+
+from bootstrap.checkout import find_checkout
+from tests.integration.containers import Container, Containers, File
+from tests.integration.containers import TestEnvironmentError as LackError
+from tests.integration.standins.project import Project, interrupt
+
+PORT = 5000
+# In memory: a registry that was stopped has lost everything, as when an engine dies.
+CONFIG = b"version: 0.1\nstorage: {inmemory: {}}\nhttp: {addr: ':5000'}\n"
+
+DOCKERFILE = """\
+ARG BASE
+FROM ${BASE} AS first
+COPY words.txt /words.txt
+ARG WORD=none
+LABEL word=${WORD}
+FROM first AS never
+COPY nowhere.txt /
+"""
+# These need a shell, so they are built on a real base image; they never come to a push.
+FAILING = """\
+ARG BASE
+FROM ${BASE}
+RUN echo "building with words" && false
+"""
+ENDLESS = """\
+ARG BASE
+FROM ${BASE}
+RUN sleep 1000
+"""
+PROGRAM = """
+import pulumi, pulumi_docker_build as docker_build, pulumi_random as random
+config = pulumi.Config()
+word = random.RandomString("word", length=4, keepers={"epoch": config.get("epoch") or "1"})
+image = docker_build.Image(
+    "image", push=True, tags=[config.require("tag")], target=config.get("target"),
+    context=docker_build.BuildContextArgs(location="context"),
+    dockerfile=docker_build.DockerfileArgs(location="context/Dockerfile"),
+    build_args={"BASE": config.require("base"), "WORD": word.result},
+    labels={"millrace.test": "yes"})
+pulumi.export("ref", image.ref)
+pulumi.export("digest", image.digest)
+pulumi.export("hash", image.context_hash)
+"""
+
+
+class Registry:
+    """A registry of this test, with nothing in it."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self.address = f"localhost:{container.ports[PORT]}"
+        self._wait()
+
+    def empty(self) -> None:
+        self._container.kill()
+        self._container.start()
+        self._wait()
+
+    def _wait(self) -> None:
+        wait_for(self._answers)
+
+    def _answers(self) -> bool:
+        with suppress(URLError, OSError), urlopen(f"http://{self.address}/v2/"):
+            return True
+        return False
+
+
+@pytest.fixture(scope="module")
+def registry(containers: Containers) -> Registry:
+    running = find_checkout().name("registry")
+    try:
+        image = containers.engine.containers.get(running).image.id
+    except NotFound as error:
+        raise LackError(
+            f"there is no container {running}: run `make test`, which starts the registry"
+        ) from error
+    container = containers.run(
+        "standin-registry",
+        image,
+        ["docker-registry", "serve", "/config.yml"],
+        uid=10001,
+        ports=[PORT],
+        files={"/config.yml": File(CONFIG)},
+    )
+    return Registry(container)
+
+
+@pytest.fixture
+def image_project(
+    project: Project, registry: Registry, containers: Containers
+) -> Iterator[Project]:
+    context = project.folder / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    (context / "words.txt").write_text("one\n")
+    (context / ".dockerignore").write_text("*.log\n")
+    project.program(PROGRAM)
+    project.config |= {
+        "base": containers.image("pause"),
+        "target": "first",
+        "tag": f"{registry.address}/standin/image:test",
+    }
+    yield project
+    with suppress(ImageNotFound, NotFound):
+        containers.engine.images.remove(project.config["tag"], force=True)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, f"{condition} did not come true"
+        time.sleep(0.05)
+
+
+def words(containers: Containers, ref: str) -> str:
+    """What the image of the registry holds."""
+    containers.engine.images.pull(ref)
+    container = containers.engine.containers.create(ref, ["unused"])
+    try:
+        chunks, _ = container.get_archive("/words.txt")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            file = archive.extractfile("words.txt")
+            assert file is not None
+            return file.read().decode()
+    finally:
+        container.remove()
+
+
+def test_an_image_lives_as_with_the_official_provider(
+    image_project: Project, registry: Registry, containers: Containers
+) -> None:
+    project = image_project
+    # The word is unknown here, nothing is built.
+    assert project.steps()["image"] == "create"
+    assert not containers.engine.images.list(name=project.config["tag"])
+
+    assert "Step 1/" in project.up()
+    first = project.outputs()
+    tag = project.config["tag"]
+    assert first["ref"] == f"{tag}@{first['digest']}"
+    assert words(containers, first["ref"]) == "one\n"
+    labels = containers.engine.images.get(tag).labels
+    assert labels["millrace.test"] == "yes"
+    project.unchanged()
+
+    # An ignored file makes no difference, a copied one does.
+    (project.folder / "context" / "noise.log").write_text("x")
+    project.unchanged()
+    (project.folder / "context" / "words.txt").write_text("two\n")
+    assert project.steps()["image"] == "update"
+    project.up()
+    second = project.outputs()
+    assert second["digest"] != first["digest"]
+    assert words(containers, second["ref"]) == "two\n"
+
+    # A build argument that is unknown until the update.
+    project.config["epoch"] = "2"
+    assert project.steps()["image"] == "update"
+    project.up()
+    third = project.outputs()
+    assert third["digest"] != second["digest"]
+
+    # The registry lost it: an update alone notices, and so does a refresh.
+    registry.empty()
+    assert project.steps()["image"] == "update"
+    project.must("refresh", "--yes", "--skip-preview")
+    assert "image" not in project.resources()
+    project.up()
+    assert words(containers, project.outputs()["ref"]) == "two\n"
+    project.unchanged()
+
+    project.must("destroy", "--yes", "--skip-preview")
+    assert not containers.engine.images.list(name=tag)
+
+
+def test_a_failed_build_shows_the_step_and_leaves_nothing(
+    image_project: Project, containers: Containers
+) -> None:
+    project = image_project
+    (project.folder / "context" / "Dockerfile").write_text(FAILING)
+    project.config |= {"base": containers.image("python-runtime"), "target": ""}
+    before = {c.id for c in containers.engine.containers.list(all=True)}
+    failed = project.up_fails()
+    diagnostics = failed.split("Diagnostics:")[1]
+    assert "the build failed at Step 3/" in diagnostics
+    assert ': RUN echo "building with words" && false' in diagnostics
+    assert "\n      building with words\n" in diagnostics
+    assert "returned a non-zero code: 1" in diagnostics
+    assert "image" not in project.resources()
+    assert not containers.engine.images.list(name=project.config["tag"])
+    after = containers.engine.containers.list(all=True)
+    assert not [c for c in after if c.id not in before and "building with" in str(c.attrs)]
+    assert project.steps()["image"] == "create"
+
+
+def test_an_interrupted_build_ends_at_once_and_leaves_nothing(
+    image_project: Project, containers: Containers
+) -> None:
+    project = image_project
+    (project.folder / "context" / "Dockerfile").write_text(ENDLESS)
+    project.config |= {"base": containers.image("python-runtime"), "target": ""}
+
+    def building() -> bool:
+        running = containers.engine.containers.list()
+        return any("sleep 1000" in str(c.attrs["Config"]["Cmd"]) for c in running)
+
+    with project.interrupted_up() as update:
+        wait_for(building)
+        interrupt(update)
+    wait_for(lambda: not building())
+    assert not project.pending()
+    assert "image" not in project.resources()
+    assert "word" in project.resources()
+
+
+def test_a_push_that_fails_leaves_no_tag(image_project: Project, containers: Containers) -> None:
+    project = image_project
+    project.config["tag"] = "localhost:1/standin/image:test"  # where nothing listens
+    assert "localhost:1/standin/image:test cannot be pushed" in project.up_fails()
+    assert not containers.engine.images.list(name=project.config["tag"])

@@ -23,6 +23,7 @@ from pulumi.runtime.proto import language_pb2_grpc, plugin_pb2
 from bootstrap.standins import interpreter as python
 from bootstrap.standins import server
 from bootstrap.standins.children import Children, environment_of
+from bootstrap.standins.launchers import plugin_folder
 from bootstrap.standins.run_program import ALREADY_REPORTED
 
 _RUNNER = Path(__file__).with_name("run_program.py")
@@ -92,11 +93,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def GetRequiredPackages(  # noqa: N802
         self, request: pb.GetRequiredPackagesRequest, context: grpc.ServicerContext
     ) -> pb.GetRequiredPackagesResponse:
-        """The plugins of the installed SDKs, as far as they are on PATH.
+        """The plugins of the installed SDKs, as far as they are here.
 
-        The CLI takes a plugin from PATH whatever its version, but downloads one that is not
-        there, even for an SDK that is installed and never used: naming only those on PATH
-        keeps it from trying. One that is used and missing it still asks for by itself.
+        The CLI takes a plugin from PATH or its cache, but downloads one that is in neither,
+        even for an SDK that is installed and never used: naming only those that are here keeps
+        it from trying. One that is used and missing it still asks for by itself.
         """
         packages = [
             plugin_pb2.PackageDependency(
@@ -273,7 +274,13 @@ def _interpreter(info: pb.ProgramInfo, context: grpc.ServicerContext) -> python.
 
 def _required(info: pb.ProgramInfo, context: grpc.ServicerContext) -> list[dict[str, str]]:
     declared = python.plugin_declarations(_interpreter(info, context))
-    return [item for item in declared if shutil.which(f"pulumi-resource-{item['name']}")]
+    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    return [
+        item
+        for item in declared
+        if shutil.which(f"pulumi-resource-{item['name']}")
+        or plugin_folder(home, item["name"], item["version"]).is_dir()
+    ]
 
 
 def _fail(context: grpc.ServicerContext, reason: str) -> NoReturn:

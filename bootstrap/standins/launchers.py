@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from importlib import metadata
 from pathlib import Path
 
 # Script name to stand-in module.
@@ -38,6 +39,30 @@ def write_launchers(bin_dir: Path, python: Path, root: Path) -> list[Path]:
         _write(bin_dir / name, python.absolute(), root.absolute(), module)
         for name, module in sorted(LAUNCHERS.items())
     ]
+
+
+def write_plugin_cache(pulumi_home: Path, python: Path, root: Path) -> list[Path]:
+    """Write the providers' scripts as installed plugins of ``pulumi_home``; returns their paths.
+
+    The CLI warns at every command about each plugin it takes from PATH. It does not about one
+    from its plugin cache whose version is the SDK's, so there they go unnoticed. (The language
+    host has no place in the cache: it goes unnoticed only beside the ``pulumi`` program itself,
+    which must then be a file of that folder and no symbolic link.)
+    """
+    written: list[Path] = []
+    for name, module in sorted(LAUNCHERS.items()):
+        plugin = name.removeprefix("pulumi-resource-")
+        if plugin == name:
+            continue
+        folder = plugin_folder(pulumi_home, plugin, metadata.version(f"pulumi-{plugin}"))
+        folder.mkdir(parents=True, exist_ok=True)
+        written.append(_write(folder / name, python.absolute(), root.absolute(), module))
+    return written
+
+
+def plugin_folder(pulumi_home: Path, plugin: str, version: str) -> Path:
+    """Where the CLI looks for the program of a resource plugin of that version."""
+    return pulumi_home / "plugins" / f"resource-{plugin}-v{version}"
 
 
 def _write(path: Path, python: Path, root: Path, module: str) -> Path:

@@ -1,8 +1,12 @@
 """The language host under the real CLI."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
+from bootstrap.checkout import find_checkout
+from bootstrap.standins.launchers import write_plugin_cache
 from tests.integration.standins.project import Project, interrupt
 
 
@@ -97,6 +101,21 @@ def test_a_plugin_that_is_used_and_missing_is_named_not_downloaded(project: Proj
     done = project.preview()
     assert done.code != 0
     assert "no resource plugin 'pulumi-resource-random' found" in done.output
+
+
+def test_installed_plugins_beside_the_cli_are_used_without_a_warning(project: Project) -> None:
+    for path in project.tools.glob("pulumi-resource-*"):
+        path.unlink()
+    cli = (project.tools / "pulumi").resolve()
+    (project.tools / "pulumi").unlink()
+    shutil.copy(cli, project.tools / "pulumi")
+    home = Path(project.environment["PULUMI_HOME"])
+    write_plugin_cache(home, Path(sys.executable), find_checkout().root)
+    project.program("import pulumi_random\npulumi_random.RandomUuid('u')\n")
+    done = project.preview()
+    assert done.code == 0
+    assert "+ 2 to create" in done.output
+    assert "warning" not in done.output
 
 
 def test_an_interrupted_update_ends_quietly_and_can_be_repeated(

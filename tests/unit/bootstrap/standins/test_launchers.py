@@ -2,11 +2,12 @@ import os
 import stat
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from bootstrap.standins.launchers import LAUNCHERS, write_launchers
+from bootstrap.standins.launchers import LAUNCHERS, write_launchers, write_plugin_cache
 
 ROOT = Path(__file__).parents[4]
 
@@ -70,3 +71,11 @@ def test_writing_again_replaces_what_was_there(place: Path) -> None:
     write_launchers(place, Path(sys.executable), ROOT)
     assert script.read_text().startswith("#!/bin/sh")
     assert os.access(script, os.X_OK)
+
+
+def test_providers_can_be_written_as_installed_plugins_of_the_sdks_version(tmp_path: Path) -> None:
+    written = write_plugin_cache(tmp_path, Path(sys.executable), ROOT)
+    tls = tmp_path / "plugins" / f"resource-tls-v{version('pulumi-tls')}" / "pulumi-resource-tls"
+    assert tls in written
+    assert os.access(tls, os.X_OK)
+    assert len(written) == 3

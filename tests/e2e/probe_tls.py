@@ -70,12 +70,15 @@ def main() -> None:
     ca_file, *rest = sys.argv[1:]
     found = {}
     for host, port, protocol in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-        said = answer(host, int(port), HELLO[protocol])
-        found[f"{protocol} {host}:{port}"] = {
-            "refused": refuses_plaintext(protocol, said),
-            "said": said[:120].decode("latin-1"),
-            "tls": handshake(host, int(port), protocol, ca_file),
-        }
+        try:
+            said = answer(host, int(port), HELLO[protocol])
+            found[f"{protocol} {host}:{port}"] = {
+                "refused": refuses_plaintext(protocol, said),
+                "said": said[:120].decode("latin-1"),
+                "tls": handshake(host, int(port), protocol, ca_file),
+            }
+        except OSError as error:
+            found[f"{protocol} {host}:{port}"] = {"error": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps(found) + "\n")
 
 

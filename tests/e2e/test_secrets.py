@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from tests.e2e.cluster import NAMESPACES
 
+CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 PUBLIC_KEYS = {"ca.crt", "tls.crt"}  # certificates are meant to be read by everyone
 SHORTEST = 12  # shorter values would match by accident; a test below sees that none is that short
 
@@ -30,9 +32,9 @@ def needles(value: bytes) -> Iterator[bytes]:
     """The forms in which a value could leak: each line of it, and the base64 of the whole.
 
     Lines, because JSON and YAML write line ends in their own ways; a PEM's first and last line
-    say nothing.
+    say nothing, and a key store's certificates are public.
     """
-    for line in value.splitlines():
+    for line in CERTIFICATE.sub(b"", value).splitlines():
         if len(line) >= SHORTEST and not line.startswith(b"-----"):
             yield line
     yield base64.b64encode(value)
@@ -102,7 +104,7 @@ def test_no_file_of_the_checkouts_state_holds_a_secret_in_plain(
         for path in folder.rglob("*")
         if path.is_file()
     ]
-    assert any(path.parent.name == checkout.root.name or "stacks" in path.parts for path in files)
+    assert any("stacks" in path.parts for path in files)
     found = [f"{leak} in {path}" for path in files for leak in leaks(hidden, path.read_bytes())]
     assert found == []
 

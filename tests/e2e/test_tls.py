@@ -80,6 +80,7 @@ def test_a_server_refuses_plaintext_and_speaks_tls_with_a_verified_name(
 ) -> None:
     host, port, protocol = server
     found = probed[f"{protocol} {host}:{port}"]
+    assert "error" not in found, found
     assert found["refused"], f"{host}:{port} answered plaintext: {found['said']!r}"
     assert found["tls"] in ("TLSv1.2", "TLSv1.3"), found
 

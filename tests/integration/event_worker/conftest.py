@@ -1,0 +1,80 @@
+"""Workers as processes, each test with a database and a consumer group of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.shared.database import connect
+from services.shared.settings import DatabaseSettings
+from tests.integration.conftest import MakeDatabase
+from tests.integration.event_worker.messages import Rows, Sender
+from tests.integration.kafka_container import DEAD_LETTERS, WORKER, KafkaServer, Reader
+from tests.integration.processes import ServiceProcess, environment
+
+StartWorker = Callable[..., ServiceProcess]
+
+
+@pytest.fixture
+async def workerdb(make_database: MakeDatabase) -> DatabaseSettings:
+    return await make_database("workerdb")
+
+
+@pytest.fixture
+async def rows(workerdb: DatabaseSettings) -> AsyncIterator[Rows]:
+    connection = await connect(workerdb, "test-rows")
+    yield Rows(connection)
+    await connection.close()
+
+
+@pytest.fixture
+def sender(kafka_server: KafkaServer) -> Sender:
+    return Sender(kafka_server)
+
+
+@pytest.fixture
+def group(kafka_server: KafkaServer) -> str:
+    """A group whose next message is the first one of this test."""
+    return kafka_server.new_group()
+
+
+@pytest.fixture
+def start_worker(
+    workerdb: DatabaseSettings, kafka_server: KafkaServer, group: str, tmp_path: Path
+) -> Iterator[StartWorker]:
+    """`start_worker(name, WORKER_…=…)`: a worker; the same name is the same static member."""
+    started: list[ServiceProcess] = []
+    numbers = itertools.count(1)
+
+    def start(name: str = "worker-1", **more: object) -> ServiceProcess:
+        variables = environment(
+            "event-worker",
+            workerdb,
+            kafka_server.settings(WORKER),
+            **{
+                "KAFKA_GROUP_ID": group,
+                "KAFKA_GROUP_INSTANCE_ID": name,
+                "KAFKA_SESSION_TIMEOUT_MS": 6000,
+                "WORKER_GAP_CHECK_SECONDS": 0.5,
+            }
+            | more,
+        )
+        process = ServiceProcess(
+            "services.event_worker", variables, tmp_path / f"{name}-{next(numbers)}.log"
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def dead_letters(kafka_server: KafkaServer) -> Iterator[Reader]:
+    reader = kafka_server.reader([DEAD_LETTERS])
+    yield reader
+    reader.close()

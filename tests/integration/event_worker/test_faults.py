@@ -1,0 +1,172 @@
+"""Workers that are killed, replaced or cut off: every event once, in order per resource."""
+
+from __future__ import annotations
+
+import asyncio
+
+from confluent_kafka import Consumer, TopicPartition
+
+from services.shared.kafka import consumer_config
+from tests.integration.event_worker.conftest import StartWorker
+from tests.integration.event_worker.messages import Rows, Sender
+from tests.integration.kafka_container import TOPICS, KafkaServer
+from tests.integration.processes import ServiceProcess
+from tests.integration.servers import PostgresServer, eventually
+
+
+async def test_workers_killed_during_a_stream_store_every_event_once_and_in_order(
+    start_worker: StartWorker, sender: Sender, rows: Rows
+) -> None:
+    keys = [f"stream-{n}" for n in range(50)]
+    workers = [start_worker("worker-1"), start_worker("worker-2")]
+
+    async def stream() -> None:
+        for version in range(1, 41):
+            for key in keys:
+                sender.resource(
+                    key, "c" if version == 1 else "d" if version == 40 else "u", version
+                )
+            await asyncio.sleep(0.15)
+        await asyncio.to_thread(sender.flush)
+
+    streaming = asyncio.create_task(stream())
+    for number in (1, 2, 1):
+        before = await rows.count()
+        await eventually(lambda before=before: more_rows(rows, before))
+        workers[number - 1].kill()
+        workers[number - 1] = start_worker(f"worker-{number}")
+    await streaming
+    await eventually(rows.reach(2000), seconds=90)
+    assert set(map(tuple, (await rows.versions()).values())) == {tuple(range(1, 41))}
+    assert await rows.count("held_events") == 0
+
+
+async def test_messages_delivered_again_after_a_crash_before_the_offset_commit_change_nothing(
+    start_worker: StartWorker, sender: Sender, rows: Rows, kafka_server: KafkaServer, group: str
+) -> None:
+    before = kafka_server.committed(group)
+    worker = start_worker()
+    for n in range(100):
+        sender.resource(f"crash-{n}", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(100))
+    worker.kill()
+    # The state that a crash between the two commits leaves: rows there, offsets not.
+    await eventually(lambda: commit(kafka_server, group, before))
+    again = start_worker()
+    sender.resource("crash-0", "u", 2)
+    sender.flush()
+    await eventually(rows.reach(101))
+    await eventually(lambda: counted(again, 101))
+    assert set(map(tuple, (await rows.versions()).values())) == {(1,), (1, 2)}
+
+
+async def test_a_worker_waits_for_postgres_without_leaving_the_group_or_losing_anything(
+    start_worker: StartWorker, sender: Sender, rows: Rows, healthy_postgres: PostgresServer
+) -> None:
+    worker = start_worker()
+    sender.resource("patient", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(1))
+    rebalances = await worker.metric("worker_rebalances_total")
+    healthy_postgres.container.kill()
+    for version in range(2, 50):
+        sender.resource("patient", "u", version)
+    sender.flush()
+    await eventually(lambda: retried(worker, 4))
+    response = await worker.get("/ready")
+    assert response is not None
+    assert response.status_code == 503
+    response = await worker.get("/health")
+    assert response is not None
+    assert response.status_code == 200
+    healthy_postgres.container.start()
+    await healthy_postgres.wait()
+    await eventually(worker.ready)
+    name = rows.connection._params.database
+    found = await eventually_versions(healthy_postgres, name)
+    assert found == list(range(1, 50))
+    assert await worker.metric("worker_rebalances_total") == rebalances
+
+
+async def test_a_worker_comes_back_after_kafka(
+    start_worker: StartWorker, sender: Sender, rows: Rows, kafka: KafkaServer
+) -> None:
+    worker = start_worker()
+    sender.resource("back", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(1))
+    kafka.container.stop()
+    kafka.restart()
+    sender.resource("back", "u", 2)
+    sender.flush()
+    await eventually(rows.reach(2))
+    assert worker.running()
+
+
+async def test_a_static_member_that_restarts_in_time_disturbs_nobody(
+    start_worker: StartWorker, sender: Sender, rows: Rows
+) -> None:
+    staying = start_worker("worker-1")
+    await eventually(lambda: assigned(staying))
+    leaving = start_worker("worker-2")
+    await eventually(lambda: assigned(leaving))
+    sender.resource("static", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(1))
+    before = await staying.metric("worker_rebalances_total")
+    assert leaving.terminate() == 0
+    returning = start_worker("worker-2")
+    await eventually(lambda: assigned(returning))
+    for n in range(40):
+        sender.resource(f"static-{n}", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(41))
+    assert await staying.metric("worker_rebalances_total") == before
+
+
+async def more_rows(rows: Rows, before: int) -> bool:
+    return await rows.count() > before
+
+
+async def counted(worker: ServiceProcess, messages: float) -> bool:
+    return await worker.metric("worker_messages_processed_total") >= messages
+
+
+async def retried(worker: ServiceProcess, times: float) -> bool:
+    return await worker.metric("worker_batch_retries_total") >= times
+
+
+async def assigned(worker: ServiceProcess) -> bool:
+    return await worker.metric("worker_rebalances_total") > 0
+
+
+async def commit(server: KafkaServer, group: str, offsets: dict[tuple[str, int], int]) -> bool:
+    """Possible once the group has noticed that its member is gone."""
+    consumer = Consumer(
+        consumer_config(
+            server.settings(),
+            "tester",
+            group_id=group,
+            group_instance_id=None,
+            session_timeout_ms=6000,
+        )
+    )
+    places = [TopicPartition(topic, part, at) for (topic, part), at in offsets.items()]
+    try:
+        await asyncio.to_thread(consumer.commit, offsets=places, asynchronous=False)
+    except Exception:
+        return False
+    finally:
+        consumer.close()
+    return server.committed(group, TOPICS) == offsets
+
+
+async def eventually_versions(server: PostgresServer, database: str) -> list[int]:
+    query = "SELECT aggregate_version AS v FROM processed_events ORDER BY seq"
+
+    async def all_there() -> bool:
+        return len(await server.as_admin(query, database)) >= 49
+
+    await eventually(all_there)
+    return [row["v"] for row in await server.as_admin(query, database)]

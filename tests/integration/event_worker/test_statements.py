@@ -1,0 +1,122 @@
+"""The worker's transactions on a real database: their number, their locks, their partitions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.event_worker.records import Record
+from services.event_worker.settings import WorkerSettings
+from services.event_worker.store import BadRecordError, EventStore
+from services.event_worker.upkeep import PROCESSED, tend_tables
+from services.shared.database import Database
+from services.shared.ids import new_id
+from services.shared.partitions import create_ahead, lower_bound, partitions_of
+from services.shared.settings import DatabaseSettings
+from tests.integration.event_worker.messages import Rows
+
+
+class CountingDatabase(Database):
+    """Remembers every statement that is sent."""
+
+    statements: list[str]
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        async with super().connection() as connection:
+            with connection.query_logger(lambda record: self.statements.append(record.query)):
+                yield connection
+
+
+@pytest.fixture
+async def database(workerdb: DatabaseSettings) -> AsyncIterator[CountingDatabase]:
+    made = CountingDatabase(workerdb, CollectorRegistry(), application_name="test")
+    made.statements = []
+    await made.open()
+    yield made
+    await made.close()
+
+
+def record(resource: str, version: int | None, **changes: Any) -> Record:
+    values: dict[str, Any] = {
+        "id": new_id(),
+        "event_type": "resource.updated",
+        "resource_id": resource,
+        "task_id": None,
+        "action": "updated",
+        "payload": "{}",
+        "version": version,
+        "correlation_id": None,
+    }
+    return Record(**values | changes)
+
+
+async def test_a_batch_costs_the_same_statements_whatever_its_size(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    store = EventStore(database, 600)
+    await store.process([record("first", 1), record("first", 3)])
+    counts: list[int] = []
+    for size in (1, 500):
+        database.statements.clear()
+        outcome = await store.process([record(f"size-{size}-{n}", 1) for n in range(size)])
+        assert len(outcome.processed) == size
+        counts.append(len([s for s in database.statements if s not in ("BEGIN;", "COMMIT;")]))
+    assert counts == [5, 5]
+    assert await rows.count() == 502
+
+
+async def test_workers_with_resources_in_common_neither_deadlock_nor_mix_up_the_order(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    choice = random.Random(7)
+    store = EventStore(database, 600)
+    events = [record(f"shared-{n}", version) for n in range(20) for version in range(1, 31)]
+    choice.shuffle(events)
+    batches = [events[i : i + 25] for i in range(0, len(events), 25)]
+
+    async def work(mine: list[list[Record]]) -> None:
+        for batch in mine:
+            await store.process(batch)
+
+    await asyncio.gather(*(work(batches[n::4]) for n in range(4)))
+    assert await rows.count() == 600
+    assert set(map(tuple, (await rows.versions()).values())) == {tuple(range(1, 31))}
+    assert await rows.count("held_events") == 0
+
+
+async def test_a_refused_record_leaves_nothing_of_its_batch(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    store = EventStore(database, 600)
+    with pytest.raises(BadRecordError):
+        await store.process([record("good", 1), record("bad", 1, payload='{"a": "\\ud800"}')])
+    assert await rows.count() == 0
+    assert await rows.count("resource_progress") == 0
+
+
+async def test_upkeep_drops_days_past_retention_and_forgets_resources_long_deleted(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    store = EventStore(database, 600)
+    today = datetime.now(UTC).date()
+    old = today - timedelta(days=20)
+    await store.process([record("old", 1, id=lower_bound(old))])
+    await create_ahead(rows.connection, PROCESSED, old, 0)
+    await store.process([record("gone", 1, event_type="resource.deleted"), record("here", 1)])
+    await rows.connection.execute(
+        "UPDATE resource_progress SET updated_at = now() - interval '20 days'"
+    )
+    await tend_tables(database, store, WorkerSettings(partitions_ahead_days=5))
+    names = await partitions_of(rows.connection, PROCESSED)
+    assert PROCESSED.partition(old) not in names
+    assert PROCESSED.partition(today + timedelta(days=5)) in names
+    left = await rows.connection.fetch("SELECT resource_id FROM resource_progress ORDER BY 1")
+    assert [row["resource_id"] for row in left] == ["here", "old"]

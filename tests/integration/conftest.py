@@ -61,15 +61,21 @@ async def redis_server(containers: Containers, authority: Authority) -> RedisSer
 
 
 @pytest.fixture
-def make_database(postgres: PostgresServer) -> MakeDatabase:
+async def make_database(postgres: PostgresServer) -> AsyncIterator[MakeDatabase]:
     """`await make_database("restdb")`: a new, migrated database of that kind, and its role."""
+    made: list[str] = []
 
     async def make(kind: str) -> DatabaseSettings:
         settings = await postgres.provision(f"{kind}_{next(_numbers)}")
+        made.append(settings.name)
         await migrate(kind, settings)
         return settings
 
-    return make
+    yield make
+    await postgres.wait()
+    for name in made:
+        # Hundreds of databases would take the engine long to delete with their container.
+        await postgres.as_admin(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

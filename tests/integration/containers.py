@@ -82,7 +82,12 @@ class Containers:
                 f"no container engine answers ({error}); `make test` starts one, or start Docker"
             ) from error
         self._mine: list[Any] = []
+        self._labels = {**self._checkout.labels, RUN_LABEL: str(os.getpid())}
         self._remove_leftovers()
+        # A network of our own: nobody else's containers on it, and no need of the default bridge.
+        self._network = self._engine.networks.create(
+            self._checkout.name(f"test-{os.getpid()}"), driver="bridge", labels=self._labels
+        )
 
     @property
     def engine(self) -> Any:
@@ -123,7 +128,8 @@ class Containers:
             entrypoint=command,
             command=[],
             name=self._checkout.name(f"test-{what}-{os.getpid()}"),
-            labels={**self._checkout.labels, RUN_LABEL: str(os.getpid())},
+            labels=self._labels,
+            network=self._network.name,
             user=f"{uid}:{uid}",
             environment=dict(environment or {}),
             ports={f"{port}/tcp": ("127.0.0.1", host) for port, host in chosen.items()},
@@ -137,20 +143,27 @@ class Containers:
         return Container(handle, chosen)
 
     def close(self) -> None:
-        """Remove every container this object made."""
+        """Remove every container this object made, and their network."""
         for handle in self._mine:
             _remove(handle)
         self._mine.clear()
+        with contextlib.suppress(NotFound):
+            self._network.remove()
 
     def _remove_leftovers(self) -> None:
         # Of runs that were killed; a run that is still going keeps its own.
-        found = self._engine.containers.list(
-            all=True, filters={"label": [f"{k}={v}" for k, v in self._checkout.labels.items()]}
-        )
-        for handle in found:
-            owner = handle.labels.get(RUN_LABEL)
-            if owner and not Path(f"/proc/{owner}").exists():
+        filters = {"label": [f"{k}={v}" for k, v in self._checkout.labels.items()]}
+        for handle in self._engine.containers.list(all=True, filters=filters):
+            if _abandoned(handle.labels):
                 _remove(handle)
+        for network in self._engine.networks.list(filters=filters):
+            if _abandoned(network.attrs["Labels"]):
+                network.remove()
+
+
+def _abandoned(labels: Mapping[str, str]) -> bool:
+    owner = labels.get(RUN_LABEL)
+    return owner is not None and not Path(f"/proc/{owner}").exists()
 
 
 def _remove(handle: Any) -> None:

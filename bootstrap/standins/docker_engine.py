@@ -179,7 +179,7 @@ class Engine:
             self._api.inspect_distribution(reference, auth_config=login)
         except self._errors.APIError as error:
             text = str(error.explanation or "").lower()
-            gone = ("manifest unknown", "name unknown", "not found", "no such")
+            gone = ("manifest unknown", "name unknown", "not found")
             return False if any(words in text for words in gone) else None
         return True
 

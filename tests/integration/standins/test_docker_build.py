@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -42,12 +43,15 @@ ARG BASE
 FROM ${BASE}
 RUN sleep 1000
 """
+WITH_SHELL = {"target": "", "network": "none"}
+
 PROGRAM = """
 import pulumi, pulumi_docker_build as docker_build, pulumi_random as random
 config = pulumi.Config()
 word = random.RandomString("word", length=4, keepers={"epoch": config.get("epoch") or "1"})
 image = docker_build.Image(
     "image", push=True, tags=[config.require("tag")], target=config.get("target"),
+    network=config.get("network") or "default",
     context=docker_build.BuildContextArgs(location="context"),
     dockerfile=docker_build.DockerfileArgs(location="context/Dockerfile"),
     build_args={"BASE": config.require("base"), "WORD": word.result},
@@ -101,9 +105,7 @@ def registry(containers: Containers) -> Registry:
 
 
 @pytest.fixture
-def image_project(
-    project: Project, registry: Registry, containers: Containers
-) -> Iterator[Project]:
+def image_project(project: Project, containers: Containers) -> Iterator[Project]:
     context = project.folder / "context"
     context.mkdir()
     (context / "Dockerfile").write_text(DOCKERFILE)
@@ -113,7 +115,8 @@ def image_project(
     project.config |= {
         "base": containers.image("pause"),
         "target": "first",
-        "tag": f"{registry.address}/standin/image:test",
+        # Where nothing listens: most of these tests never come to a push.
+        "tag": f"localhost:1/standin-{os.getpid()}/image:test",
     }
     yield project
     with suppress(ImageNotFound, NotFound):
@@ -145,6 +148,7 @@ def test_an_image_lives_as_with_the_official_provider(
     image_project: Project, registry: Registry, containers: Containers
 ) -> None:
     project = image_project
+    project.config["tag"] = f"{registry.address}/standin/image:test"
     # The word is unknown here, nothing is built.
     assert project.steps()["image"] == "create"
     assert not containers.engine.images.list(name=project.config["tag"])
@@ -193,7 +197,7 @@ def test_a_failed_build_shows_the_step_and_leaves_nothing(
 ) -> None:
     project = image_project
     (project.folder / "context" / "Dockerfile").write_text(FAILING)
-    project.config |= {"base": containers.image("python-runtime"), "target": ""}
+    project.config |= WITH_SHELL | {"base": containers.image("python-runtime")}
     before = {c.id for c in containers.engine.containers.list(all=True)}
     failed = project.up_fails()
     diagnostics = failed.split("Diagnostics:")[1]
@@ -213,7 +217,7 @@ def test_an_interrupted_build_ends_at_once_and_leaves_nothing(
 ) -> None:
     project = image_project
     (project.folder / "context" / "Dockerfile").write_text(ENDLESS)
-    project.config |= {"base": containers.image("python-runtime"), "target": ""}
+    project.config |= WITH_SHELL | {"base": containers.image("python-runtime")}
 
     def building() -> bool:
         running = containers.engine.containers.list()
@@ -230,6 +234,5 @@ def test_an_interrupted_build_ends_at_once_and_leaves_nothing(
 
 def test_a_push_that_fails_leaves_no_tag(image_project: Project, containers: Containers) -> None:
     project = image_project
-    project.config["tag"] = "localhost:1/standin/image:test"  # where nothing listens
-    assert "localhost:1/standin/image:test cannot be pushed" in project.up_fails()
+    assert f"{project.config['tag']} cannot be pushed" in project.up_fails()
     assert not containers.engine.images.list(name=project.config["tag"])

@@ -42,6 +42,19 @@ MOST_RESTARTS = 3
 _POLL_SECONDS = 0.2
 
 
+# A group whose last process is still being buried cannot go yet: try for five seconds.
+_REMOVE_CGROUPS = """
+groups() { ls -d "/sys/fs/cgroup$CGROUP_ROOT" /sys/fs/cgroup/*"$CGROUP_ROOT" 2> /dev/null; }
+for try in $(seq 25); do
+  for group in $(groups); do find "$group" -depth -type d -exec rmdir {} + 2> /dev/null; done
+  [ -z "$(groups)" ] && exit 0
+  sleep 0.2
+done
+echo "still in use: $(groups)"
+exit 1
+"""
+
+
 @dataclass(frozen=True)
 class ClusterStatus:
     """How the node container is: ``absent``, or what the engine calls it; and if it is ready."""
@@ -171,9 +184,7 @@ def remove_cluster(checkout: Checkout) -> None:
     """Remove the node with its volume, network and control groups, and the kubeconfig."""
     with closing(connect()) as client:
         if (container := _existing(checkout, client)) is not None:
-            with suppress(NotFound):
-                container.stop(timeout=STOP_SECONDS)
-                container.remove(force=True)
+            container.remove(force=True)  # its data goes too, so nothing need end in good order
         _remove_cgroups(checkout, client)
         with suppress(NotFound):
             client.volumes.get(checkout.name("node")).remove()
@@ -182,7 +193,7 @@ def remove_cluster(checkout: Checkout) -> None:
 
 
 def _remove_cgroups(checkout: Checkout, client: DockerClient) -> None:
-    """Remove control groups that a killed node left behind; a node that was stopped left none.
+    """Remove the control groups that outlive a killed node.
 
     From a container, since the user need not be root and the engine need not be here.
     """
@@ -193,13 +204,9 @@ def _remove_cgroups(checkout: Checkout, client: DockerClient) -> None:
     images = client.images.list(filters={"label": f"{LABEL}={NODE.name}"})
     if not images:
         return
-    script = (
-        'find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup$CGROUP_ROOT*" '
-        '-o -type d -path "/sys/fs/cgroup/*$CGROUP_ROOT*"'
-    )
     client.containers.run(
         str(images[0].id),
-        entrypoint=["/bin/sh", "-c", f"{script} | sort -r | xargs -r rmdir"],
+        entrypoint=["/bin/sh", "-c", _REMOVE_CGROUPS],
         environment={"CGROUP_ROOT": cgroup_root(checkout)},
         labels=checkout.labels,
         security_opt=["apparmor=unconfined", "label=disable"],

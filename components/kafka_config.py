@@ -111,7 +111,8 @@ data=@DATA@
 config=/tmp/server.properties
 number=$((FIRST_NODE_ID + ${POD_NAME##*-}))
 
-cp @CONFIG@/server.properties "$config"
+# cat, not cp: the mounted file is read-only, and a copy would be so too at the next start.
+cat @CONFIG@/server.properties >"$config"
 echo "node.id=$number" >>"$config"
 if [ -n "$ADVERTISED_DOMAIN" ]; then
   host="$POD_NAME.$ADVERTISED_DOMAIN"

@@ -20,6 +20,7 @@ from bootstrap.images.recipes import (
     KAFKA,
     LABEL,
     NODE,
+    PAUSE,
     RECIPES,
     Recipe,
     build_context,
@@ -29,7 +30,7 @@ from bootstrap.images.recipes import (
 from bootstrap.steps import Report, Step, StepFailed
 from bootstrap.tools import locked
 
-# On the unfinished stages of our own multi-stage builds, which nothing needs afterwards.
+# On the first stage of the pause image's build, which nothing needs afterwards.
 STAGE_LABEL = "dev.millrace.stage"
 ENGINE_SECONDS = 1800  # between two answers of the engine while it builds
 
@@ -107,8 +108,9 @@ def _make(
             decode=True,
         )
         follow(stream, report)
-    images: Any = client.images  # its stubs leave results open
-    images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+    if recipe is PAUSE:  # the one of several stages; its own lock keeps a second build away
+        images: Any = client.images  # its stubs leave results open
+        images.prune(filters={"dangling": True, "label": STAGE_LABEL})
 
 
 def _import_root(

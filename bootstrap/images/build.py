@@ -32,6 +32,7 @@ from bootstrap.tools import locked
 
 # On the first stage of the pause image's build, which nothing needs afterwards.
 STAGE_LABEL = "dev.millrace.stage"
+KEPT_COPIES = 2  # per image: another checkout may be at an older commit
 ENGINE_SECONDS = 1800  # between two answers of the engine while it builds
 
 
@@ -159,6 +160,16 @@ def _save(client: DockerClient, tag: str, archive: Path, report: Report) -> None
         draft.replace(archive)
     finally:
         draft.unlink(missing_ok=True)
+    for old in superseded(archive):
+        old.unlink(missing_ok=True)
+
+
+def superseded(archive: Path) -> list[Path]:
+    """Copies of the same image that are older than the ``KEPT_COPIES`` newest."""
+    name = archive.stem.rpartition("-")[0]
+    copies = list(archive.parent.glob(f"{name}-{'[0-9a-f]' * 12}.tar"))
+    copies.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    return copies[KEPT_COPIES:]
 
 
 def image_steps(checkout: Checkout, binaries: Path) -> list[Step]:

@@ -1,10 +1,11 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from bootstrap.checkout import Checkout
-from bootstrap.images.build import follow, image_steps
+from bootstrap.images.build import follow, image_steps, superseded
 from bootstrap.images.debian import parse_sources
 from bootstrap.images.kafka_libraries import fetch_libraries, libraries_folder
 from bootstrap.images.publish import published_images, pushed_digest
@@ -111,6 +112,16 @@ def test_a_build_stops_when_another_step_failed(report: Report) -> None:
 
     with pytest.raises(StepFailed, match="another step failed"):
         follow([{"stream": "Step 1/9"}], report)
+
+
+def test_of_each_image_the_two_newest_copies_are_kept(tmp_path: Path) -> None:
+    for age, name in enumerate(
+        ["node-00000000000a", "node-00000000000b", "node-base-00000000000c", "node-00000000000d"]
+    ):
+        (tmp_path / f"{name}.tar").touch()
+        os.utime(tmp_path / f"{name}.tar", (1000 - age, 1000 - age))
+
+    assert superseded(tmp_path / "node-00000000000a.tar") == [tmp_path / "node-00000000000d.tar"]
 
 
 def test_debian_comes_from_where_the_machine_gets_its_own() -> None:

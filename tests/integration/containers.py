@@ -93,6 +93,11 @@ class Containers:
     def engine(self) -> Any:
         return self._engine
 
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What marks everything of this run."""
+        return self._labels
+
     def image(self, name: str) -> str:
         """The reference of a catalogue image, from the file that bootstrap writes."""
         path = Path(os.environ.get("MILLRACE_IMAGES_FILE") or self._checkout.images_file)
@@ -152,7 +157,7 @@ class Containers:
 
     def _remove_leftovers(self) -> None:
         # Of runs that were killed; a run that is still going keeps its own.
-        filters = {"label": [f"{k}={v}" for k, v in self._checkout.labels.items()]}
+        filters: dict[str, Any] = {"label": [f"{k}={v}" for k, v in self._checkout.labels.items()]}
         for handle in self._engine.containers.list(all=True, filters=filters):
             if _abandoned(handle.labels):
                 _remove(handle)

@@ -46,9 +46,18 @@ def up(stack: Stack = "") -> None:
     """Bring the whole platform up: tools, images, cluster, then the Pulumi program."""
     checkout = find_checkout()
     began = time.monotonic()
+    perform(checkout, [lifecycle.engine_step(checkout)])  # the choice below asks it
     plan = lifecycle.plan_up(checkout, stack)
     console.print(f"environment [bold]{plan.environment}[/bold]: {plan.why}", highlight=False)
-    reports = perform(checkout, plan.steps)
+    try:
+        reports = perform(checkout, plan.steps)
+    except StepFailed as error:
+        if plan.environment == "airgap" or not plan.automatic:
+            raise
+        console.print(f"dev did not come up: {error}", markup=False, highlight=False)
+        console.print("falling back to [bold]airgap[/bold]; STACK=dev tries again")
+        plan = lifecycle.plan_up(checkout, "airgap")
+        reports = perform(checkout, plan.steps)
     spent = lifecycle.split(reports)
     before = time.monotonic()
     lifecycle.run_program(checkout, plan)

@@ -126,10 +126,15 @@ def _sources(choice: Choice) -> list[Finding]:
         "Debian packages": _reaches_debian,
     }
     with ThreadPoolExecutor() as pool:
-        answers = dict(zip(checks, pool.map(lambda check: check(), checks.values()), strict=True))
+        asked = {name: pool.submit(check) for name, check in checks.items()}
     findings = [
-        Finding(f"reaches {name}", "yes" if yes else "no", yes, "check the client's own settings")
-        for name, yes in answers.items()
+        Finding(
+            f"reaches {name}",
+            "yes" if answer.result() else "no",
+            answer.result(),
+            "check that client's own settings (proxy, index, certificates)",
+        )
+        for name, answer in asked.items()
     ]
     reachable = choice.registry_reachable
     return [*findings, Finding("reaches a container registry", "yes" if reachable else "no", None)]

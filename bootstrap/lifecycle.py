@@ -13,17 +13,17 @@ from bootstrap.checkout import Checkout, save_context, saved_context
 from bootstrap.cluster import airgap, k3d
 from bootstrap.cluster.choose import choose_environment
 from bootstrap.engine import answers, ensure_engine
-from bootstrap.environment import make_passphrase
 from bootstrap.images.build import image_steps
 from bootstrap.official import official_steps, read_releases
 from bootstrap.registry import ensure_registry, remove_registry
-from bootstrap.standins.launchers import write_launchers
+from bootstrap.standins.launchers import plugin_folder, write_launchers, write_plugin_cache
 from bootstrap.steps import Report, Step, StepFailed
 from bootstrap.tools import (
     AIRGAP_TOOLS,
     K3D,
     KUBERNETES,
     PROVIDER_KUBERNETES,
+    PROVIDER_VERSION,
     PULUMI,
     tool_steps,
 )
@@ -34,11 +34,15 @@ POLICIES = ("--policy-pack", "policies/crossguard")
 
 @dataclass(frozen=True)
 class Plan:
-    """How a stack comes up here: on which environment, why, and by which steps."""
+    """How a stack comes up here: on which environment, why, and by which steps.
+
+    ``automatic``: nobody asked for this environment, so another may be tried if it fails.
+    """
 
     stack: str
     environment: str
     why: str
+    automatic: bool
     steps: Sequence[Step]
 
 
@@ -57,27 +61,40 @@ def _official_or_built(checkout: Checkout) -> list[Step]:
 
 def _launchers(checkout: Checkout) -> Step:
     def write(report: Report) -> None:
-        for path in write_launchers(checkout.bin, Path(sys.executable), checkout.root):
+        home = checkout.state / "pulumi-home"
+        python = Path(sys.executable)
+        for path in (
+            *write_launchers(checkout.bin, python, checkout.root),
+            *write_plugin_cache(home, python, checkout.root),
+        ):
             report.say(f"wrote {path.name}")
-        make_passphrase(checkout)
+        # As an installed plugin the provider is taken without a warning about PATH.
+        folder = plugin_folder(home, "kubernetes", PROVIDER_VERSION)
+        folder.mkdir(parents=True, exist_ok=True)
+        plugin = folder / PROVIDER_KUBERNETES.binary
+        plugin.unlink(missing_ok=True)
+        plugin.symlink_to(checkout.bin / plugin.name)
 
-    return Step("plugins: stand-ins", write)
+    return Step("plugins", write, needs=(f"tools: {PROVIDER_KUBERNETES.name}",))
 
 
 def plan_images(checkout: Checkout) -> list[Step]:
     """The engine, the registry and the base images that need no compiled tool."""
     node_needs = {"tools: kubernetes", "tools: coredns"}
     steps = [step for step in _airgap_images(checkout) if node_needs.isdisjoint(step.needs)]
-    return [_engine(checkout), _registry(checkout), *steps]
+    return [engine_step(checkout), _registry(checkout), *steps]
 
 
-def _engine(checkout: Checkout) -> Step:
+def engine_step(checkout: Checkout) -> Step:
+    """The container engine, installed and started where we may."""
     # Not skipped when an engine answers: mmdebstrap may still be missing.
     return Step("engine", lambda report: ensure_engine(checkout, report))
 
 
 def _registry(checkout: Checkout) -> Step:
-    return Step("registry", lambda report: ensure_registry(checkout, report), needs=("engine",))
+    return Step(
+        "registry", lambda report: ensure_registry(checkout, report), needs=("image: registry",)
+    )
 
 
 def _airgap_images(checkout: Checkout) -> list[Step]:
@@ -100,7 +117,7 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
     save_context(checkout, environment=choice.environment, port_offset=checkout.port_offset)
     if choice.environment == "dev":
         steps = [
-            _engine(checkout),
+            engine_step(checkout),
             *_official_or_built(checkout),
             *tool_steps(checkout, (K3D, KUBERNETES)),  # the latter for its kubectl
             Step(
@@ -110,20 +127,28 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
             ),
         ]
     else:
+
+        def bring_cluster(report: Report) -> None:
+            if not airgap.has_data(checkout):
+                program.forget_stack(checkout, stack or choice.environment)
+            airgap.ensure_cluster(checkout, report)
+
         images = _airgap_images(checkout)
         steps = [
-            _engine(checkout),
+            engine_step(checkout),
             _registry(checkout),
             *tool_steps(checkout, AIRGAP_TOOLS),
             *images,
             _launchers(checkout),
-            Step(
-                "cluster",
-                lambda report: airgap.ensure_cluster(checkout, report),
-                needs=("registry", "image: node", "image: pause"),
-            ),
+            Step("cluster", bring_cluster, needs=("registry", "image: node", "image: pause")),
         ]
-    return Plan(stack or choice.environment, choice.environment, choice.why, steps)
+    return Plan(
+        stack=stack or choice.environment,
+        environment=choice.environment,
+        why=choice.why,
+        automatic=choice.automatic,
+        steps=steps,
+    )
 
 
 def run_program(checkout: Checkout, plan: Plan) -> None:

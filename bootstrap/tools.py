@@ -232,28 +232,34 @@ def build(checkout: Checkout, tool: GoTool, report: Report) -> None:
             env=environment,
             on_line=one_more,
         )
-        for link in tool.links:
-            (draft / "bin" / link).symlink_to(tool.binary)
         draft.rename(folder)
         shutil.rmtree(work)
 
 
 def _link(checkout: Checkout, tool: GoTool) -> None:
-    """Put the tool into the checkout's own ``bin``; each link is replaced atomically."""
+    """Put the tool into the checkout's own ``bin``; each file is replaced atomically.
+
+    Hard links, not symbolic ones: pulumi takes a language host without a warning only from the
+    folder in which it lies itself.
+    """
     for name in (tool.binary, *tool.links):
         draft = checkout.bin / f".{name}.new"
         draft.unlink(missing_ok=True)
-        draft.symlink_to(tool_folder(checkout, tool) / "bin" / name)
+        try:
+            os.link(tool_path(checkout, tool), draft)
+        except OSError:  # the cache is on another file system
+            shutil.copy2(tool_path(checkout, tool), draft)
         draft.replace(checkout.bin / name)
 
 
 def _is_linked(checkout: Checkout, tool: GoTool) -> bool:
-    # exists() follows the link: one whose target the cache no longer has counts as absent.
-    return all(
-        (checkout.bin / name).exists()
-        and (checkout.bin / name).readlink() == tool_folder(checkout, tool) / "bin" / name
-        for name in (tool.binary, *tool.links)
-    )
+    try:
+        source = tool_path(checkout, tool).stat()
+        links = [(checkout.bin / name).stat() for name in (tool.binary, *tool.links)]
+    except FileNotFoundError:
+        return False
+    # Size and time, not the inode: a copy on another file system counts as well.
+    return all((it.st_size, it.st_mtime) == (source.st_size, source.st_mtime) for it in links)
 
 
 def tool_steps(checkout: Checkout, tools: Sequence[GoTool]) -> list[Step]:

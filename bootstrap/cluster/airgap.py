@@ -215,3 +215,13 @@ def _remove_cgroups(checkout: Checkout, client: DockerClient) -> None:
         volumes={"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}},
         remove=True,
     )
+
+
+def has_data(checkout: Checkout) -> bool:
+    """Whether a cluster's data is there, be its node running, stopped or lost with the engine."""
+    with closing(connect()) as client:
+        try:
+            client.volumes.get(checkout.name("node"))
+        except NotFound:
+            return False
+    return True

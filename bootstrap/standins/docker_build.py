@@ -114,9 +114,13 @@ class Image(Kind):
 
     def update(self, identity: str, state: Properties, inputs: Properties, job: Job) -> Properties:
         outputs = self._build(inputs, job)
-        if state.get("push") and outputs["digest"] != state.get("digest"):
-            # The former image has lost its tag to the new one; nothing here needs it any more.
-            self._engine(inputs).untag(_pushed(state))
+        engine = self._engine(inputs)
+        former = engine.image_id(_name(state))
+        if former is not None and outputs["digest"] != state.get("digest"):
+            # Nothing here needs the former image any more; its layers stay as cache.
+            _take_tags_off(engine, former, state, keep=inputs.get("tags") or ())
+            if state.get("push"):
+                engine.untag(_name(state))
         return outputs
 
     def update_changes(self, state: Properties, inputs: Properties) -> set[str]:
@@ -134,10 +138,9 @@ class Image(Kind):
             engine = self._engine(state)
         except StandinError:
             return  # an engine that is gone holds no tags
-        ours = engine.image_id(state["ref"])
-        for tag in state.get("tags") or ():
-            if ours is not None and engine.image_id(tag) == ours:
-                engine.untag(tag)
+        ours = engine.image_id(_name(state))
+        if ours is not None:
+            _take_tags_off(engine, ours, state)
 
     def _build(self, inputs: Properties, job: Job) -> Properties:
         context = read_context(inputs)
@@ -207,10 +210,19 @@ def _bases(engine: Engine, context: BuildContext, inputs: Properties) -> str:
     return hashlib.sha256(" ".join(map(str, digests)).encode()).hexdigest()[:16]
 
 
-def _pushed(state: Properties) -> str:
-    """``registry/name@digest`` of a pushed image."""
+def _name(state: Properties) -> str:
+    """What the image is called for good: ``registry/name@digest`` when pushed, else its id."""
+    if not state.get("push"):
+        return str(state["digest"])
     tag: str = state["tags"][0]
     return f"{split_tag(tag)[0]}@{state['digest']}"
+
+
+def _take_tags_off(engine: Engine, image: str, state: Properties, keep: Sequence[str] = ()) -> None:
+    """Remove the tags of ``state`` that still name ``image``."""
+    for tag in state.get("tags") or ():
+        if tag not in keep and engine.image_id(tag) == image:
+            engine.untag(tag)
 
 
 def _missing(engine: Engine, state: Properties) -> bool | None:
@@ -219,7 +231,7 @@ def _missing(engine: Engine, state: Properties) -> bool | None:
     if not isinstance(ref, str) or not isinstance(digest, str):
         return True
     if state.get("push"):
-        present = engine.in_registry(_pushed(state))
+        present = engine.in_registry(_name(state))
         return None if present is None else not present
     return engine.image_id(digest) is None
 

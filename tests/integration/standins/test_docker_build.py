@@ -171,12 +171,14 @@ def test_an_image_lives_as_with_the_official_provider(
     assert second["digest"] != first["digest"]
     assert words(containers, second["ref"]) == "two\n"
 
-    # A build argument that is unknown until the update.
-    project.config["epoch"] = "2"
+    # A build argument that is unknown until the update, and a new tag: the old one goes.
+    project.config |= {"epoch": "2", "tag": f"{registry.address}/standin/image:other"}
     assert project.steps()["image"] == "update"
     project.up()
     third = project.outputs()
     assert third["digest"] != second["digest"]
+    assert containers.engine.images.list(name=project.config["tag"])
+    assert not containers.engine.images.list(name=tag)
 
     # The registry lost it: an update alone notices, and so does a refresh.
     registry.empty()
@@ -188,7 +190,7 @@ def test_an_image_lives_as_with_the_official_provider(
     project.unchanged()
 
     project.must("destroy", "--yes", "--skip-preview")
-    assert not containers.engine.images.list(name=tag)
+    assert not containers.engine.images.list(name=project.config["tag"])
 
 
 def test_a_failed_build_shows_the_step_and_leaves_nothing(

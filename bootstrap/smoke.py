@@ -127,7 +127,7 @@ def _require_all_acked(ledger: Ledger) -> None:
 
 def show(console: Console, ledger: Ledger, reads: Reads, verdict: Verdict) -> None:
     """The table of what was done and the latency from POST to processed."""
-    table = Table(title="smoke: over the published port, to the last row", title_justify="left")
+    table = Table(title="smoke: published port to processed row", title_justify="left")
     table.add_column("step")
     for heading in ("done", "p50", "p95"):
         table.add_column(heading, justify="right")

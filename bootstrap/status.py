@@ -155,7 +155,7 @@ def _print_nodes(console: Console, nodes: Sequence[Any]) -> None:
 
 def _print_workloads(console: Console, found: Sequence[Workload]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("namespace", "kind", "name", "ready", "evictions allowed now"):
+    for heading in ("namespace", "kind", "name", "ready", "may evict"):
         table.add_column(heading, no_wrap=True)
     for workload in found:
         colour = "green" if workload.fine else "red"

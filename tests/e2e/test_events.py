@@ -54,27 +54,38 @@ def test_the_three_events_of_a_resource_carry_its_states_and_the_callers_correla
     assert rows[2]["payload"] == {"id": created["id"], "status": "deleted"}
 
 
-def test_a_correlation_id_leads_from_the_request_to_the_worker_in_json_logs(
+def log_lines(kube: Kube, workload: str) -> list[str]:
+    return [
+        line
+        for pod in pods_of(kube, "apps", workload)
+        for line in kube.run("logs", pod["metadata"]["name"], "-n", "apps").splitlines()
+    ]
+
+
+def test_a_request_is_logged_with_the_callers_correlation_id_and_trace(
     http: httpx.Client, kube: Kube
 ) -> None:
     given = f"e2e-log-{secrets.token_hex(6)}"
     trace_id = secrets.token_hex(16)
     headers = {"X-Correlation-ID": given, "traceparent": f"00-{trace_id}-{'1' * 16}-01"}
-    assert http.post(RESOURCES, json={"name": given}, headers=headers).status_code == 201
+    created = http.post(RESOURCES, json={"name": given}, headers=headers)
+    assert created.status_code == 201
+    (line,) = wait_for(
+        "its log line",
+        lambda: [json.loads(line) for line in log_lines(kube, "rest-service") if given in line],
+        seconds=20,
+    )
+    assert (line["correlation_id"], line["trace_id"]) == (given, trace_id)
+    assert line["status"] == 201
+    assert http.delete(created.headers["Location"]).status_code == 204
 
-    def lines(workload: str) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = []
-        for pod in pods_of(kube, "apps", workload):
-            text = kube.run("logs", pod["metadata"]["name"], "-n", "apps", "--since=120s")
-            found += [json.loads(line) for line in text.splitlines() if given in line]
-        return found
 
-    for workload in ("rest-service", "event-worker"):
-        (line, *_) = wait_for(
-            f"a log line of {workload}", lambda name=workload: lines(name), seconds=20
-        )
-        assert line["correlation_id"] == given
-        assert line["trace_id"] == trace_id
+@pytest.mark.parametrize("workload", ["rest-service", "outbox-relay-rest", "event-worker"])
+def test_every_log_line_is_json_with_time_level_and_service(kube: Kube, workload: str) -> None:
+    lines = [json.loads(line) for line in log_lines(kube, workload)]
+    assert lines
+    for line in lines:
+        assert {"timestamp", "level", "event", "service"} <= line.keys()
         assert line["service"] == workload
 
 

@@ -11,6 +11,7 @@ from services.rest_service.app import create_app
 from services.rest_service.cache import ResourceCache
 from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
+from services.rest_service.wakeup import Wakeup
 from services.shared import logging, redis, server
 from services.shared.database import Database
 from services.shared.health import Readiness
@@ -39,12 +40,14 @@ async def run(
     )
     readiness = Readiness(registry)
     readiness.add("database", database.ping)
-    resources = ResourceService(ResourceRepository(database), cache)
+    wakeup = Wakeup(database)
+    resources = ResourceService(ResourceRepository(database, wakeup), cache)
     app = create_app(settings.service_name, resources, readiness, registry)
     await database.open()
     try:
         await server.serve(app, settings, readiness, stop)
     finally:
+        await wakeup.close()
         await cache.close()
         await database.close()
 

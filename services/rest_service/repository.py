@@ -5,7 +5,8 @@ because one round trip holds the row lock for the shortest time (datapath.md §4
 
 - the resource row is locked and its version raised first; the outbox row is made from what that
   step returns, so the outbox sequence of one resource follows its versions, whoever writes;
-- NOTIFY wakes the relay once at commit; the relay polls too, so a lost one costs only time.
+- NOTIFY wakes the relay at commit, debounced (wakeup.py); the relay polls too, so a lost one costs
+  only time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from services.rest_service.models import Resource, ResourceInput
+from services.rest_service.wakeup import CHANNEL, Wakeup
 from services.shared.database import Database
 from services.shared.ids import lane_of, new_id
 
@@ -30,9 +32,9 @@ _FULL_PAYLOAD = f"""jsonb_build_object(
 def _with_event(change: str, event_type: str, payload: str) -> str:
     """A statement that makes `change` (the rows r), writes their event and notifies.
 
-    Parameters $1 to $5: resource id, event id, lane, correlation id, traceparent; `change` has
-    the rest. Always gives one row; its columns are null where `change` touched nothing, and
-    `existed` says whether the resource was there.
+    Parameters $1 to $6: resource id, event id, lane, correlation id, traceparent, and whether to
+    notify; `change` has the rest. Always gives one row; its columns are null where `change`
+    touched nothing, and `existed` says whether the resource was there.
     """
     return f"""
         WITH r AS ({change}),
@@ -42,13 +44,13 @@ def _with_event(change: str, event_type: str, payload: str) -> str:
             SELECT $2, $3::smallint, r.id, r.version, '{event_type}', {payload}, $4, $5 FROM r
             RETURNING id
         ),
-        n AS (SELECT pg_notify('outbox', '') FROM e)
+        n AS (SELECT pg_notify('{CHANNEL}', '') FROM e WHERE $6::boolean)
         SELECT r.*, EXISTS (SELECT 1 FROM resources WHERE id = $1) AS existed
         FROM (SELECT 1) AS one LEFT JOIN r ON true LEFT JOIN n ON true"""  # noqa: S608
 
 
 _CREATE = _with_event(
-    f"""INSERT INTO resources ({_COLUMNS}) VALUES ($1, $6, $7, $8, 1, now(), now())
+    f"""INSERT INTO resources ({_COLUMNS}) VALUES ($1, $7, $8, $9, 1, now(), now())
         RETURNING {_COLUMNS}""",  # noqa: S608
     "resource.created",
     _FULL_PAYLOAD,
@@ -56,15 +58,15 @@ _CREATE = _with_event(
 # clock_timestamp(): now() is when the statement began, which may be before the writer it waited
 # for; updated_at must not go back.
 _UPDATE = _with_event(
-    f"""UPDATE resources SET name = $6, description = $7, status = $8, version = version + 1,
+    f"""UPDATE resources SET name = $7, description = $8, status = $9, version = version + 1,
                updated_at = clock_timestamp()
-        WHERE id = $1 AND ($9::bigint IS NULL OR version = $9)
+        WHERE id = $1 AND ($10::bigint IS NULL OR version = $10)
         RETURNING {_COLUMNS}""",  # noqa: S608
     "resource.updated",
     _FULL_PAYLOAD,
 )
 _DELETE = _with_event(
-    """DELETE FROM resources WHERE id = $1 AND ($6::bigint IS NULL OR version = $6)
+    """DELETE FROM resources WHERE id = $1 AND ($7::bigint IS NULL OR version = $7)
        RETURNING id, version + 1 AS version""",
     "resource.deleted",
     "jsonb_build_object('id', r.id, 'status', 'deleted')",
@@ -93,8 +95,9 @@ class Origin:
 class ResourceRepository:
     """Every method raises DatabaseUnavailableError when the database is away."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, wakeup: Wakeup) -> None:
         self._database = database
+        self._wakeup = wakeup
 
     async def create(self, given: ResourceInput, origin: Origin) -> Resource:
         """Store a new resource, version 1, and its resource.created event."""
@@ -140,6 +143,7 @@ class ResourceRepository:
     async def _write(
         self, statement: str, resource_id: str, origin: Origin, *args: object
     ) -> asyncpg.Record:
+        notify = self._wakeup.take()
         row = await self._database.fetchrow(
             statement,
             resource_id,
@@ -147,9 +151,12 @@ class ResourceRepository:
             lane_of(resource_id),
             origin.correlation_id,
             origin.traceparent,
+            notify,
             *args,
         )
         assert row is not None, "the statement gives one row whatever it changed"
+        if not notify and row["id"] is not None:
+            self._wakeup.owe()
         return row
 
 

@@ -97,11 +97,13 @@ class Database:
         *,
         application_name: str,
         connect_timeout: int = 3,
+        acquire_timeout: float = 5.0,
         command_timeout: float = 5.0,
     ) -> None:
         self._settings = settings
         self._application_name = application_name
         self._connect_timeout = connect_timeout
+        self._acquire_timeout = acquire_timeout
         self._command_timeout = command_timeout
         self._pool: asyncpg.Pool | None = None
         self._last_success = -math.inf
@@ -171,7 +173,7 @@ class Database:
         if self._pool is None:
             raise DatabaseUnavailableError("the pool is closed")
         try:
-            async with self._pool.acquire(timeout=self._connect_timeout) as connection:
+            async with self._pool.acquire(timeout=self._acquire_timeout) as connection:
                 yield connection
             self._last_success = time.monotonic()
         except Exception as error:

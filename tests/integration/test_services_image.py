@@ -81,7 +81,7 @@ def test_it_holds_the_services_and_their_dependencies_only(
     listing = run(containers, image, "sh", "-c", "ls -A /app /app/services")
     assert "infra" not in listing
     assert "pyproject.toml" not in listing
-    with pytest.raises(ContainerError, match="No module named .*pulumi"):
+    with pytest.raises(ContainerError, match=r"No module named .*pulumi"):
         run(containers, image, "python", "-c", "import pulumi")
 
 

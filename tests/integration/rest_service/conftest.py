@@ -21,6 +21,7 @@ from services.rest_service.app import create_app
 from services.rest_service.cache import ResourceCache
 from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
+from services.rest_service.wakeup import Wakeup
 from services.shared import redis as redis_client
 from services.shared.database import Database, connect
 from services.shared.health import Readiness
@@ -76,12 +77,14 @@ async def rest(restdb: DatabaseSettings, redis_settings: RedisSettings) -> Async
     )
     readiness = Readiness(registry)
     readiness.add("database", database.ping)
-    resources = ResourceService(ResourceRepository(database), cache)
+    wakeup = Wakeup(database)
+    resources = ResourceService(ResourceRepository(database, wakeup), cache)
     app = create_app("rest-service", resources, readiness, registry)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app), base_url="http://rest", timeout=30
     ) as client:
         yield Rest(client, registry, cache, restdb, readiness)
+    await wakeup.close()
     await cache.close()
     await database.close()
 

@@ -235,3 +235,26 @@ async def test_sigterm_fails_ready_first_and_lets_requests_finish(
         f"SELECT 1 FROM pg_stat_activity WHERE datname = '{restdb.name}'"
     )
     assert left == []
+
+
+async def test_a_frozen_postgres_is_503_too_and_no_request_hangs(
+    rest: Rest, healthy_postgres: PostgresServer
+) -> None:
+    """Connections stay open and nothing answers, as when a node is lost."""
+    created = await rest.create()
+    path = f"{PATH}/{created['id']}"
+    healthy_postgres.container.pause()
+    async with asyncio.timeout(30):
+        # More at once than the pool has connections: some wait for one, some for an answer.
+        answers = await asyncio.gather(
+            *(rest.http.put(path, json={"name": "x"}) for _ in range(25))
+        )
+    for answer in answers:
+        assert_unavailable(answer)
+    assert (await rest.http.get("/ready")).status_code == 503
+    healthy_postgres.container.unpause()
+
+    async def writable() -> bool:
+        return (await rest.http.put(path, json={"name": "y"})).status_code == 200
+
+    await eventually(writable)

@@ -78,10 +78,11 @@ def _install(packages: list[str], report: Report) -> None:
     )
 
 
-def _start(checkout: Checkout, report: Report) -> None:
+def _start(checkout: Checkout, report: Report) -> "subprocess.Popen[bytes] | None":
+    """Start the engine; its process, where it is a child of ours."""
     if runs_systemd():
         report.run(["systemctl", "start", "docker"])
-        return
+        return None
     log = checkout.cache / "engine" / "dockerd.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     dockerd = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -89,7 +90,7 @@ def _start(checkout: Checkout, report: Report) -> None:
     with log.open("ab") as output:
         # Without the userland proxy a published port costs no process and a connection no two
         # open files; loopback ports still work (iptables hairpin).
-        subprocess.Popen(
+        process = subprocess.Popen(
             [dockerd, "--userland-proxy=false", "--log-level=warn"],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -97,6 +98,7 @@ def _start(checkout: Checkout, report: Report) -> None:
             start_new_session=True,
         )
     report.say(f"starting dockerd, log in {log}")
+    return process
 
 
 def ensure_engine(checkout: Checkout, report: Report) -> None:
@@ -116,10 +118,14 @@ def ensure_engine(checkout: Checkout, report: Report) -> None:
         if os.environ.get("DOCKER_HOST") or not may_change:
             where = os.environ.get("DOCKER_HOST", "the default socket")
             raise StepFailed(f"no container engine answers at {where}; {way_out()}")
-        _start(checkout, report)
+        process = _start(checkout, report)
         # dockerd has no "ready" signal we could wait on; its socket answering is the condition.
         deadline = time.monotonic() + START_SECONDS
         while not answers():
+            if process is not None and process.poll() is not None:
+                # After a kill -9 of engine and containerd the first start trips over the dead
+                # containerd's pid file and gives up; by then the file is gone.
+                process = _start(checkout, report)
             if time.monotonic() > deadline:
                 raise StepFailed(
                     f"dockerd did not answer within {START_SECONDS:.0f} s; see "

@@ -13,7 +13,7 @@ from bootstrap.checkout import Checkout, save_context, saved_context
 from bootstrap.cluster import airgap, k3d
 from bootstrap.cluster.choose import choose_environment
 from bootstrap.engine import answers, ensure_engine
-from bootstrap.images.build import image_steps
+from bootstrap.images.build import image_steps, remove_images
 from bootstrap.official import official_steps, read_releases
 from bootstrap.registry import ensure_registry, remove_registry
 from bootstrap.standins.launchers import plugin_folder, write_launchers, write_plugin_cache
@@ -25,6 +25,7 @@ from bootstrap.tools import (
     PROVIDER_KUBERNETES,
     PROVIDER_VERSION,
     PULUMI,
+    tool_path,
     tool_steps,
 )
 
@@ -64,16 +65,16 @@ def _launchers(checkout: Checkout) -> Step:
         home = checkout.state / "pulumi-home"
         python = Path(sys.executable)
         for path in (
-            *write_launchers(checkout.bin, python, checkout.root),
+            *write_launchers(checkout.bin, python, checkout.root, ["pulumi-language-python"]),
             *write_plugin_cache(home, python, checkout.root),
         ):
             report.say(f"wrote {path.name}")
-        # As an installed plugin the provider is taken without a warning about PATH.
+        # Providers are put where the CLI installs plugins: it warns about each one on PATH.
         folder = plugin_folder(home, "kubernetes", PROVIDER_VERSION)
         folder.mkdir(parents=True, exist_ok=True)
         plugin = folder / PROVIDER_KUBERNETES.binary
         plugin.unlink(missing_ok=True)
-        plugin.symlink_to(checkout.bin / plugin.name)
+        plugin.symlink_to(tool_path(checkout, PROVIDER_KUBERNETES))
 
     return Step("plugins", write, needs=(f"tools: {PROVIDER_KUBERNETES.name}",))
 
@@ -194,6 +195,10 @@ def down(checkout: Checkout, console: Console) -> None:
 
 
 def clean(checkout: Checkout, console: Console) -> None:
-    """``down``, then the checkout's state; the Makefile removes the caches and the venv."""
+    """``down``, then images and state; the Makefile removes the caches and the venv."""
     down(checkout, console)
+    if answers():
+        remove_registry(checkout, data=True)
+        for tag in remove_images(checkout):
+            console.print(f"image {tag} is kept: a container of another checkout uses it")
     shutil.rmtree(checkout.state, ignore_errors=True)

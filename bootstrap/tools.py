@@ -29,7 +29,8 @@ class GoTool:
     """A program built from the module in ``bootstrap/go/<name>``.
 
     ``embedded`` maps a module path to the files of it that our main package embeds; they are
-    copied beside it at build time and never committed. ``links`` are further names for the binary.
+    copied beside it at build time and never committed. ``names`` are those under which the binary
+    is put on PATH; its own name only, unless said otherwise.
     """
 
     name: str
@@ -38,7 +39,11 @@ class GoTool:
     package: str = "."
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     embedded: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
-    links: Sequence[str] = ()
+    names: Sequence[str] | None = None
+
+    @property
+    def commands(self) -> Sequence[str]:
+        return (self.binary,) if self.names is None else self.names
 
     @property
     def ldflags(self) -> str:
@@ -57,6 +62,7 @@ PROVIDER_KUBERNETES = GoTool(
     name="provider-kubernetes",
     version=PROVIDER_VERSION,
     binary="pulumi-resource-kubernetes",
+    names=(),  # a plugin, see lifecycle: pulumi warns about each one it takes from PATH
     variables={f"{_PROVIDER_MODULE}/pkg/version.Version": PROVIDER_VERSION},
     embedded={
         _PROVIDER_MODULE: [
@@ -76,7 +82,7 @@ KUBERNETES = GoTool(
         "k8s.io/component-base/version.gitTreeState": "clean",
         "k8s.io/client-go/pkg/version.gitVersion": f"v{KUBERNETES_VERSION}",
     },
-    links=["kubectl"],
+    names=["kubernetes", "kubectl"],
 )
 COREDNS = GoTool(name="coredns", version="1.12.4", binary="coredns")
 K3D = GoTool(
@@ -242,7 +248,7 @@ def _link(checkout: Checkout, tool: GoTool) -> None:
     Hard links, not symbolic ones: pulumi takes a language host without a warning only from the
     folder in which it lies itself.
     """
-    for name in (tool.binary, *tool.links):
+    for name in tool.commands:
         draft = checkout.bin / f".{name}.new"
         draft.unlink(missing_ok=True)
         try:
@@ -255,7 +261,7 @@ def _link(checkout: Checkout, tool: GoTool) -> None:
 def _is_linked(checkout: Checkout, tool: GoTool) -> bool:
     try:
         source = tool_path(checkout, tool).stat()
-        links = [(checkout.bin / name).stat() for name in (tool.binary, *tool.links)]
+        links = [(checkout.bin / name).lstat() for name in tool.commands]
     except FileNotFoundError:
         return False
     # Size and time, not the inode: a copy on another file system counts as well.

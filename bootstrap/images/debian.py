@@ -1,6 +1,6 @@
 """The root filesystem under every image: Debian trixie, made by mmdebstrap.
 
-Sources: mmdebstrap(1); deb.debian.org is never named here, the machine's own apt is asked.
+Sources: mmdebstrap(1); no mirror is named here, the machine's own apt is asked.
 """
 
 import shutil

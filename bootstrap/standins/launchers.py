@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Collection
 from importlib import metadata
 from pathlib import Path
 
@@ -25,8 +26,10 @@ _CODE = (
 )
 
 
-def write_launchers(bin_dir: Path, python: Path, root: Path) -> list[Path]:
-    """Write one launch script per stand-in into ``bin_dir`` and return their paths.
+def write_launchers(
+    bin_dir: Path, python: Path, root: Path, names: Collection[str] = tuple(LAUNCHERS)
+) -> list[Path]:
+    """Write a launch script per stand-in in ``names`` into ``bin_dir`` and return their paths.
 
     Args:
         bin_dir: Folder for the scripts, made when it is missing.
@@ -38,6 +41,7 @@ def write_launchers(bin_dir: Path, python: Path, root: Path) -> list[Path]:
     return [
         _write(bin_dir / name, python.absolute(), root.absolute(), module)
         for name, module in sorted(LAUNCHERS.items())
+        if name in names
     ]
 
 

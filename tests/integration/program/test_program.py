@@ -10,7 +10,7 @@ import yaml
 from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.render import documents, throw_away_project, validate
 
-TOOLS = ("pulumi", "pulumi-language-python", "pulumi-resource-kubernetes")
+TOOLS = ("pulumi", "pulumi-language-python")
 
 
 class Project:

@@ -29,7 +29,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return made
 
 
-TOOL = GoTool("hello", "1.0", "hello", variables={"main.word": "set"}, links=["greet"])
+TOOL = GoTool("hello", "1.0", "hello", variables={"main.word": "set"}, names=["hello", "greet"])
 
 
 def build_by_steps(checkout: Checkout) -> list[str]:

@@ -40,7 +40,7 @@ pin: $(VENV)      ## fill in official images' digests and tools' checksums (need
 ##@ Work on it
 check: $(VENV)    ## format, lint, types, imports, unit and policy tests: no container, under a minute
 	@$(MAKE) -j2 --output-sync=target check-types check-fast
-test: check images tools  ## check, then integration tests on real servers in containers
+test: check images  ## check, then integration tests on real servers in containers
 	@eval "$$($(RUN) env)"; $(PYTEST) tests/integration
 e2e: up           ## tests on the real cluster, through its published ports
 	@eval "$$($(RUN) env)"; $(PYTEST) tests/e2e
@@ -49,7 +49,7 @@ format: $(VENV)   ## let ruff format the code
 	@.venv/bin/ruff check --fix .
 tools: $(VENV)    ## build the tools alone
 	@$(RUN) tools
-images: $(VENV)   ## build the base images and start the registry alone
+images: $(VENV)   ## build tools and base images and start the registry: what tests need
 	@$(RUN) images
 
 check-types: $(VENV)

@@ -139,9 +139,12 @@ def pin_releases() -> None:
 
 @app.command()
 def images() -> None:
-    """Build the base images and the registry alone: what the integration tests need."""
+    """Build the base images and start the registry, and build the program's tools beside it.
+
+    It is what the integration tests need.
+    """
     checkout = find_checkout()
-    perform(checkout, lifecycle.plan_images(checkout))
+    perform(checkout, [*lifecycle.plan_images(checkout), *lifecycle.plan_tools(checkout)])
 
 
 def main() -> None:

@@ -126,6 +126,24 @@ def node_container(kube: Kube, node: str) -> Any:
     raise AssertionError(f"node {node} is no container of this machine's engine")
 
 
+def replace_restarted(kube: Kube, *workloads: tuple[str, str]) -> None:
+    """New pods for those whose container was restarted before.
+
+    The kubelet makes a container that ended twice within ten minutes wait, longer each time; a
+    run of the tests soon after another would measure that.
+    """
+    used = [
+        (namespace, pod["metadata"]["name"])
+        for namespace, workload in workloads
+        for pod in pods_of(kube, namespace, workload)
+        if main_status(pod)["restartCount"]
+    ]
+    for namespace, name in used:
+        kube.run("delete", "pod", name, "-n", namespace, "--wait=true", timeout=120)
+    if used:
+        wait_until_settled(kube, seconds=180)
+
+
 def wait_for_restart(kube: Kube, namespace: str, killed: Any, *, seconds: float) -> float:
     """Wait until the killed container runs again and is ready; gives the time it became so.
 

@@ -11,7 +11,13 @@ from bootstrap import arrivals, traffic
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from bootstrap.ledger import Outcome, percentile
-from tests.e2e.cluster import kill_minus_9, pods_of, wait_for, wait_for_restart
+from tests.e2e.cluster import (
+    kill_minus_9,
+    pods_of,
+    replace_restarted,
+    wait_for,
+    wait_for_restart,
+)
 from tests.e2e.conftest import Say
 from tests.e2e.streams import (
     arrived_in_order,
@@ -41,6 +47,7 @@ pytestmark = pytest.mark.usefixtures("settled")
 def test_kill_9_of_relay_worker_and_kafka_during_5000_writes_loses_and_reorders_nothing(
     checkout: Checkout, kube: Kube, prefix: str, say: Say
 ) -> None:
+    replace_restarted(kube, *((namespace, workload) for _, namespace, workload, _ in KILLS))
     after = arrivals.last_seq(kube)
     stream = traffic.Stream(
         prefix, resources=WRITES // 5, updates=3, concurrency=16, per_second=PER_SECOND
@@ -96,6 +103,7 @@ def test_kill_9_of_postgres_loses_no_acknowledged_write_and_shows_no_refused_one
     checkout: Checkout, kube: Kube, prefix: str, say: Say
 ) -> None:
     """Here outcomes may be unknown: the answer of a commit can get lost with the server."""
+    replace_restarted(kube, ("data", "postgres"))
     after = arrivals.last_seq(kube)
     stream = traffic.Stream(prefix, resources=400, updates=3, concurrency=8, per_second=100)
     with background(checkout, stream) as running:

@@ -54,7 +54,7 @@ def project(tmp_path: Path) -> Callable[[str], Project]:
     checkout = find_checkout()
     missing = [tool for tool in TOOLS if not (checkout.bin / tool).exists()]
     if missing:
-        pytest.skip(f"{', '.join(missing)} not built yet: run make tools")
+        pytest.fail(f"{', '.join(missing)} not built yet: run make tools")
     return lambda stack: Project(checkout, stack, tmp_path / stack)
 
 

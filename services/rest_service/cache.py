@@ -2,15 +2,19 @@
 
 An entry is "VERSION:JSON". A write leaves a tombstone "VERSION:" behind. A reader that fetched
 version 3 from the database before another request wrote version 4 finds the tombstone and does
-not store its stale copy: a Lua script compares versions and sets in one step. Where a write could
-not reach Redis, an old entry lives on for at most its time to live.
+not store its stale copy: a Lua script compares versions and sets in one step. A write that could
+not reach Redis is made up for before this process uses the cache again; other processes may see
+the old entry until then, or until its time to live is over if this process dies first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -38,6 +42,8 @@ end
 redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'EX', ARGV[3])
 return 1
 """
+_MISSED_LIMIT = 10_000
+"""Writes that are remembered while Redis is away; with more, old entries are left to expire."""
 _FAILURES = (RedisError, OSError, SettingsError)
 
 
@@ -61,6 +67,8 @@ class ResourceCache:
         self._timeout = timeout
         self._probe_interval = probe_interval
         self._probing: asyncio.Task[None] | None = None
+        self._missed: dict[str, int] = {}  # resource id to the version that was written
+        self._expired_at = -math.inf  # by the monotonic clock; no old entry is left after it
         self._requests = Counter(
             "cache_requests",
             "Look-ups in the resource cache: hit, miss, or bypass when Redis is away.",
@@ -98,11 +106,16 @@ class ResourceCache:
 
     async def put(self, resource: Resource) -> None:
         """Keep what was read from the database, unless something newer is known."""
-        await self._store(resource.id, resource.version, resource.model_dump_json(), "put")
+        if self._probing is None:
+            await self._store("put", resource.id, resource.version, resource.model_dump_json())
 
     async def invalidate(self, resource_id: str, version: int) -> None:
         """Forget everything older than `version`, which has just been written."""
-        await self._store(resource_id, version, "", "invalidate")
+        if self._probing or not await self._store("invalidate", resource_id, version, ""):
+            self._missed[resource_id] = max(version, self._missed.get(resource_id, 0))
+            if len(self._missed) > _MISSED_LIMIT:
+                self._missed.clear()
+                self._expired_at = time.monotonic() + TTL_SECONDS
 
     async def close(self) -> None:
         """Stop probing and close the connections."""
@@ -112,16 +125,17 @@ class ResourceCache:
         with contextlib.suppress(*_FAILURES):
             await self._redis.aclose()
 
-    async def _store(self, resource_id: str, version: int, body: str, operation: str) -> None:
-        if self._probing:
-            return
+    async def _store(self, operation: str, resource_id: str, version: int, body: str) -> bool:
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._store_script(
-                    keys=[_key(resource_id)], args=[version, body, TTL_SECONDS]
-                )
+            await self._run_script(resource_id, version, body)
         except _FAILURES as error:
             self._failed(operation, error)
+            return False
+        return True
+
+    async def _run_script(self, resource_id: str, version: int, body: str) -> None:
+        async with asyncio.timeout(self._timeout):
+            await self._store_script(keys=[_key(resource_id)], args=[version, body, TTL_SECONDS])
 
     def _failed(self, operation: str, error: Exception) -> None:
         self._errors.labels(operation).inc()
@@ -131,11 +145,22 @@ class ResourceCache:
             self._probing = asyncio.create_task(self._probe())
 
     async def _probe(self) -> None:
+        # This task is nobody's request: its log lines must not carry the one that started it.
+        structlog.contextvars.clear_contextvars()
         while True:
             await asyncio.sleep(self._probe_interval)
+            if time.monotonic() < self._expired_at:
+                continue
             try:
                 async with asyncio.timeout(self._timeout * 4):
                     await self._redis.ping()
+                # Writes go on meanwhile and add to it, so it is emptied one by one; nothing can
+                # come in between the last one and the end of probing.
+                while self._missed:
+                    resource_id, version = next(iter(self._missed.items()))
+                    await self._run_script(resource_id, version, "")
+                    if self._missed.get(resource_id) == version:
+                        del self._missed[resource_id]
             except _FAILURES:
                 continue
             self._probing = None

@@ -108,6 +108,27 @@ async def test_without_redis_reads_come_from_postgres_and_only_one_notices(
     assert rest.metric("cache_available") == 1
 
 
+async def test_writes_that_redis_missed_are_made_up_for_before_it_is_used_again(
+    rest: Rest, healthy_redis: RedisServer
+) -> None:
+    """A frozen Redis keeps its old entries, unlike one that was stopped."""
+    resources = [await rest.create() for _ in range(5)]
+    paths = [f"{PATH}/{resource['id']}" for resource in resources]
+    for path in paths:
+        await rest.http.get(path)
+    healthy_redis.container.pause()
+    updated = [(await rest.http.put(path, json={"name": "new"})).json() for path in paths[:4]]
+    assert (await rest.http.delete(paths[4])).status_code == 204
+    healthy_redis.container.unpause()
+
+    async def available() -> bool:
+        return rest.metric("cache_available") == 1
+
+    await eventually(available)
+    assert [(await rest.http.get(path)).json() for path in paths[:4]] == updated
+    assert (await rest.http.get(paths[4])).status_code == 404
+
+
 async def test_a_frozen_redis_delays_nobody_after_the_first(
     rest: Rest, healthy_redis: RedisServer
 ) -> None:

@@ -155,7 +155,9 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
 def run_program(checkout: Checkout, plan: Plan) -> None:
     """``pulumi up`` of the plan's stack."""
     program.select_stack(checkout, plan.stack)
-    program.pulumi(checkout, ["up", "--yes", "--skip-preview", "--stack", plan.stack])
+    program.pulumi(
+        checkout, ["up", "--yes", "--skip-preview", "--suppress-progress", "--stack", plan.stack]
+    )
 
 
 def split(reports: Mapping[str, Report]) -> dict[str, float]:

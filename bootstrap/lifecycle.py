@@ -111,7 +111,7 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
     if stack == "prod":
         raise StepFailed(
             "STACK=prod is no local cluster: point KUBECONFIG at yours and run "
-            "pulumi up --stack prod in the shell of make env (docs/production.md)"
+            "pulumi up --stack prod in the shell of make env (README, Production)"
         )
     checkout.make_state()
     choice = choose_environment(checkout, wanted=stack)

@@ -163,22 +163,25 @@ def wait_for_restart(kube: Kube, namespace: str, killed: Any, *, seconds: float)
 
 
 @contextlib.contextmanager
-def scaled_to_zero(kube: Kube, namespace: str, statefulset: str) -> Iterator[None]:
-    """The StatefulSet has no pod inside the block, and its replicas again (ready) after it."""
+def away(kube: Kube, namespace: str, statefulset: str) -> Iterator[None]:
+    """The StatefulSet has no pod inside the block, and is ready again after it.
+
+    Its pods leave and no node takes new ones: the program's objects stay as they are. (Scaling
+    to zero would change them, and delete the volumes where the stack says so.)
+    """
+    nodes = [
+        node["metadata"]["name"]
+        for node in kube.items("nodes")
+        if not node["spec"].get("unschedulable")
+    ]
     target = f"statefulset/{statefulset}"
-    wanted = kube.json("get", target, "-n", namespace)["spec"]["replicas"]
-    kube.run("scale", target, "-n", namespace, "--replicas=0")
+    pods = [pod["metadata"]["name"] for pod in pods_of(kube, namespace, statefulset)]
+    assert nodes, "no node is schedulable even before the test"
+    assert pods, f"{statefulset} has no pod"
     try:
-        wait_for(
-            f"{statefulset} to be gone",
-            lambda: (
-                not kube.json(
-                    "get", "pods", "-n", namespace, "-l", f"app.kubernetes.io/name={statefulset}"
-                )["items"]
-            ),
-            seconds=120,
-        )
+        kube.run("cordon", *nodes)
+        kube.run("delete", "pod", *pods, "-n", namespace, "--wait=true", timeout=150)
         yield
     finally:
-        kube.run("scale", target, "-n", namespace, f"--replicas={wanted}")
-        kube.run(*("rollout", "status", target, "-n", namespace, "--timeout=170s"), timeout=180)
+        kube.run("uncordon", *nodes)
+        kube.run("rollout", "status", target, "-n", namespace, "--timeout=170s", timeout=180)

@@ -10,7 +10,7 @@ from bootstrap import arrivals, traffic
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from bootstrap.ledger import Outcome
-from tests.e2e.cluster import pods_of, restarts, scaled_to_zero, wait_for
+from tests.e2e.cluster import away, pods_of, restarts, wait_for
 from tests.e2e.conftest import Say
 from tests.e2e.streams import arrived_in_order, background, unsent_events, write_now
 
@@ -25,7 +25,7 @@ def test_without_kafka_requests_succeed_and_events_arrive_later_in_order(
 ) -> None:
     after = arrivals.last_seq(kube)
     before = {name: restarts(kube, "apps", name) for name in ("rest-service", "outbox-relay-rest")}
-    with scaled_to_zero(kube, "data", "kafka"):
+    with away(kube, "data", "kafka"):
         say("kafka is away")
         # No deletes: unsent() finds events by their resources.
         ledger = write_now(checkout, traffic.Stream(prefix, 40, updates=4, delete=False))
@@ -57,10 +57,10 @@ def test_without_postgres_writes_answer_503_with_retry_after_and_recover_by_them
     # API server's proxy shows what such a pod answers all the same.
     inside = f"/api/v1/namespaces/apps/pods/{pod}:8080/proxy"
     # Slow, so that it lasts through the outage and beyond.
-    stream = traffic.Stream(prefix, 500, updates=1, delete=False, concurrency=4, per_second=20)
+    stream = traffic.Stream(prefix, 250, updates=1, delete=False, concurrency=4, per_second=20)
     with background(checkout, stream) as running:
         running.wait_for_answers(30, seconds=60)
-        with scaled_to_zero(kube, "data", "postgres"):
+        with away(kube, "data", "postgres"):
             say("postgres is away")
             answers = [_post(api, inside, prefix, number) for number in range(5)]
             for answer in answers:
@@ -110,7 +110,7 @@ def test_without_redis_reads_are_served_from_postgres_and_nothing_stale_remains(
     path = f"{traffic.RESOURCES}/{created.json()['id']}"
     assert http.get(path).json()["description"] == "one"  # now cached
     taken: list[float] = []
-    with scaled_to_zero(kube, "data", "redis-cache"):
+    with away(kube, "data", "redis-cache"):
         say("redis is away")
         for _ in range(20):
             since = time.monotonic()

@@ -7,11 +7,15 @@ mutation tests take a component's TLS, probe, limit, budget … away and assert 
 import base64
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
-import kubernetes_validate
+import jsonschema
 import pulumi
+import referencing
+from kubernetes_validate.utils import schema_contents
 
 import components
 from components.args import amount
@@ -86,10 +90,26 @@ def named(recording: Recording) -> Iterator[str]:
 def valid(recording: Recording) -> Iterator[str]:
     """The API server of the pinned version would take every object."""
     for resource in recording.kubernetes():
-        try:
-            kubernetes_validate.validate(resource.manifest, KUBERNETES, strict=True)
-        except kubernetes_validate.ValidationError as error:
-            yield f"{resource.kind} {resource.name}: {error.message}"
+        manifest = resource.manifest
+        for error in _validator(manifest["kind"], manifest["apiVersion"]).iter_errors(manifest):
+            yield f"{resource.kind} {resource.name}: {error.json_path}: {error.message}"
+
+
+@cache
+def _validator(kind: str, api_version: str) -> jsonschema.Draft202012Validator:
+    """For one kind; `kubernetes_validate.validate` reads all schemas again on every call."""
+    folder = f"kubernetes-json-schema/v{KUBERNETES}.0-local-strict"
+    group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
+    schema = schema_contents(f"{folder}/{kind.lower()}-{group}.json", KUBERNETES)
+    return jsonschema.Draft202012Validator(schema, registry=_definitions(folder))
+
+
+@cache
+def _definitions(folder: str) -> referencing.Registry[Any]:
+    resource = referencing.Resource.from_contents(
+        schema_contents(f"{folder}/_definitions.json", KUBERNETES)
+    )
+    return resource @ referencing.Registry()
 
 
 def policies_hold(recording: Recording) -> Iterator[str]:
@@ -118,16 +138,17 @@ def probed(recording: Recording) -> Iterator[str]:
     for resource, container in containers(recording):
         if resource.kind == "Job":
             continue
-        probes = {n: container.get(f"{n}Probe") for n in ("startup", "readiness", "liveness")}
-        for name, probe in probes.items():
-            if not probe:
-                yield f"{resource.name}: no {name} probe"
-        if not all(probes.values()):
+        missing = [
+            n for n in ("startup", "readiness", "liveness") if not container.get(f"{n}Probe")
+        ]
+        for name in missing:
+            yield f"{resource.name}: no {name} probe"
+        if missing:
             continue
         readiness, liveness, startup = (
-            probes["readiness"],
-            probes["liveness"],
-            probes["startup"],
+            container["readinessProbe"],
+            container["livenessProbe"],
+            container["startupProbe"],
         )
         if readiness.get("tcpSocket"):
             yield f"{resource.name}: readiness only sees that a port is open"
@@ -161,19 +182,15 @@ def tokenless(recording: Recording) -> Iterator[str]:
 
 def secretive(recording: Recording) -> Iterator[str]:
     """Secret values are marked secret, and appear nowhere but in Secrets."""
-    values: set[str] = set()
     for resource in recording.of("Secret"):
-        data = resource.inputs.get("data", {})
-        if not data:
+        if not resource.inputs.get("data"):
             yield f"Secret {resource.name} is empty"
         if not any(path.startswith("data") for path in resource.secret_paths):
             yield f"Secret {resource.name}: its data is stored in plain text"
-        hidden = [value for key, value in data.items() if key not in ("tls.crt", "ca.crt")]
-        values.update(hidden, (base64.b64decode(value).decode().strip() for value in hidden))
+    values = _secret_values(recording)
     for resource in recording.kubernetes():
-        text = "\n".join(str(value) for value in walk(resource.inputs))
-        if resource.kind == "Secret":
-            text = str(resource.inputs["metadata"])
+        shown = resource.inputs["metadata"] if resource.kind == "Secret" else resource.inputs
+        text = "\n".join(str(value) for value in walk(shown))
         if any(value in text for value in values):
             yield f"{resource.kind} {resource.name} shows a secret value"
     for component in recording.components():
@@ -181,10 +198,17 @@ def secretive(recording: Recording) -> Iterator[str]:
             hidden = "PRIVATE KEY" in str(value) or str(value) in values
             if hidden and name not in component.secret_outputs:
                 yield f"{component.type} {component.name}: its output {name} is not marked secret"
-    for resource, container in containers(recording):
-        for variable in container.get("env", []):
-            if variable.get("valueFrom", {}).get("secretKeyRef"):
-                yield f"{resource.name}: {variable['name']} takes a secret from the environment"
+
+
+def _secret_values(recording: Recording) -> set[str]:
+    """What Secrets hold, as written there and decoded; certificates are public."""
+    encoded = {
+        value
+        for resource in recording.of("Secret")
+        for key, value in resource.inputs.get("data", {}).items()
+        if key not in ("tls.crt", "ca.crt")
+    }
+    return encoded | {base64.b64decode(value).decode().strip() for value in encoded}
 
 
 def budgeted(recording: Recording) -> Iterator[str]:

@@ -39,7 +39,7 @@ def _everywhere(*rest: str, shapes: tuple[str, ...]) -> list[Mutation]:
     return [Mutation(what, shape, target, old, new, caught_by) for shape in shapes]
 
 
-SERVERS = ("Kafka", "Kafka of three", "Postgres", "Redis", "Redis as a store")
+SERVERS = ("Kafka", "Postgres", "Redis")
 LONG_RUNNING = (*SERVERS, "Workload")
 WITH_PODS = (*LONG_RUNNING, "Job")
 COMPONENTS = {
@@ -176,7 +176,7 @@ MUTATIONS = [
         Mutation(
             f"TLS of {listener}", shape, "kafka_config:server_properties", old, new, "encrypted"
         )
-        for shape in ("Kafka", "Kafka of three")
+        for shape in ("Kafka",)
         for listener, old, new in (
             ("CLIENT", '"SASL_SSL"', '"SASL_PLAINTEXT"'),
             ("CONTROLLER", 'CONTROLLER_PORT, "SSL"', 'CONTROLLER_PORT, "PLAINTEXT"'),
@@ -202,7 +202,7 @@ MUTATIONS = [
     ),
     *(
         Mutation(what, shape, "redis_config:redis_conf", old, new, "encrypted")
-        for shape in ("Redis", "Redis as a store")
+        for shape in ("Redis",)
         for what, old, new in (
             ("TLS only", '"port 0"', '"port 6380"'),
             ("TLS", 'f"tls-port {PORT}",', ""),
@@ -246,13 +246,17 @@ MUTATIONS = [
     ),
     *(
         Mutation(
-            "early renewal", shape, target, "early_renewal_hours=", "max_path_length=", "certified"
+            "early renewal",
+            shape,
+            target,
+            "early_renewal_hours=args.renew_before_days * 24,",
+            "",
+            "certified",
         )
         for shape, target in (
             ("CertificateAuthority", "pki:CertificateAuthority.__init__"),
             ("Certificate", "certificate:Certificate.__init__"),
         )
-        if shape == "Certificate"
     ),
     # Hardening.
     *_everywhere(
@@ -381,7 +385,7 @@ MUTATIONS = [
         "volume_mounts=[data, *(",
         "volume_mounts=[*(",
         "kept",
-        shapes=("Kafka", "Kafka of three", "Postgres", "Redis as a store"),
+        shapes=("Kafka", "Postgres", "Redis as a store"),
     ),
     *_everywhere(
         "the fate of its claims",
@@ -389,7 +393,7 @@ MUTATIONS = [
         "if storage is None:",
         "if True:",
         "kept",
-        shapes=("Kafka", "Kafka of three", "Postgres", "Redis as a store"),
+        shapes=("Kafka", "Postgres", "Redis as a store"),
     ),
     *_everywhere(
         "private secrets",

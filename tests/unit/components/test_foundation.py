@@ -1,0 +1,126 @@
+"""Namespaces, the internal CA, certificates and passwords."""
+
+import base64
+from typing import Any
+
+import pulumi_kubernetes as k8s
+import pytest
+
+from tests.harness import platforms
+from tests.harness.recording import record
+
+
+def decoded(secret: Any, key: str) -> str:
+    return base64.b64decode(secret.inputs["data"][key]).decode()
+
+
+def test_namespaces_enforce_restricted_at_a_pinned_version_and_warn_early() -> None:
+    for namespace in platforms.recorded("Namespaces").of("Namespace"):
+        labels = namespace.inputs["metadata"]["labels"]
+        for mode in ("enforce", "warn", "audit"):
+            assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
+            assert labels[f"pod-security.kubernetes.io/{mode}-version"] == "v1.36"
+
+
+def test_the_default_account_of_each_namespace_mounts_no_token() -> None:
+    accounts = platforms.recorded("Namespaces").of("ServiceAccount")
+    assert {a.inputs["metadata"]["namespace"] for a in accounts} == {"data", "apps"}
+    for account in accounts:
+        assert account.inputs["metadata"]["name"] == "default"
+        assert account.inputs["automountServiceAccountToken"] is False
+
+
+def test_namespaces_are_handed_on_only_once_they_are_safe_to_use() -> None:
+    """A pod made before the account is tamed could still get a token."""
+
+    def program() -> None:
+        k8s.core.v1.ConfigMap(
+            "tenant", metadata={"name": "tenant", "namespace": platforms.namespaces().names["data"]}
+        )
+
+    recording = record(program)
+    account = recording.one("ServiceAccount", "data-default")
+    assert account.urn in recording.one("ConfigMap", "tenant").dependencies
+
+
+def test_the_ca_may_sign_and_says_who_it_is() -> None:
+    certificate = platforms.recorded("CertificateAuthority").of("SelfSignedCert")[0].inputs
+    assert certificate["isCaCertificate"] is True
+    assert "cert_signing" in certificate["allowedUses"]
+    assert certificate["setSubjectKeyId"] is True
+
+
+def test_the_ca_outlives_every_leaf_it_signs() -> None:
+    recording = platforms.recorded("Certificate")
+    ca, leaf = recording.of("SelfSignedCert")[0].inputs, recording.of("LocallySignedCert")[0].inputs
+    assert ca["earlyRenewalHours"] > leaf["validityPeriodHours"]
+
+
+def test_each_namespace_gets_the_ca_bundle_and_never_its_key() -> None:
+    bundles = platforms.recorded("CertificateAuthority").of("ConfigMap")
+    assert {b.inputs["metadata"]["namespace"] for b in bundles} == {"data", "apps"}
+    for bundle in bundles:
+        assert list(bundle.inputs["data"]) == ["ca.crt"]
+        assert bundle.inputs["data"]["ca.crt"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_a_leaf_secret_has_key_and_certificate_apart_and_in_one_file() -> None:
+    secret = platforms.recorded("Certificate").of("Secret")[0]
+    assert secret.inputs["type"] == "kubernetes.io/tls"
+    key, certificate = decoded(secret, "tls.key"), decoded(secret, "tls.crt")
+    assert key.startswith("-----BEGIN PRIVATE KEY-----"), "PKCS#8, the only form Kafka reads"
+    assert decoded(secret, "keystore.pem") == key + certificate
+    assert decoded(secret, "ca.crt") != certificate
+
+
+@pytest.mark.parametrize(
+    ("usages", "uses"),
+    [
+        (("server",), {"digital_signature", "server_auth"}),
+        (("client",), {"digital_signature", "client_auth"}),
+        (("server", "client"), {"digital_signature", "server_auth", "client_auth"}),
+    ],
+)
+def test_a_leaf_may_be_used_for_what_was_asked_only(usages: Any, uses: set[str]) -> None:
+    recording = record(lambda: platforms.certificate(usages=usages))
+    signed = recording.of("LocallySignedCert")[0].inputs
+    assert set(signed["allowedUses"]) == uses
+    assert not signed.get("isCaCertificate")
+
+
+def test_another_certificate_is_another_version() -> None:
+    """So the pods that mount it roll."""
+    versions = {
+        component.outputs["files"]["version"]
+        for days in (100, 200)
+        for component in record(lambda d=days: platforms.certificate(validity_days=d)).components()
+        if component.kind == "Certificate" and component.outputs
+    }
+    assert len(versions) == 2
+
+
+def test_a_password_is_the_same_in_every_namespace_that_reads_it() -> None:
+    recording = platforms.recorded("Password")
+    assert {decoded(s, "password") for s in recording.of("Secret")} == {
+        recording.components()[0].outputs["value"]  # type: ignore[index]
+    }
+    assert {s.inputs["metadata"]["namespace"] for s in recording.of("Secret")} == {"data", "apps"}
+
+
+def test_a_password_needs_no_quoting_and_rotates_on_demand() -> None:
+    first = platforms.recorded("Password").of("RandomPassword")[0].inputs
+    second = record(lambda: platforms.password(rotation="2")).of("RandomPassword")[0].inputs
+    assert first["special"] is False
+    assert first["keepers"] != second["keepers"], "other keepers make another password"
+
+
+def test_a_rotated_password_has_another_version_which_does_not_give_it_away() -> None:
+    outputs = [
+        record(lambda r=rotation: platforms.password(rotation=r)).components()[0]
+        for rotation in ("1", "2")
+    ]
+    versions = [o.outputs["files"]["data"]["version"] for o in outputs]  # type: ignore[index]
+    assert versions[0] != versions[1]
+    for output, version in zip(outputs, versions, strict=True):
+        assert version not in output.outputs["value"]  # type: ignore[index]
+        assert not any("files" in path for path in output.secret_outputs)

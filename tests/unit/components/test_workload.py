@@ -1,0 +1,154 @@
+"""The builder every Python service goes through."""
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.args import Mount
+from components.workload import Entry
+from tests.harness import platforms
+from tests.harness.platforms import files
+from tests.harness.recording import Recording, record
+
+
+def pod(recording: Recording) -> dict[str, Any]:
+    return recording.of("Deployment")[0].inputs["spec"]["template"]["spec"]
+
+
+def container(recording: Recording) -> dict[str, Any]:
+    return pod(recording)["containers"][0]
+
+
+def variables(recording: Recording) -> dict[str, Any]:
+    return {v["name"]: v.get("value") for v in container(recording)["env"]}
+
+
+def config_hash(**changes: Any) -> str:
+    template = record(lambda: platforms.workload(**changes)).of("Deployment")[0]
+    return template.inputs["spec"]["template"]["metadata"]["annotations"][
+        "millrace.dev/config-hash"
+    ]
+
+
+def test_a_rollout_adds_a_pod_before_it_takes_one_away() -> None:
+    spec = platforms.recorded("Workload").of("Deployment")[0].inputs["spec"]
+    assert spec["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+    }
+
+
+@pytest.mark.parametrize(("replicas", "available"), [(2, 1), (3, 2), (5, 4)])
+def test_a_drain_may_evict_exactly_one_of_several_replicas(replicas: int, available: int) -> None:
+    recording = record(lambda: platforms.workload(replicas=replicas))
+    assert recording.of("PodDisruptionBudget")[0].inputs["spec"]["minAvailable"] == available
+
+
+def test_a_single_replica_has_no_budget_so_that_its_node_can_be_drained() -> None:
+    assert record(lambda: platforms.workload(replicas=1)).of("PodDisruptionBudget") == []
+
+
+def test_a_stricter_budget_may_be_asked_for() -> None:
+    recording = record(lambda: platforms.workload(replicas=3, min_available=1))
+    assert recording.of("PodDisruptionBudget")[0].inputs["spec"]["minAvailable"] == 1
+
+
+def test_liveness_never_depends_on_the_database_and_readiness_does() -> None:
+    made = container(platforms.recorded("Workload"))
+    assert made["readinessProbe"]["httpGet"]["path"] == "/ready"
+    for probe in ("livenessProbe", "startupProbe"):
+        assert made[probe]["httpGet"]["path"] == "/health"
+
+
+def test_it_keeps_serving_while_proxies_learn_that_it_leaves_and_then_has_time_to_finish() -> None:
+    recording = record(lambda: platforms.workload(drain_seconds=7, termination_grace_seconds=60))
+    assert container(recording)["lifecycle"]["preStop"] == {"sleep": {"seconds": 7}}
+    assert pod(recording)["terminationGracePeriodSeconds"] == 60
+    assert variables(recording)["SHUTDOWN_GRACE_SECONDS"] == "48"
+
+
+def test_the_service_is_told_its_name_port_and_pod() -> None:
+    recording = platforms.recorded("Workload")
+    found = variables(recording)
+    assert (found["SERVICE_NAME"], found["HTTP_PORT"]) == ("rest-service", "8080")
+    relay = next(v for v in container(recording)["env"] if v["name"] == "RELAY_ID")
+    assert relay["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
+
+
+def test_connections_bring_their_variables_and_mounts() -> None:
+    recording = platforms.recorded("Workload")
+    found, mounts = variables(recording), container(recording)["volumeMounts"]
+    assert found["DATABASE_HOST"] == "postgres.data.svc"
+    assert found["DATABASE_PASSWORD_FILE"] == "/etc/millrace/secrets/database/password"
+    assert found["REDIS_CA_FILE"] == "/etc/millrace/ca/ca.crt"
+    assert {m["mountPath"] for m in mounts} == {
+        "/tmp",
+        "/etc/millrace/ca",
+        "/etc/millrace/secrets/database",
+        "/etc/millrace/secrets/redis",
+    }
+
+
+def test_only_tmp_can_be_written() -> None:
+    recording = platforms.recorded("Workload")
+    assert container(recording)["securityContext"]["readOnlyRootFilesystem"] is True
+    writable = [
+        m["mountPath"] for m in container(recording)["volumeMounts"] if not m.get("readOnly")
+    ]
+    assert writable == ["/tmp"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"env": {"LOG_LEVEL": "DEBUG"}},
+        {"ca": files("millrace-ca", "ConfigMap", version="2")},
+        {"mounts": (Mount(files=files(version="9"), path="/etc/millrace/more"),)},
+        {"config": {"migration": "migrate-restdb-1234"}},
+    ],
+    ids=["variable", "CA", "mount", "migration"],
+)
+def test_pods_roll_when_what_they_read_changes(changes: dict[str, Any]) -> None:
+    assert config_hash(**changes) != config_hash()
+
+
+def test_pods_stay_when_nothing_they_read_changes() -> None:
+    assert config_hash() == config_hash(replicas=5)
+
+
+def test_a_node_port_is_the_one_asked_for() -> None:
+    service = platforms.recorded("Workload").of("Service")[0].inputs["spec"]
+    assert service["type"] == "NodePort"
+    assert service["ports"][0]["nodePort"] == 30080
+    assert service["ports"][0]["targetPort"] == "http"
+
+
+def test_without_an_entry_it_is_reached_inside_the_cluster_only() -> None:
+    service = record(lambda: platforms.workload(entry=Entry())).of("Service")[0].inputs["spec"]
+    assert service["type"] == "ClusterIP"
+    assert "nodePort" not in service["ports"][0]
+
+
+def test_a_load_balancer_gets_its_annotations() -> None:
+    entry = Entry(type="LoadBalancer", port=443, annotations={"lb/tls": "arn"})
+    service = record(lambda: platforms.workload(entry=entry)).of("Service")[0].inputs
+    assert service["metadata"]["annotations"] == {"lb/tls": "arn"}
+    assert service["spec"]["ports"][0]["port"] == 443
+
+
+def test_the_deployment_waits_for_the_results_it_builds_on() -> None:
+    """Data flow, not `depends_on`: it names the migration Job that must have succeeded."""
+
+    def program() -> None:
+        migrated = platforms.job().completed
+        platforms.workload(config={"migration": migrated})
+
+    recording = record(program)
+    job = next(r for r in recording.of("Job") if r.custom)
+    assert job.urn in recording.of("Deployment")[0].dependencies
+
+
+def test_an_image_known_only_after_its_build_is_deployed_by_digest() -> None:
+    built = pulumi.Output.from_input(platforms.image("services"))
+    assert container(record(lambda: platforms.workload(image=built)))["image"].endswith("ab" * 32)

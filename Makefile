@@ -57,7 +57,7 @@ check-types: $(VENV)
 check-fast: $(VENV)
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@.venv/bin/lint-imports --no-timings
+	@.venv/bin/lint-imports
 	@$(PYTEST) tests/unit tests/policy
 
 help:             ## this page

@@ -77,6 +77,11 @@ export PGDATA=@DATA@/pgdata
 fresh=@DATA@/initdb.unfinished
 password_file=@ADMIN@/password
 
+# SIGTERM alone would wait for every client to leave; SIGINT ends their transactions and stops.
+# Before the server runs, the step at hand is finished first.
+server=
+trap 'if [ -n "$server" ]; then kill -INT "$server"; else exit 143; fi' TERM INT
+
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   if [ -e "$PGDATA" ]; then
     echo "$PGDATA exists but holds no cluster: refusing to initialise over it." \
@@ -106,10 +111,8 @@ printf "ALTER ROLE postgres PASSWORD '%s'\n" "$password" |
     postgres >/dev/null
 unset password
 
-# SIGTERM alone would wait for every client to leave; SIGINT ends their transactions and stops.
 "$bin/postgres" -D "$PGDATA" -c config_file=@CONFIG@/postgresql.conf &
 server=$!
-trap 'kill -INT "$server"' TERM INT
 status=0
 wait "$server" || status=$?
 # A trapped signal ends `wait` early: wait again until the server itself has ended.

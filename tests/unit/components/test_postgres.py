@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ def test_a_rotated_superuser_password_rolls_the_server() -> None:
 
 INITDB = """
 for a; do case $a in --pgdata=*) d=${a#*=};; esac; done
-mkdir "$d"; echo 17 >"$d/PG_VERSION"
+mkdir "$d"
+while [ -e "${d%/*/*}/hold" ]; do sleep 0.01; done
+echo 17 >"$d/PG_VERSION"
 """
 # Python, since bash cannot trap a signal that it was started to ignore, as background jobs are.
 POSTGRES = """
@@ -122,19 +125,17 @@ def write(text):
     with open({calls!r}, "a") as calls:
         calls.write(text)
 
-def stop(number, frame):
-    write(signal.Signals(number).name + "\\n")
-    sys.exit()
-
 write("postgres " + " ".join(sys.argv[1:]) + "\\n")
 if sys.argv[1] == "--single":
     write(sys.stdin.read())
 else:
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    # Blocked first, so that a signal sent at the sight of "up" waits until it is asked for.
+    signals = {{signal.SIGINT, signal.SIGTERM}}
+    for number in signals:
+        signal.signal(number, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     write("up\\n")
-    while True:
-        signal.pause()
+    write(signal.sigwait(signals).name + "\\n")
 """
 
 
@@ -166,11 +167,15 @@ class FakeHost:
             ["bash", "-c", self.script], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
+    def wait_for(self, call: str, process: subprocess.Popen[str]) -> None:
+        while call not in self.calls.read_text():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+
     def run_until_up(self) -> str:
         """Start, wait for the server, stop it as the kubelet does; what was called."""
         process = self.start()
-        while "up\n" not in self.calls.read_text():
-            assert process.poll() is None, process.communicate()[1]
+        self.wait_for("up\n", process)
         process.terminate()
         assert process.wait(timeout=20) == 0
         return self.calls.read_text()
@@ -224,4 +229,18 @@ def test_a_password_that_would_need_quoting_is_refused(host: FakeHost, password:
 
 def test_a_stop_ends_clients_transactions_instead_of_waiting_for_them(host: FakeHost) -> None:
     """PostgreSQL's SIGTERM waits for every client to leave, its SIGINT does not."""
-    assert host.run_until_up().endswith("INT\n")
+    assert host.run_until_up().endswith("SIGINT\n")
+
+
+def test_a_stop_while_it_initialises_starts_no_server_and_the_next_start_does(
+    host: FakeHost,
+) -> None:
+    hold = host.data.parent / "hold"
+    hold.touch()
+    process = host.start()
+    host.wait_for("initdb", process)
+    process.terminate()
+    hold.unlink()
+    assert process.wait(timeout=20) == 143
+    assert "up\n" not in host.calls.read_text()
+    assert host.run_until_up().endswith("SIGINT\n")

@@ -32,6 +32,7 @@ _POLL_SECONDS = 0.5
 _LONGEST_PAUSE = 5.0
 _LAG_SECONDS = 5.0
 _DEAD_LETTER_SECONDS = 10.0
+_LEAVE_SECONDS = 3.0
 
 
 class _AbandonedError(Exception):
@@ -104,8 +105,17 @@ class ConsumerLoop:
                     except _AbandonedError:
                         log.info("batch_abandoned", messages=len(self._pending))
                 self._watch_lag(consumer)
+            if self._group.leave_on_stop:
+                self._leave(consumer)
         finally:
             consumer.close()
+
+    def _leave(self, consumer: Consumer) -> None:
+        # close() alone says nothing to the group in the name of a static member.
+        consumer.unsubscribe()
+        until = time.monotonic() + _LEAVE_SECONDS
+        while consumer.assignment() and time.monotonic() < until:
+            consumer.poll(0.1)  # what it may give is not committed, so another member gets it
 
     def _take(self, consumer: Consumer) -> list[Message]:
         if self._carried:

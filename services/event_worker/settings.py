@@ -21,6 +21,9 @@ class GroupSettings(BaseSettings):
 
     group_instance_id: static membership; the same name after a restart within the session timeout
     gets its partitions back without a rebalance. Empty: an ordinary member.
+    leave_on_stop: a member told to stop gives its partitions to the others at once. The pod of a
+    Deployment keeps its name through a crash but not through a roll-out, and its partitions would
+    rest until the session times out. Switch it off where names return (StatefulSet).
     """
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True, extra="ignore")
@@ -29,6 +32,7 @@ class GroupSettings(BaseSettings):
     group_instance_id: str | None = None
     topics: Annotated[tuple[str, ...], NoDecode] = TOPICS
     session_timeout_ms: int = Field(default=15_000, ge=6000, le=300_000)
+    leave_on_stop: bool = True
     dead_letter_topic: str = Field(default="events.dead-letter", min_length=1)
 
     @field_validator("topics", mode="before")

@@ -163,7 +163,8 @@ def consumer_config(
         "group.id": group_id,
         "partition.assignment.strategy": "range",
         "session.timeout.ms": session_timeout_ms,
-        "heartbeat.interval.ms": max(500, session_timeout_ms // 5),
+        # A rebalance reaches a member with its next heartbeat.
+        "heartbeat.interval.ms": min(2000, session_timeout_ms // 3),
         "max.poll.interval.ms": 300_000,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

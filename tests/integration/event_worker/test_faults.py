@@ -104,25 +104,41 @@ async def test_a_worker_comes_back_after_kafka(
     assert worker.running()
 
 
-async def test_a_static_member_that_restarts_in_time_disturbs_nobody(
+async def test_a_static_member_that_crashes_and_comes_back_in_time_disturbs_nobody(
     start_worker: StartWorker, sender: Sender, rows: Rows
 ) -> None:
-    staying = start_worker("worker-1")
+    patience = {"KAFKA_SESSION_TIMEOUT_MS": 60_000}
+    staying = start_worker("worker-1", **patience)
     await eventually(lambda: assigned(staying))
-    leaving = start_worker("worker-2")
+    leaving = start_worker("worker-2", **patience)
     await eventually(lambda: assigned(leaving))
     sender.resource("static", "c", 1)
     sender.flush()
     await eventually(rows.reach(1))
     before = await staying.metric("worker_rebalances_total")
-    assert leaving.terminate() == 0
-    returning = start_worker("worker-2")
+    leaving.kill()
+    returning = start_worker("worker-2", **patience)
     await eventually(lambda: assigned(returning))
     for n in range(40):
         sender.resource(f"static-{n}", "c", 1)
     sender.flush()
     await eventually(rows.reach(41))
     assert await staying.metric("worker_rebalances_total") == before
+
+
+async def test_a_worker_told_to_stop_hands_its_partitions_over_long_before_its_session_ends(
+    start_worker: StartWorker, sender: Sender, rows: Rows
+) -> None:
+    patience = {"KAFKA_SESSION_TIMEOUT_MS": 120_000}
+    staying = start_worker("worker-1", **patience)
+    await eventually(lambda: assigned(staying))
+    leaving = start_worker("worker-2", **patience)
+    await eventually(lambda: assigned(leaving))
+    assert leaving.terminate() == 0
+    for n in range(40):
+        sender.resource(f"handed-{n}", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(40), seconds=30)
 
 
 async def more_rows(rows: Rows, before: int) -> bool:

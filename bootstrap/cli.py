@@ -1,7 +1,6 @@
 """The commands behind the Makefile. ``make help`` is their front page."""
 
 import json
-import os
 import shlex
 import sys
 import tempfile
@@ -10,17 +9,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from docker.errors import DockerException
 from rich.console import Console
 
 from bootstrap import doctor as doctor_screen
 from bootstrap import lifecycle, official, program, render, smoke, status
 from bootstrap.checkout import Checkout, find_checkout, saved_context
+from bootstrap.cluster import k3d
 from bootstrap.environment import own_variables
 from bootstrap.progress import perform, seconds
 from bootstrap.steps import Report, Step, StepFailed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
+INTERRUPTED = 130  # as shells report a program ended by Ctrl-C
 
 Stack = Annotated[
     str, typer.Option(envvar="STACK", help="airgap, dev or prod; chosen by machine if not given")
@@ -56,6 +58,7 @@ def up(stack: Stack = "") -> None:
             raise
         console.print(f"dev did not come up: {error}", markup=False, highlight=False)
         console.print("falling back to [bold]airgap[/bold]; STACK=dev tries again")
+        k3d.remove_cluster(checkout)
         plan = lifecycle.plan_up(checkout, "airgap")
         reports = perform(checkout, plan.steps)
     spent = lifecycle.split(reports)
@@ -114,6 +117,7 @@ def render_manifests(stack: Stack = "prod") -> None:
 @app.command()
 def env() -> None:
     """Print exports for a shell in which plain pulumi and kubectl work: eval "$(make -s env)"."""
+    print("unset PULUMI_CONFIG_PASSPHRASE")  # noqa: T201 - it would win over our file
     for name, value in own_variables(find_checkout()).items():
         print(f"export {name}={shlex.quote(value)}")  # noqa: T201 - its output is the product
 
@@ -147,17 +151,26 @@ def images() -> None:
     perform(checkout, [*lifecycle.plan_images(checkout), *lifecycle.plan_tools(checkout)])
 
 
+def _complain(error: BaseException) -> None:
+    # No markup: a reason may hold brackets, and must be shown as it is.
+    console = Console(file=sys.stderr)
+    console.print("[red]failed:[/red]", end=" ")
+    console.print(str(error), markup=False, highlight=False)
+
+
 def main() -> None:
     """Run a command; a failure is a sentence on standard error and exit code 1."""
     try:
         app()
-    except (StepFailed, ValueError) as error:
-        Console(file=sys.stderr).print(f"[red]failed:[/red] {error}", highlight=False, markup=True)
-        sys.exit(1)
-    except OSError as error:
-        # A full disk or a denied folder: the system's own sentence is the clearest.
-        Console(file=sys.stderr).print(f"[red]failed:[/red] {error}", highlight=False)
-        sys.exit(1)
+        code = 0
+    except SystemExit as ended:  # how typer ends, after Ctrl-C as well
+        code = ended.code
+    except (StepFailed, ValueError, OSError, DockerException) as error:
+        # OSError: a full disk or a denied folder; the system's own sentence is the clearest.
+        _complain(error)
+        code = 1
     except KeyboardInterrupt:
-        Console(file=sys.stderr).print("interrupted; run the same command again to continue")
-        os._exit(130)
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        Console(file=sys.stderr).print("interrupted; the same command continues")
+    sys.exit(code)

@@ -69,7 +69,7 @@ def _engine() -> Finding:
     try:
         client = engine.connect(timeout=10)
     except engine.DockerException:
-        missing = engine.missing_packages()
+        missing = engine.missing_packages(engine.ENGINE_PACKAGES)
         state = f"not installed: {', '.join(missing)}" if missing else "installed, not running"
         may = os.geteuid() == 0 and engine.is_debian_like()
         return Finding(
@@ -82,7 +82,7 @@ def _engine() -> Finding:
     return Finding("container engine", f"Docker {version}", True)
 
 
-def _programs() -> list[Finding]:
+def _programs(environment: str) -> list[Finding]:
     try:
         findings = [Finding("go", check_go(), True)]
     except StepFailed as error:
@@ -90,7 +90,8 @@ def _programs() -> list[Finding]:
     for program, package in (("mvn", "maven"), ("java", "default-jre-headless")):
         path = shutil.which(program)
         way_out = f"apt-get install {package} (airgap builds Kafka's image from Maven packages)"
-        findings.append(Finding(program, path or "missing", path is not None, way_out))
+        fine = True if path else (None if environment == "dev" else False)
+        findings.append(Finding(program, path or f"missing: {way_out}", fine))
     return findings
 
 
@@ -157,7 +158,7 @@ def examine(checkout: Checkout) -> tuple[list[Finding], Choice]:
     findings = [_cores(), _memory(), _disk(checkout), _engine()]
     privileged = engine.privileged_possible()
     findings.append(Finding("privileged containers", "yes" if privileged else "no", None))
-    findings += _programs() + _sources(choice)
+    findings += _programs(choice.environment) + _sources(choice)
     ports = _ports(checkout)
     if all(port.fine for port in ports):
         ports = [Finding("host ports", f"all {len(ports)} free or ours", True)]

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import docker
@@ -13,8 +14,11 @@ from bootstrap.checkout import Checkout
 from bootstrap.steps import Report, StepFailed
 from bootstrap.tools import locked
 
-# docker.io brings dockerd, containerd and iptables; mmdebstrap makes the base images.
-DEBIAN_PACKAGES = ("docker.io", "mmdebstrap")
+# Program to the Debian package that brings it. docker.io brings containerd and iptables too.
+ENGINE_PACKAGES = {"dockerd": "docker.io"}
+# mmdebstrap makes the base images; the keyring lets it verify Debian's archive on Ubuntu.
+IMAGE_PACKAGES = {"mmdebstrap": "mmdebstrap debian-archive-keyring"}
+_SYSTEM_FOLDERS = ":/usr/local/sbin:/usr/sbin:/sbin"  # absent from many users' PATH
 START_SECONDS = 60.0
 
 
@@ -46,18 +50,29 @@ def runs_systemd() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def missing_packages() -> list[str]:
-    """Those of ``DEBIAN_PACKAGES`` whose programs are not on PATH."""
-    programs = {"docker.io": "dockerd", "mmdebstrap": "mmdebstrap"}
-    search = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    return [name for name in DEBIAN_PACKAGES if shutil.which(programs[name], path=search) is None]
+def _search_path() -> str:
+    return os.environ.get("PATH", "") + _SYSTEM_FOLDERS
+
+
+def missing_packages(packages: Mapping[str, str]) -> list[str]:
+    """Those of ``packages`` (program to package names) whose program is not on PATH."""
+    missing = [
+        package
+        for program, package in packages.items()
+        if shutil.which(program, path=_search_path()) is None
+    ]
+    return " ".join(missing).split()
+
+
+def _may_install() -> bool:
+    return os.geteuid() == 0 and is_debian_like()
 
 
 def way_out() -> str:
     """What somebody whose machine we may not change has to do."""
     if is_debian_like():
         return (
-            f"as root: apt-get install {' '.join(DEBIAN_PACKAGES)}, start dockerd, then run this "
+            "as root: apt-get install docker.io mmdebstrap, start dockerd, then run this "
             "again (or run it as root and it does so itself)"
         )
     return (
@@ -85,13 +100,14 @@ def _start(checkout: Checkout, report: Report) -> "subprocess.Popen[bytes] | Non
         return None
     log = checkout.cache / "engine" / "dockerd.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    dockerd = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    dockerd = shutil.which("dockerd", path=_search_path())
     assert dockerd is not None, "missing_packages() was checked before"
     with log.open("ab") as output:
         # Without the userland proxy a published port costs no process and a connection no two
         # open files; loopback ports still work (iptables hairpin).
         process = subprocess.Popen(
             [dockerd, "--userland-proxy=false", "--log-level=warn"],
+            env=os.environ | {"PATH": _search_path()},  # it calls iptables
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -102,22 +118,23 @@ def _start(checkout: Checkout, report: Report) -> "subprocess.Popen[bytes] | Non
 
 
 def ensure_engine(checkout: Checkout, report: Report) -> None:
-    """Make a container engine answer.
+    """Make a container engine answer; one that does is used as it is.
 
     Raises:
         StepFailed: none answers and this user or system is not one where we may install one.
     """
-    may_change = os.geteuid() == 0 and is_debian_like()
     with locked(checkout.cache / "engine" / "engine.lock"):
-        if (missing := missing_packages()) and not may_change:
-            raise StepFailed(f"missing on this machine: {', '.join(missing)}; {way_out()}")
-        if missing:
-            _install(missing, report)
         if answers():
             return
-        if os.environ.get("DOCKER_HOST") or not may_change:
+        missing = missing_packages(ENGINE_PACKAGES)
+        if os.environ.get("DOCKER_HOST") or not _may_install():
             where = os.environ.get("DOCKER_HOST", "the default socket")
-            raise StepFailed(f"no container engine answers at {where}; {way_out()}")
+            lacking = f" (not installed: {', '.join(missing)})" if missing else ""
+            raise StepFailed(f"no container engine answers at {where}{lacking}; {way_out()}")
+        if missing:
+            _install(missing, report)
+            if answers():  # a system that starts what it installs
+                return
         process = _start(checkout, report)
         # dockerd has no "ready" signal we could wait on; its socket answering is the condition.
         deadline = time.monotonic() + START_SECONDS
@@ -132,6 +149,20 @@ def ensure_engine(checkout: Checkout, report: Report) -> None:
                     f"{checkout.cache / 'engine' / 'dockerd.log'}"
                 )
             time.sleep(0.2)
+
+
+def ensure_image_tools(checkout: Checkout, report: Report) -> None:
+    """Have what base images are made with.
+
+    Raises:
+        StepFailed: it is missing and this user or system is not one where we may install it.
+    """
+    with locked(checkout.cache / "engine" / "engine.lock"):
+        missing = missing_packages(IMAGE_PACKAGES)
+        if missing and not _may_install():
+            raise StepFailed(f"missing on this machine: {', '.join(missing)}; {way_out()}")
+        if missing:
+            _install(missing, report)
 
 
 def privileged_possible() -> bool:

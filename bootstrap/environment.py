@@ -31,7 +31,7 @@ def own_variables(checkout: Checkout, environ: Mapping[str, str] = os.environ) -
         "MILLRACE_IMAGES_FILE": str(checkout.images_file),
         "MILLRACE_REGISTRY": checkout.registry,
         "MILLRACE_CLUSTER_ID": str(context.get("cluster_id", checkout.id)),
-        "PORT_OFFSET": str(checkout.port_offset),
+        "MILLRACE_PORT_OFFSET": str(checkout.port_offset),
         "VIRTUAL_ENV": str(checkout.root / ".venv"),
         "PATH": ":".join(
             dict.fromkeys(

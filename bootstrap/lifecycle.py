@@ -1,5 +1,6 @@
 """What ``up``, ``down`` and ``clean`` consist of, as plans of steps."""
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,10 @@ from bootstrap import program
 from bootstrap.checkout import Checkout, save_context, saved_context
 from bootstrap.cluster import airgap, k3d
 from bootstrap.cluster.choose import choose_environment
-from bootstrap.engine import answers, ensure_engine
+from bootstrap.engine import answers, ensure_engine, ensure_image_tools
 from bootstrap.images.build import image_steps, remove_images
 from bootstrap.official import official_steps, read_releases
+from bootstrap.progress import perform
 from bootstrap.registry import ensure_registry, remove_registry
 from bootstrap.standins.launchers import plugin_folder, write_launchers, write_plugin_cache
 from bootstrap.steps import Report, Step, StepFailed
@@ -69,6 +71,10 @@ def _launchers(checkout: Checkout) -> Step:
             *write_plugin_cache(home, python, checkout.root),
         ):
             report.say(f"wrote {path.name}")
+        if uv := os.environ.get("UV"):  # the official language host looks for it on PATH
+            link = checkout.bin / "uv"
+            link.unlink(missing_ok=True)
+            link.symlink_to(uv)
         # Providers are put where the CLI installs plugins: it warns about each one on PATH.
         folder = plugin_folder(home, "kubernetes", PROVIDER_VERSION)
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,13 +89,18 @@ def plan_images(checkout: Checkout) -> list[Step]:
     """The engine, the registry and the base images that need no compiled tool."""
     node_needs = {"tools: kubernetes", "tools: coredns"}
     steps = [step for step in _airgap_images(checkout) if node_needs.isdisjoint(step.needs)]
-    return [engine_step(checkout), _registry(checkout), *steps]
+    return [engine_step(checkout, builds_images=True), _registry(checkout), *steps]
 
 
-def engine_step(checkout: Checkout) -> Step:
+def engine_step(checkout: Checkout, *, builds_images: bool = False) -> Step:
     """The container engine, installed and started where we may."""
-    # Not skipped when an engine answers: mmdebstrap may still be missing.
-    return Step("engine", lambda report: ensure_engine(checkout, report))
+
+    def ensure(report: Report) -> None:
+        ensure_engine(checkout, report)
+        if builds_images:
+            ensure_image_tools(checkout, report)
+
+    return Step("engine", ensure)
 
 
 def _registry(checkout: Checkout) -> Step:
@@ -117,15 +128,17 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
     choice = choose_environment(checkout, wanted=stack)
     save_context(checkout, environment=choice.environment, port_offset=checkout.port_offset)
     if choice.environment == "dev":
+
+        def bring_k3d(report: Report) -> None:
+            if k3d.cluster_status(checkout) == "absent":
+                program.forget_stack(checkout, stack or choice.environment)
+            k3d.ensure_cluster(checkout, report)
+
         steps = [
             engine_step(checkout),
             *_official_or_built(checkout),
             *tool_steps(checkout, (K3D, KUBERNETES)),  # the latter for its kubectl
-            Step(
-                "cluster",
-                lambda report: k3d.ensure_cluster(checkout, report),
-                needs=("engine", "tools: k3d"),
-            ),
+            Step("cluster", bring_k3d, needs=("engine", "tools: k3d")),
         ]
     else:
 
@@ -136,7 +149,7 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
 
         images = _airgap_images(checkout)
         steps = [
-            engine_step(checkout),
+            engine_step(checkout, builds_images=True),
             _registry(checkout),
             *tool_steps(checkout, AIRGAP_TOOLS),
             *images,
@@ -155,6 +168,7 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
 def run_program(checkout: Checkout, plan: Plan) -> None:
     """``pulumi up`` of the plan's stack."""
     program.select_stack(checkout, plan.stack)
+    save_context(checkout, stack=plan.stack)
     program.pulumi(
         checkout, ["up", "--yes", "--skip-preview", "--suppress-progress", "--stack", plan.stack]
     )
@@ -179,17 +193,14 @@ def split(reports: Mapping[str, Report]) -> dict[str, float]:
 
 def down(checkout: Checkout, console: Console) -> None:
     """Remove cluster and platform, and the stack's state with them."""
-    context = saved_context(checkout.state)
-    if answers():
-        if context.get("environment") == "dev":
-            k3d.remove_cluster(checkout)
-        else:
-            airgap.remove_cluster(checkout)
+    if saved_context(checkout.state):
+        # What runs, or lies stopped, can only be removed through the engine that holds it.
+        perform(checkout, [engine_step(checkout)])
+        k3d.remove_cluster(checkout)
+        airgap.remove_cluster(checkout)
         remove_registry(checkout)
-    else:
-        console.print("no container engine answers, so no container of this checkout runs")
-    if stack := context.get("stack"):
-        program.forget_stack(checkout, str(stack))
+    for stack in program.LOCAL_STACKS:
+        program.forget_stack(checkout, stack)
     checkout.kubeconfig.unlink(missing_ok=True)
     console.print(
         "the platform and its cluster are gone; caches are kept (make clean removes them)"
@@ -198,7 +209,14 @@ def down(checkout: Checkout, console: Console) -> None:
 
 def clean(checkout: Checkout, console: Console) -> None:
     """``down``, then images and state; the Makefile removes the caches and the venv."""
+    if stacks := program.foreign_stacks(checkout):
+        raise StepFailed(
+            f"{checkout.state} holds the state of {', '.join(stacks)}, which is more than a local "
+            "cluster: move it to a backend of its own (pulumi stack export, then import) or "
+            "remove it (pulumi destroy, pulumi stack rm) first"
+        )
     down(checkout, console)
+    program.tidy_stack_files(checkout)
     if answers():
         remove_registry(checkout, data=True)
         for tag in remove_images(checkout):

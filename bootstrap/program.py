@@ -1,32 +1,53 @@
 """Runs the Pulumi program of this checkout through the CLI, as a user would."""
 
+import json
+import re
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bootstrap.checkout import Checkout, save_context
+from bootstrap.checkout import Checkout
 from bootstrap.environment import make_passphrase, shell_environment
 from bootstrap.steps import StepFailed
 
+# Stacks whose clusters, state and passphrase belong to this checkout alone.
+LOCAL_STACKS = ("airgap", "dev")
 
-@contextmanager
-def stack_files_kept(checkout: Checkout) -> Generator[None]:
-    """Put the stack files back as they were.
 
-    With a passphrase, Pulumi writes a salt into the stack file of whoever runs it. It is of no
-    use to anybody else (state carries its own), and a committed file must not change because
-    somebody brought the platform up.
+def tidy_stack_files(checkout: Checkout) -> None:
+    """Take out of the local stack files what running Pulumi leaves in them.
+
+    With a passphrase it writes a salt, and quotes top-level booleans while at it. The salt is of
+    no use to anybody else (state carries its own), and stands in the way of a new passphrase.
+    Everything else in the file, edits made meanwhile included, stays.
     """
-    before = {path: path.read_bytes() for path in checkout.root.glob("Pulumi.*.yaml")}
-    try:
-        yield
-    finally:
-        for path, content in before.items():
-            if path.read_bytes() != content:
-                path.write_bytes(content)
+    for stack in LOCAL_STACKS:
+        path = checkout.root / f"Pulumi.{stack}.yaml"
+        text = path.read_text()
+        tidy = re.sub(r"(?m)^encryptionsalt: .*\n", "", text)
+        tidy = re.sub(r'(?m)^(  \S+: )"(true|false)"$', r"\1\2", tidy)
+        if tidy != text:
+            path.write_text(tidy)
+
+
+def _finish(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """Wait for Pulumi's end, whatever happens: it got the Ctrl-C too and is cleaning up.
+
+    Killing it instead would leave the stack locked. (A second Ctrl-C makes it stop at once.)
+    """
+    interrupted: KeyboardInterrupt | None = None
+    while True:
+        try:
+            said, complained = process.communicate()
+        except KeyboardInterrupt as error:
+            interrupted = error
+            continue
+        if interrupted is not None:
+            raise interrupted
+        return said or "", complained or ""
 
 
 def pulumi(
@@ -44,26 +65,39 @@ def pulumi(
     program = checkout.bin / "pulumi"
     if not program.exists():
         raise StepFailed("pulumi is not here yet; run make up (or make tools for the tools alone)")
-    with stack_files_kept(checkout):
-        finished = subprocess.run(
-            [str(program), *arguments],
-            cwd=checkout.root,
-            env=dict(environment or shell_environment(checkout)),
-            stdin=subprocess.DEVNULL if not sys.stdin.isatty() else None,
-            capture_output=capture,
-            text=True,
-            check=False,
-        )
-    if finished.returncode != 0:
-        said = f":\n{finished.stderr.strip()}" if capture else ""
+    tidy_stack_files(checkout)
+    process = subprocess.Popen(
+        [str(program), *arguments],
+        cwd=checkout.root,
+        env=dict(environment or shell_environment(checkout)),
+        stdin=subprocess.DEVNULL if not sys.stdin.isatty() else None,
+        stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.PIPE if capture else None,
+        text=True,
+    )
+    try:
+        said, complained = _finish(process)
+    finally:
+        tidy_stack_files(checkout)
+    if process.returncode != 0:
+        reason = f":\n{complained.strip()}" if capture else ""
         raise StepFailed(
-            f"pulumi {' '.join(arguments)} ended with exit code {finished.returncode}{said}"
+            f"pulumi {' '.join(arguments)} ended with exit code {process.returncode}{reason}"
         )
-    return finished.stdout or ""
+    return said
+
+
+def release_dead_locks(checkout: Checkout, stack: str) -> None:
+    """Remove the locks of updates on this machine whose process is gone (killed, power lost)."""
+    for path in (checkout.state / "state" / ".pulumi" / "locks").glob(f"**/{stack}/*.json"):
+        lock = json.loads(path.read_text())
+        here = lock.get("hostname") == socket.gethostname()
+        if here and not Path(f"/proc/{lock.get('pid')}").exists():
+            path.unlink()
 
 
 def select_stack(checkout: Checkout, stack: str) -> None:
-    """Make ``stack`` exist and be the one that plain ``pulumi`` commands act on."""
+    """Make ``stack`` exist in the checkout's state, free of locks that nobody holds."""
     if not (checkout.root / f"Pulumi.{stack}.yaml").exists():
         known = sorted(path.stem.split(".")[1] for path in checkout.root.glob("Pulumi.*.yaml"))
         raise StepFailed(
@@ -71,7 +105,7 @@ def select_stack(checkout: Checkout, stack: str) -> None:
         )
     make_passphrase(checkout)
     (checkout.state / "state").mkdir(exist_ok=True)
-    save_context(checkout, stack=stack)
+    release_dead_locks(checkout, stack)
     pulumi(checkout, ["stack", "select", "--create", stack, "--non-interactive"], capture=True)
 
 
@@ -91,3 +125,9 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def foreign_stacks(checkout: Checkout) -> list[str]:
+    """Stacks in this checkout's state that are not local, and so describe something elsewhere."""
+    stacks = checkout.state / "state" / ".pulumi" / "stacks" / "millrace"
+    return sorted({path.name.split(".")[0] for path in stacks.glob("*.json")} - set(LOCAL_STACKS))

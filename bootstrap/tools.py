@@ -6,6 +6,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Generator, Mapping, Sequence
@@ -144,8 +145,8 @@ def check_go() -> str:
             f"go: not found ({error}); the tools are compiled here, so install Go {wanted} or "
             "newer and put it on PATH"
         ) from error
-    numbers = tuple(int(part) for part in answer.removeprefix("go").split(".")[:2])
-    if numbers < MINIMUM_GO:
+    found = re.match(r"go(\d+)\.(\d+)", answer)  # a development version has no number: trust it
+    if found and tuple(map(int, found.groups())) < MINIMUM_GO:
         raise StepFailed(f"go: {answer} is older than the modules ask for; install Go {wanted}+")
     return answer.removeprefix("go")
 

@@ -79,7 +79,11 @@ class Job(pulumi.ComponentResource):
                 pulumi.Output.concat(name, "-", pods.spec_hash(spec)),
                 args.namespace,
                 label,
-                {"pulumi.com/timeoutSeconds": str(args.deadline_seconds + _AWAIT_MARGIN_SECONDS)},
+                {
+                    "pulumi.com/timeoutSeconds": str(args.deadline_seconds + _AWAIT_MARGIN_SECONDS),
+                    # A Job that failed stays failed: the next `up` runs it anew.
+                    "pulumi.com/replaceUnready": "true",
+                },
             ),
             spec=spec,
             opts=child,

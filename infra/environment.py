@@ -27,24 +27,24 @@ class Environment:
     render_dir: Path | None = None
     """MILLRACE_RENDER_DIR: write manifests there and touch neither cluster, engine nor registry."""
     port_offset: int = 0
-    """PORT_OFFSET: how far host ports are above the documented ones (second checkout)."""
+    """MILLRACE_PORT_OFFSET: how far host ports are above the documented ones (second checkout)."""
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> "Environment":
         """Read the process's environment (or the mapping given).
 
         Raises:
-            VariableError: PORT_OFFSET is not a number.
+            VariableError: MILLRACE_PORT_OFFSET is not a number.
         """
         env = os.environ if variables is None else variables
 
         def path(name: str) -> Path | None:
             return Path(env[name]) if env.get(name) else None
 
-        offset = env.get("PORT_OFFSET") or "0"
+        offset = env.get("MILLRACE_PORT_OFFSET") or "0"
         if not offset.isdecimal():
             raise VariableError(
-                f"PORT_OFFSET is {offset!r}, which is not a number of ports; set it to 0, "
+                f"MILLRACE_PORT_OFFSET is {offset!r}, which is not a number of ports; set it to 0, "
                 "100, … or unset it"
             )
         return cls(

@@ -7,7 +7,7 @@ from infra.composition import Platform
 from infra.environment import Environment, VariableError
 from infra.images import Catalogue, ImageError
 from infra.provider import kubernetes_provider
-from infra.services_image import check_images
+from infra.services_image import check_images, refuse_placeholder
 
 
 def run() -> None:
@@ -26,6 +26,7 @@ def run() -> None:
             settings.images.source, settings.images.overrides, environment.images_file
         )
         check_images(catalogue, environment)
+        refuse_placeholder(catalogue, environment)
     except (ImageError, VariableError) as error:
         raise pulumi.RunError(str(error)) from error
     provider = kubernetes_provider(settings.kubernetes, environment)

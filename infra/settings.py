@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     RootModel,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -25,6 +26,10 @@ from pydantic.alias_generators import to_camel
 from components.args import amount
 from infra.images import IMAGE_NAMES, check_reference
 from infra.workloads import WORKLOADS, workload_names
+
+# Pulumi quotes a top-level boolean when it writes the file (`pulumi config set`, a new salt), and
+# hands it over as text either way.
+_AS_PULUMI_WRITES_IT = WithJsonSchema({"enum": [True, False, "true", "false"]})
 
 
 def _cores(quantity: str) -> str:
@@ -270,7 +275,7 @@ class PlatformSettings(Settings):
     redis: RedisSettings
     services: ServicesSettings
     entry: EntrySettings
-    protect: bool
+    protect: Annotated[bool, _AS_PULUMI_WRITES_IT]
     """Refuse to delete or replace what holds data, whatever the program says."""
 
     @model_validator(mode="after")

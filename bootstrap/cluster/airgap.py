@@ -185,10 +185,10 @@ def remove_cluster(checkout: Checkout) -> None:
     with closing(connect()) as client:
         if (container := _existing(checkout, client)) is not None:
             container.remove(force=True)  # its data goes too, so nothing need end in good order
-        _remove_cgroups(checkout, client)
         with suppress(NotFound):
             client.volumes.get(checkout.name("node")).remove()
         remove_network(checkout, client)
+        _remove_cgroups(checkout, client)
     checkout.kubeconfig.unlink(missing_ok=True)
 
 

@@ -55,6 +55,11 @@ def decide(
             f"STACK={wanted}: no such local environment; use one of {', '.join(ENVIRONMENTS)}, "
             "or leave it out"
         )
+    if wanted and running and wanted != running:
+        raise StepFailed(
+            f"STACK={wanted}: this checkout's cluster is of the other kind, {running}; "
+            "make down removes it first"
+        )
     if wanted == "dev" and reasons:
         raise StepFailed(f"STACK=dev cannot work here: {because}. STACK=airgap can")
     if wanted:

@@ -132,7 +132,7 @@ def rename_context(kubeconfig: str, context: str) -> str:
 
 def remove_cluster(checkout: Checkout) -> None:
     """Delete the cluster with its registry and network, and the kubeconfig."""
-    if cluster_status(checkout) != "absent":
+    if (checkout.bin / "k3d").exists() and cluster_status(checkout) != "absent":
         _ask(checkout, "cluster", "delete", cluster_name(checkout))
     _remove_leftovers(checkout)
     checkout.kubeconfig.unlink(missing_ok=True)

@@ -3,8 +3,11 @@
 Sources: mmdebstrap(1); no mirror is named here, the machine's own apt is asked.
 """
 
+import os
+import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,12 +49,24 @@ def machine_sources(suite: str = SUITE) -> list[str]:
 
     Empty where apt knows of no Debian site: mmdebstrap then falls back to its own default.
     """
+    if known := _sources_in_lists(suite, []):
+        return known
+    # The labels stand in the package lists, which images of Debian come without.
+    with tempfile.TemporaryDirectory() as folder:
+        own = ["-o", f"Dir::State::lists={folder}", "-o", "Debug::NoLocking=1"]
+        update = ["apt-get", "-qq", *own, "-o", "Acquire::Languages=none", "update"]
+        try:
+            subprocess.run(update, capture_output=True, check=False, env=os.environ)
+        except OSError:
+            return []
+        return _sources_in_lists(suite, own)
+
+
+def _sources_in_lists(suite: str, options: list[str]) -> list[str]:
+    query = ["indextargets", "--format", "$(LABEL)|$(SITE)", "Created-By: Packages"]
     try:
         answer = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(LABEL)|$(SITE)", "Created-By: Packages"],
-            capture_output=True,
-            text=True,
-            check=True,
+            ["apt-get", *options, *query], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return []
@@ -75,7 +90,7 @@ def make_root(target: Path, report: Report) -> None:
     report.run(
         [
             *("mmdebstrap", "--variant=minbase", "--format=tar", *options),
-            f"--customize-hook=copy-in {script} /usr/local/sbin",
+            f"--customize-hook=copy-in {shlex.quote(str(script))} /usr/local/sbin",
             *(SUITE, target, *machine_sources()),
         ],
         on_line=lambda line: setattr(report, "status", line.removeprefix("I: ")),

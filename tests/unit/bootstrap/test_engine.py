@@ -25,10 +25,23 @@ def test_a_user_who_may_not_install_is_told_what_is_missing_and_how_to_get_it(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine.os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(engine, "missing_packages", lambda: ["docker.io", "mmdebstrap"])
+    monkeypatch.setattr(engine, "answers", lambda: False)
+    monkeypatch.setattr(engine, "_search_path", lambda: "/nonexistent")
     monkeypatch.setattr(engine, "is_debian_like", lambda: True)
-    with pytest.raises(StepFailed, match=r"missing .*docker\.io, mmdebstrap.*apt-get install"):
+    with pytest.raises(StepFailed, match=r"not installed: docker\.io.*apt-get install"):
         ensure(checkout)
+    with pytest.raises(StepFailed, match=r"missing .*mmdebstrap.*apt-get install"):
+        engine.ensure_image_tools(checkout, Report("engine", checkout.logs / "engine.log"))
+
+
+def test_an_engine_that_answers_is_enough(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a local dockerd nor root is asked for where a remote or foreign engine works."""
+    monkeypatch.setattr(engine.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(engine, "answers", lambda: True)
+    monkeypatch.setattr(engine, "_search_path", lambda: "/nonexistent")
+    ensure(checkout)
 
 
 def test_elsewhere_the_way_out_names_no_debian_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +54,6 @@ def test_an_engine_named_by_the_user_is_never_replaced_by_one_of_ours(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
-    monkeypatch.setattr(engine, "missing_packages", list)
     monkeypatch.setattr(engine, "is_debian_like", lambda: True)
     monkeypatch.setattr(engine.os, "geteuid", lambda: 0)
     with pytest.raises(StepFailed, match="no container engine answers at unix:///nonexistent"):

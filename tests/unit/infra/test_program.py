@@ -11,7 +11,7 @@ from infra.diff import load_stack
 from infra.environment import Environment, VariableError
 from infra.images import Catalogue, ImageError
 from infra.provider import kubernetes_provider
-from infra.services_image import check_images, services_image, source_hash
+from infra.services_image import check_images, refuse_placeholder, services_image, source_hash
 from infra.settings import EntrySettings, KubernetesSettings
 from tests.harness.recording import record
 
@@ -82,12 +82,14 @@ def test_the_source_hash_follows_contents_and_names_and_ignores_bytecode(tmp_pat
 
 
 def test_an_offset_that_is_no_number_names_the_variable():
-    with pytest.raises(VariableError, match="PORT_OFFSET is 'many'"):
-        Environment.read({"PORT_OFFSET": "many"})
+    with pytest.raises(VariableError, match="MILLRACE_PORT_OFFSET is 'many'"):
+        Environment.read({"MILLRACE_PORT_OFFSET": "many"})
 
 
 def test_empty_variables_count_as_unset():
-    assert Environment.read({"MILLRACE_RENDER_DIR": "", "PORT_OFFSET": ""}) == Environment()
+    assert (
+        Environment.read({"MILLRACE_RENDER_DIR": "", "MILLRACE_PORT_OFFSET": ""}) == Environment()
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,3 +114,14 @@ def test_empty_variables_count_as_unset():
 def test_the_url_is_the_one_a_user_types(entry: dict[str, object], offset: int, expected: str):
     settings = EntrySettings.model_validate(entry)
     assert url(settings, Environment(port_offset=offset)) == expected
+
+
+def test_the_placeholder_of_the_production_stack_is_refused_before_anything_is_made():
+    given = {"services": f"r.example/s@sha256:{'0' * 64}"}
+    with pytest.raises(ImageError, match=r"images\.overrides\.services .* is a placeholder"):
+        refuse_placeholder(Catalogue("official", given), Environment())
+
+
+def test_the_placeholder_is_good_enough_for_a_rendering(tmp_path: Path):
+    given = {"services": f"r.example/s@sha256:{'0' * 64}"}
+    refuse_placeholder(Catalogue("official", given), Environment(render_dir=tmp_path))

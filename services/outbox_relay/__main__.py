@@ -1,4 +1,4 @@
-"""python -m services.outbox_relay [parked list | parked retry KEY | parked discard KEY]"""
+"""python -m services.outbox_relay [parked list | parked retry KEY|--all | parked discard KEY]"""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ def main(argv: list[str] | None = None) -> int:
     keys = commands.add_parser("parked", help="look at and free keys that were set aside")
     actions = keys.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="one JSON object per parked key")
-    for name, text in (
-        ("retry", "publish the dead event and those behind it again"),
-        ("discard", "skip the dead event for good and publish those behind it"),
-    ):
-        actions.add_parser(name, help=text).add_argument("key")
+    retry = actions.add_parser("retry", help="publish the dead event and those behind it again")
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("key", nargs="?")
+    which.add_argument("--all", action="store_true", help="every parked key")
+    actions.add_parser(
+        "discard", help="skip the dead event for good and publish those behind it"
+    ).add_argument("key")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "parked":
@@ -56,6 +58,11 @@ async def _parked(arguments: argparse.Namespace) -> int:
         match arguments.action:
             case "list":
                 await parked.list_parked(database, sys.stdout)
+            case "retry" if arguments.all:
+                freed = await parked.retry_all(database)
+                for key, event_id in freed.items():
+                    print(f"{key}: event {event_id} will be published again")  # noqa: T201
+                print(f"keys freed: {len(freed)}")  # noqa: T201
             case "retry":
                 event_id = await parked.retry(database, arguments.key)
                 print(f"{arguments.key}: event {event_id} will be published again")  # noqa: T201

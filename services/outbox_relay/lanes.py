@@ -33,18 +33,23 @@ def fair_share(me: str, members: Collection[str], lanes: int) -> int:
     return base + (1 if ranked.index(me) < extra else 0)
 
 
-def plan(me: str, members: Collection[str], lanes: Sequence[Lane]) -> Plan:
+def plan(
+    me: str, members: Collection[str], lanes: Sequence[Lane], mine: Collection[int]
+) -> Plan:
     """What to release and acquire so that `me` ends at its fair share.
 
+    `mine` are the lanes this process holds a token of. The table may name it as owner of more:
+    the answer to an acquisition, or a release, got lost. Those count as anybody's once they run
+    out, or they would stay with an owner that never works on them.
     Lanes already held are kept. Members look for free lanes from different starting points,
     so that they seldom ask for the same one.
     """
     share = fair_share(me, members, len(lanes))
-    held = sorted(lane.number for lane in lanes if lane.owner == me)
+    held = sorted(mine)
     if len(held) >= share:
         return Plan(release=tuple(held[share:]), acquire=())
     ranked = sorted({*members, me})
     start = len(lanes) * ranked.index(me) // len(ranked)
-    free = [lane.number for lane in lanes if lane.free and lane.owner != me]
+    free = [lane.number for lane in lanes if lane.free and lane.number not in mine]
     free.sort(key=lambda number: (number - start) % len(lanes))
     return Plan(release=(), acquire=tuple(free[: share - len(held)]))

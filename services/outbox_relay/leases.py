@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from services.outbox_relay.lanes import Lane, fair_share, plan
 from services.outbox_relay.metrics import RelayMetrics
+from services.outbox_relay.trouble import Trouble
 from services.shared.database import Connection, Database
 from services.shared.logging import get_logger
 
@@ -103,6 +104,7 @@ class Leases:
 
     async def keep(self) -> None:
         """Renew and balance for ever; tolerates the database's absence. Cancel it to stop."""
+        trouble = Trouble()
         while True:
             pause = self._ttl / 4
             try:
@@ -110,8 +112,12 @@ class Leases:
                     # Lanes we are entitled to are still another's: look again soon.
                     pause = min(pause, 0.25)
             except Exception as error:  # the leases run out by themselves; the loop goes on
-                log.warning("lease_renewal_failed", error=f"{type(error).__name__}: {error}")
+                if trouble.worth_logging("lease_renewal_failed"):
+                    log.warning("lease_renewal_failed", error=f"{type(error).__name__}: {error}")
                 pause = min(pause, 0.5)
+            else:
+                if trouble.over():
+                    log.info("lease_renewal_recovered")
             await asyncio.sleep(pause)
 
     async def balance(self) -> int:
@@ -130,7 +136,7 @@ class Leases:
                     Lane(row["lane"], row["owner"], row["free"])
                     for row in await connection.fetch(_LANES)
                 ]
-                wanted = plan(self._owner, members, lanes)
+                wanted = plan(self._owner, members, lanes, self._held)
                 self._surplus = set(wanted.release) & set(self._held)
                 gained: dict[int, Held] = {}
                 if wanted.acquire:

@@ -21,6 +21,7 @@ class Answer(enum.Enum):
     ACKED = "acked"  # Kafka has it
     NOT_SENT = "not_sent"  # held back or taken back before it left; nobody's fault
     ENVIRONMENT = "environment"  # the cluster or the network failed; may or may not have arrived
+    TOPIC = "topic"  # its topic is missing or not ours to write; an operator has to mend that
     REFUSED = "refused"  # an error of this event that a further try may not meet
     PERMANENT = "permanent"  # an error of this event that every try will meet
 
@@ -54,21 +55,26 @@ class Settlement:
 
     sent: mark as processed. refund: give the counted attempt back. refused: attempts of the keys
     whose event was refused, not yet for good. unreached: keys whose broker did not answer while
-    others did. Both kinds rest for a while. park: put the event to the dead and its key aside.
+    others did. topicless: keys whose next event has no topic to go to. All three kinds rest for a
+    while. park: put the event to the dead and its key aside.
     """
 
     sent: list[OutboxEvent] = field(default_factory=list[OutboxEvent])
     refund: list[OutboxEvent] = field(default_factory=list[OutboxEvent])
     refused: dict[str, int] = field(default_factory=dict[str, int])
     unreached: set[str] = field(default_factory=set[str])
+    topicless: dict[str, str] = field(default_factory=dict[str, str])
+    """The reason by key."""
     park: list[tuple[OutboxEvent, str]] = field(default_factory=list[tuple[OutboxEvent, str]])
     repeats: int = 0
     """Events that Kafka took but that will be sent again."""
+    away: bool = False
+    """Some send failed because of the cluster; what was merely not sent does not say that."""
 
     @property
     def outage(self) -> bool:
-        """Nothing got through and no event was to blame: stop trying for a moment."""
-        return bool(self.refund) and not (self.sent or self.refused or self.park)
+        """Nothing got through because of the cluster: stop trying for a moment."""
+        return self.away and not (self.sent or self.refused or self.topicless or self.park)
 
 
 def exhausted(event: OutboxEvent, max_attempts: int) -> bool:
@@ -86,6 +92,7 @@ def settle(
     settlement = Settlement()
     stopped: set[str] = set()
     for event, result in zip(batch, results, strict=True):
+        settlement.away |= result.answer is Answer.ENVIRONMENT
         if event.key in stopped:
             # Behind a failure of its key: whatever became of it, it goes again, and free of charge.
             settlement.refund.append(event)
@@ -100,6 +107,9 @@ def settle(
             case Answer.ENVIRONMENT:
                 settlement.refund.append(event)
                 settlement.unreached.add(event.key)
+            case Answer.TOPIC:
+                settlement.refund.append(event)
+                settlement.topicless[event.key] = result.reason
             case Answer.PERMANENT:
                 settlement.park.append((event, result.reason))
             case Answer.REFUSED:
@@ -113,5 +123,5 @@ def settle(
 
 
 def pause_seconds(attempts: int, base: float = 1.0, limit: float = 60.0) -> float:
-    """How long a key rests after its n-th refusal: 1, 2, 4, … seconds, at most `limit`."""
+    """How long a key rests after its n-th failure: 1, 2, 4, … seconds, at most `limit`."""
     return min(limit, base * 2 ** min(attempts - 1, 30))

@@ -15,19 +15,27 @@ SELECT p.aggregate_id, p.event_id, p.reason, p.parked_at, d.event_type, d.aggreg
 FROM outbox_parked p LEFT JOIN outbox_dead d ON d.event_id = p.event_id
 ORDER BY p.parked_at
 """
-# Both commands change three tables in one statement, so that a relay sees all of it or nothing.
+# Both commands change several tables in one statement, so that a relay sees all of it or nothing.
+# The key is freed, and named in the answer, even if its event is processed or gone by now.
 _RETRY = """
-WITH key AS (DELETE FROM outbox_parked WHERE aggregate_id = $1 RETURNING event_id),
-dead AS (DELETE FROM outbox_dead d USING key WHERE d.event_id = key.event_id)
-UPDATE outbox_events e SET attempts = 0 FROM key
-WHERE e.id = key.event_id AND e.processed_at IS NULL
-RETURNING e.id
+WITH key AS (
+    DELETE FROM outbox_parked WHERE aggregate_id = coalesce($1, aggregate_id)
+    RETURNING aggregate_id, event_id
+),
+dead AS (DELETE FROM outbox_dead d USING key WHERE d.event_id = key.event_id),
+event AS (
+    UPDATE outbox_events e SET attempts = 0 FROM key
+    WHERE e.id = key.event_id AND e.processed_at IS NULL
+)
+SELECT aggregate_id, event_id FROM key ORDER BY aggregate_id
 """
 _DISCARD = """
-WITH key AS (DELETE FROM outbox_parked WHERE aggregate_id = $1 RETURNING event_id)
-UPDATE outbox_events e SET processed_at = clock_timestamp() FROM key
-WHERE e.id = key.event_id AND e.processed_at IS NULL
-RETURNING e.id
+WITH key AS (DELETE FROM outbox_parked WHERE aggregate_id = $1 RETURNING event_id),
+event AS (
+    UPDATE outbox_events e SET processed_at = clock_timestamp() FROM key
+    WHERE e.id = key.event_id AND e.processed_at IS NULL
+)
+SELECT event_id FROM key
 """
 
 
@@ -47,6 +55,12 @@ async def retry(database: Database, key: str) -> str:
     return await _change(database, _RETRY, key)
 
 
+async def retry_all(database: Database) -> dict[str, str]:
+    """retry() for every parked key; the event ids by key."""
+    rows = await database.fetch(_RETRY, None)
+    return {row["aggregate_id"]: row["event_id"] for row in rows}
+
+
 async def discard(database: Database, key: str) -> str:
     """Skip the dead event for good and let the later ones go; return its id.
 
@@ -59,4 +73,4 @@ async def _change(database: Database, statement: str, key: str) -> str:
     row = await database.fetchrow(statement, key)
     if row is None:
         raise NotParkedError(f"{key}: not parked; see `parked list`")
-    return row["id"]
+    return row["event_id"]

@@ -15,7 +15,13 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import Answer, OutboxEvent, Result
-from services.shared.kafka import Config, is_environment, is_permanent, is_producer_lost
+from services.shared.kafka import (
+    Config,
+    is_environment,
+    is_permanent,
+    is_producer_lost,
+    is_topic,
+)
 from services.shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -190,7 +196,10 @@ class _Sending:
             self.results[index] = Result(Answer.ENVIRONMENT, reason)
             self.broken = True
         else:
-            answer = Answer.PERMANENT if is_permanent(error) else Answer.REFUSED
+            if is_topic(error):
+                answer = Answer.TOPIC
+            else:
+                answer = Answer.PERMANENT if is_permanent(error) else Answer.REFUSED
             self.results[index] = Result(answer, reason)
             self.refused.add(self.batch[index].key)
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import asyncpg
+
 from services.outbox_relay.leases import Held, Leases
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import (
@@ -22,6 +24,7 @@ from services.outbox_relay.outcomes import (
 from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.settings import SAFETY_SECONDS, RelaySettings
 from services.outbox_relay.store import OutboxStore
+from services.outbox_relay.trouble import Trouble
 from services.outbox_relay.wake import Pace, Wake
 from services.shared.database import DatabaseUnavailableError
 from services.shared.liveness import Heartbeat
@@ -31,6 +34,12 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 _OUTAGE_PAUSES = (0.1, 0.25, 0.5, 1.0, 2.0)
+# Said nothing, or undid the statement for the sake of another: it may be made again.
+_REPEATABLE = (
+    DatabaseUnavailableError,
+    asyncpg.TransactionRollbackError,  # deadlock, serialization
+    asyncpg.LockNotAvailableError,
+)
 
 
 class Relay:
@@ -56,7 +65,9 @@ class Relay:
         self._heartbeat = heartbeat
         self._pace = Pace(settings.poll_min_seconds, settings.poll_max_seconds)
         self._resting: dict[str, float] = {}
+        self._topic_failures: dict[str, int] = {}
         self._outages = 0
+        self._trouble = Trouble()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop`, then finish the batch in flight and hand back every lane."""
@@ -66,11 +77,13 @@ class Relay:
                 await self._leases.release_surplus()
                 pause = await self._turn(stop)
             except DatabaseUnavailableError as error:
-                log.warning("database_unavailable", error=str(error))
+                if self._trouble.worth_logging("database_unavailable"):
+                    log.warning("database_unavailable", error=str(error))
                 await _rest(stop, 0.5)
                 continue
             except Exception:  # a bug must neither end the loop nor spin it
-                log.exception("turn_failed")
+                if self._trouble.worth_logging("turn_failed"):
+                    log.exception("turn_failed")
                 await _rest(stop, 1.0)
                 continue
             if pause > 0 and not stop.is_set():
@@ -125,6 +138,9 @@ class Relay:
             limit=self._settings.batch_size,
             careful_attempts=self._settings.careful_attempts,
         )
+        # A turn without lanes asks the database nothing, so this is where it shows that it is back.
+        if self._trouble.over():
+            log.info("turns_recovered")
         self._metrics.claim_duration.observe(time.monotonic() - now)
         if batch:
             self._metrics.batch_size.observe(len(batch))
@@ -166,6 +182,7 @@ class Relay:
                 metrics.lost_marks.inc(lost)
                 log.warning("lease_lost_before_mark", events=lost)
             for item in settlement.sent:
+                self._topic_failures.pop(item.key, None)
                 metrics.published.labels(item.event.type).inc()
         if settlement.refund:
             await self._insist(lambda: store.refund(tokens, settlement.refund), stop)
@@ -174,11 +191,21 @@ class Relay:
         for key, attempts in settlement.refused.items():
             self._resting[key] = now + pause_seconds(attempts)
             log.warning("event_refused", key=key, attempts=attempts)
+        self._rest_topicless(settlement.topicless, now)
         if not settlement.outage:
             # A partition without a leader must not cost every batch its full timeout.
             self._resting |= dict.fromkeys(settlement.unreached, now + pause_seconds(1))
         for item, reason in settlement.park:
             await self._park(tokens, item, reason, stop)
+
+    def _rest_topicless(self, topicless: dict[str, str], now: float) -> None:
+        """Longer each time, and without end: that the topic is missing is no event's fault."""
+        for key in topicless:
+            failures = self._topic_failures[key] = self._topic_failures.get(key, 0) + 1
+            self._resting[key] = now + pause_seconds(failures)
+        if topicless:
+            reasons = sorted(set(topicless.values()))
+            log.warning("topic_unavailable", keys=len(topicless), reasons=reasons)
 
     async def _park(
         self, tokens: dict[int, int], item: OutboxEvent, reason: str, stop: asyncio.Event
@@ -208,7 +235,7 @@ class Relay:
         while True:
             try:
                 return tries, await statement()
-            except DatabaseUnavailableError:
+            except _REPEATABLE:
                 if stop.is_set():
                     raise
             self._heartbeat.beat()

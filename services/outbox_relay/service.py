@@ -12,7 +12,7 @@ from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.relay import Relay
 from services.outbox_relay.settings import RelaySettings
-from services.outbox_relay.store import OutboxStore
+from services.outbox_relay.store import PLANNER, OutboxStore
 from services.outbox_relay.upkeep import keep_partitions, watch_backlog
 from services.outbox_relay.wake import Wake
 from services.shared.database import Database
@@ -39,7 +39,12 @@ async def run(
     metrics = RelayMetrics(registry)
     # Unique per process: see Leases.
     owner = f"{settings.id}/{new_id()[-12:]}"
-    database = Database(database_settings, registry, application_name=service.service_name)
+    database = Database(
+        database_settings,
+        registry,
+        application_name=service.service_name,
+        server_settings=PLANNER,
+    )
     await database.open()
     store = OutboxStore(database, owner)
     wake = Wake()

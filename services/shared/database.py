@@ -7,7 +7,7 @@ import contextlib
 import math
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import asyncpg
@@ -58,8 +58,11 @@ async def connect(
     *,
     connect_timeout: int = 3,
     command_timeout: float | None = None,
+    server_settings: Mapping[str, str] | None = None,
 ) -> asyncpg.Connection:
     """One connection; times in seconds, no command_timeout means that a statement may run on.
+
+    `server_settings` are parameters of the session, which RESET ALL brings back.
 
     Password and CA are read each time, so that a rotated file needs no restart.
     Raises whatever asyncpg raises; is_unavailable() sorts it.
@@ -73,7 +76,7 @@ async def connect(
         ssl=tls_context(str(settings.ca_file)),
         timeout=connect_timeout,
         command_timeout=command_timeout,
-        server_settings={"application_name": application_name},
+        server_settings={"application_name": application_name, **(server_settings or {})},
     )
 
 
@@ -99,12 +102,14 @@ class Database:
         connect_timeout: int = 3,
         acquire_timeout: float = 5.0,
         command_timeout: float = 5.0,
+        server_settings: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
         self._application_name = application_name
         self._connect_timeout = connect_timeout
         self._acquire_timeout = acquire_timeout
         self._command_timeout = command_timeout
+        self._server_settings = server_settings
         self._pool: asyncpg.Pool | None = None
         self._last_success = -math.inf
         gauge = Gauge(
@@ -150,6 +155,7 @@ class Database:
             self._application_name,
             connect_timeout=self._connect_timeout,
             command_timeout=self._command_timeout,
+            server_settings=self._server_settings,
         )
 
     async def connect(self) -> asyncpg.Connection:

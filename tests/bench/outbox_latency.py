@@ -155,6 +155,11 @@ async def bench(options: argparse.Namespace, containers: Containers, folder: Pat
         await until_sent(database, 120)
         rate = options.backlog / (time.monotonic() - started)
         print(f"a backlog of {options.backlog} events drained at {rate:.0f} events/s")
+        for stage in ("claim", "publish", "mark"):
+            name = f"outbox_{stage}_duration_seconds"
+            spent = await relay.metric(f"{name}_sum")
+            count = await relay.metric(f"{name}_count")
+            print(f"  {stage}: {spent:.2f} s in {count:.0f} batches")
         await reader.wait(sum(load.versions.values()))
     finally:
         relay.kill()

@@ -38,10 +38,11 @@ def test_without_kafka_requests_succeed_and_events_arrive_later_in_order(
         assert arrivals.rows_of(kube, prefix, after) == []
     back = time.time()
     say("kafka is ready again")
+    wait_for("the outbox to be drained", lambda: unsent_events(kube, prefix) == 0, seconds=60)
+    say(f"the outbox is drained {time.time() - back:.1f} s later")
     _, rows = arrived_in_order(kube, ledger, prefix, after, seconds=120, say=say)
     first, last = min(r.processed_at for r in rows), max(r.processed_at for r in rows)
     say(f"events arrived {first - back:+.1f} s to {last - back:+.1f} s from its readiness")
-    wait_for("the outbox to be drained", lambda: unsent_events(kube, prefix) == 0, seconds=30)
     now = {name: restarts(kube, "apps", name) for name in before}
     assert now == before, "a pod was restarted because Kafka was away"
 

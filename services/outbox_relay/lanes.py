@@ -33,9 +33,7 @@ def fair_share(me: str, members: Collection[str], lanes: int) -> int:
     return base + (1 if ranked.index(me) < extra else 0)
 
 
-def plan(
-    me: str, members: Collection[str], lanes: Sequence[Lane], mine: Collection[int]
-) -> Plan:
+def plan(me: str, members: Collection[str], lanes: Sequence[Lane], mine: Collection[int]) -> Plan:
     """What to release and acquire so that `me` ends at its fair share.
 
     `mine` are the lanes this process holds a token of. The table may name it as owner of more:

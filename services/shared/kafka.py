@@ -18,8 +18,6 @@ Config = dict[str, Any]
 _BATCH_BYTES = 256 * 1024
 
 # Says nothing about the message: the cluster, the network or our credentials are at fault.
-# TOPIC_AUTHORIZATION_FAILED is not among them: it is also what Kafka answers for a topic that does
-# not exist, and one such event must not stop all others.
 _ENVIRONMENT = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
@@ -59,6 +57,17 @@ _ENVIRONMENT = frozenset(
     }
 )
 
+# Says nothing about the message either, but only its topic is concerned: it is missing, or not ours
+# to write (Kafka may answer the one for the other), and other topics need not wait for it.
+_TOPIC = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+
 # The same message will be refused for ever.
 _PERMANENT = frozenset(
     {
@@ -88,6 +97,11 @@ _PRODUCER_LOST = frozenset(
 def is_environment(error: KafkaError) -> bool:
     """Whether `error` blames the cluster, the network or our rights rather than the message."""
     return error.code() in _ENVIRONMENT
+
+
+def is_topic(error: KafkaError) -> bool:
+    """Whether `error` blames the topic, for as long as an operator leaves it so."""
+    return error.code() in _TOPIC
 
 
 def is_permanent(error: KafkaError) -> bool:

@@ -18,6 +18,10 @@ _NAME = re.compile(r"(?P<table>[a-z_][a-z0-9_]*)_(?P<day>\d{8})")
 # A partition is created or dropped in milliseconds; waiting longer for a lock would hold up
 # every writer that queues behind us. The next round of upkeep tries again.
 LOCK_TIMEOUT = "2s"
+# A drop holds up readers too while it waits, and it is never urgent.
+DROP_LOCK_TIMEOUT = "500ms"
+# A default partition that filled up for hours takes its time to be emptied. Seconds.
+CREATE_TIMEOUT = 25.0
 
 # A busy table whose rows live for days: vacuum by a fixed count of rows, not by a share of them.
 AUTOVACUUM = (
@@ -30,7 +34,7 @@ AUTOVACUUM = (
 class Transactional(Protocol):
     """The part of an asyncpg connection that upkeep needs."""
 
-    async def execute(self, query: str, *args: Any) -> str: ...
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str: ...  # noqa: ASYNC109
     async def fetch(self, query: str, *args: Any) -> list[Any]: ...
     async def fetchval(self, query: str, *args: Any) -> Any: ...
     def transaction(self) -> Any: ...
@@ -91,8 +95,10 @@ def bounds(day: date) -> tuple[str, str]:
 def create_statements(table: PartitionedTable, day: date) -> list[str]:
     """SQL that creates a day's partition; run all in one transaction, once.
 
-    LIKE plus ATTACH takes a weaker lock on the table than CREATE … PARTITION OF, so writers go
-    on, and it works although the default partition already holds rows of that day.
+    LIKE plus ATTACH works although the default partition already holds rows of that day, which
+    CREATE … PARTITION OF does not. Writers wait meanwhile: a row of that day that they put into
+    the default partition after the move would fail the attachment. They lock the table before its
+    partitions, and so do we. Readers wait only where they meet the default partition.
     Identity columns belong to the parent and indexes come with the attachment.
     """
     low, high = bounds(day)
@@ -101,6 +107,8 @@ def create_statements(table: PartitionedTable, day: date) -> list[str]:
     return [
         f"CREATE TABLE {name} (LIKE {table.name} INCLUDING DEFAULTS INCLUDING CONSTRAINTS"
         f" INCLUDING STORAGE) WITH ({table.storage})",
+        f"LOCK TABLE ONLY {table.name} IN SHARE ROW EXCLUSIVE MODE",
+        f"LOCK TABLE {table.default} IN ACCESS EXCLUSIVE MODE",
         f"WITH moved AS (DELETE FROM {table.default} WHERE id >= '{low}' AND id < '{high}'"  # noqa: S608
         f" RETURNING *) INSERT INTO {name} SELECT * FROM moved",
         f"ALTER TABLE {table.name} ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')",
@@ -132,8 +140,9 @@ async def create_ahead(
             await _begin(connection, table)
             if name in await partitions_of(connection, table):
                 continue
-            for statement in create_statements(table, day):
-                await connection.execute(statement)
+            # One message: a process that is stopped in here leaves no lock waiting for it.
+            statements = "; ".join(create_statements(table, day))
+            await connection.execute(statements, timeout=CREATE_TIMEOUT)
             created.append(name)
     return created
 
@@ -153,15 +162,20 @@ async def drop_old(
         day = table.day_of(name)
         if day is None or day >= oldest:
             continue
+        # Asked without a lock first: what stays for long must not stop everybody in every round.
+        if await _must_stay(connection, table, day):
+            kept.append(name)
+            continue
         async with connection.transaction():
             await _begin(connection, table)
             if name not in await partitions_of(connection, table):
                 continue
-            # Looked at under the lock that the drop takes anyway: nothing slips in between.
+            # The table before its partition, as every other statement does: the other way round
+            # ends in deadlocks. Asked again under the locks: nothing slips in between.
+            await connection.execute(f"SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}'")
+            await connection.execute(f"LOCK TABLE ONLY {table.name} IN ACCESS EXCLUSIVE MODE")
             await connection.execute(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
-            if table.keep and await connection.fetchval(
-                f"SELECT EXISTS (SELECT 1 FROM {name} WHERE {table.keep})"  # noqa: S608
-            ):
+            if await _must_stay(connection, table, day):
                 kept.append(name)
                 continue
             await connection.execute(f"ALTER TABLE {table.name} DETACH PARTITION {name}")
@@ -172,6 +186,18 @@ async def drop_old(
         f"DELETE FROM {table.default} WHERE id < '{lower_bound(oldest)}'{condition}"  # noqa: S608
     )
     return dropped, kept
+
+
+async def _must_stay(connection: Transactional, table: PartitionedTable, day: date) -> bool:
+    """Whether a row of `day` matches table.keep."""
+    if table.keep is None:
+        return False
+    low, high = bounds(day)
+    # By way of the table: another process may have dropped the partition meanwhile.
+    return await connection.fetchval(
+        f"SELECT EXISTS (SELECT 1 FROM {table.name} WHERE id >= '{low}' AND id < '{high}'"  # noqa: S608
+        f" AND ({table.keep}))"
+    )
 
 
 async def _begin(connection: Transactional, table: PartitionedTable) -> None:

@@ -12,7 +12,15 @@ from services.outbox_relay import __main__ as command
 from services.provision import kafka as provisioner
 from services.provision.spec import TopicSpec
 from services.shared.settings import DatabaseSettings
-from tests.integration.kafka_container import PARTITIONS, SMALL, KafkaServer, Reader, headers_of
+from tests.integration.kafka_container import (
+    PARTITIONS,
+    RELAY,
+    SMALL,
+    TOPICS,
+    KafkaServer,
+    Reader,
+    headers_of,
+)
 from tests.integration.outbox_relay.conftest import StartRelay
 from tests.integration.outbox_relay.outbox import Outbox, versions_by_key
 from tests.integration.processes import ServiceProcess, environment
@@ -115,16 +123,20 @@ async def test_a_parked_key_is_retried_from_the_event_that_failed(
     kafka_server.provision()
 
 
-async def test_an_event_for_a_topic_that_does_not_exist_is_tried_again_then_parked(
-    outbox: Outbox, start_relay: StartRelay, reader: Reader
+async def test_an_event_waits_for_its_topic_however_often_it_is_tried_and_no_other_waits(
+    outbox: Outbox, start_relay: StartRelay, reader: Reader, kafka_server: KafkaServer
 ) -> None:
     relay = start_relay(RELAY_MAX_ATTEMPTS=2, RELAY_CAREFUL_ATTEMPTS=1)
-    await outbox.write("nowhere", event_type="no.such.topic")
+    await outbox.write("early", event_type="late.topic")
     await outbox.write("somewhere")
     await reader.wait(1)
-    await eventually(lambda: parked(outbox, ["nowhere"]))
-    assert await outbox.value("SELECT attempts FROM outbox_dead") == 2
-    assert await relay.metric("outbox_publish_failures_total") == 2
+    await eventually(lambda: failed_at_least(relay, 3))
+    assert await outbox.parked_keys() == []
+    topic = TopicSpec(name="late.topic", partitions=1, replication_factor=1, config={})
+    user = kafka_server.user(RELAY, produce=[*TOPICS, SMALL, "late.topic"])
+    provisioner.provision(kafka_server.spec([topic], [user]), wait_seconds=30)
+    await eventually(outbox.all_sent)
+    kafka_server.provision()
 
 
 async def test_an_event_that_never_gets_an_answer_is_parked_alone(
@@ -142,12 +154,50 @@ async def test_an_event_that_never_gets_an_answer_is_parked_alone(
     assert await outbox.unsent() == 1
 
 
+async def test_every_parked_key_is_retried_at_once(outbox: Outbox, operator: Operator) -> None:
+    first, second = await outbox.write("first", "second")
+    await park(outbox, "first", first)
+    await park(outbox, "second", second)
+    code, said = await operator("parked", "retry", "--all")
+    assert code == 0, said
+    assert f"first: event {first} will be published again" in said
+    assert f"second: event {second} will be published again" in said
+    assert await outbox.parked_keys() == []
+    assert await outbox.value("SELECT count(*) FROM outbox_events WHERE attempts = 0") == 2
+    code, said = await operator("parked", "retry", "--all")
+    assert (code, said.strip()) == (0, "keys freed: 0")
+
+
+@pytest.mark.parametrize("action", ["retry", "discard"])
+async def test_a_key_whose_event_is_gone_is_freed_all_the_same(
+    outbox: Outbox, operator: Operator, action: str
+) -> None:
+    await park(outbox, "orphan", "gone")
+    code, said = await operator("parked", action, "orphan")
+    assert code == 0, said
+    assert "orphan: event gone" in said
+    assert await outbox.parked_keys() == []
+
+
 async def test_commands_on_a_key_that_is_not_parked_fail_and_say_so(
     outbox: Outbox, operator: Operator
 ) -> None:
     code, said = await operator("parked", "retry", "unheard-of")
     assert code == 1
     assert "unheard-of: not parked" in said
+
+
+async def park(outbox: Outbox, key: str, event_id: str) -> None:
+    await outbox.connection.execute(
+        "INSERT INTO outbox_parked (aggregate_id, event_id, reason) VALUES ($1, $2, 'test')",
+        key,
+        event_id,
+    )
+    await outbox.connection.execute("UPDATE outbox_events SET attempts = 9 WHERE id = $1", event_id)
+
+
+async def failed_at_least(relay: ServiceProcess, times: int) -> bool:
+    return (await relay.metric("outbox_publish_failures_total") or 0) >= times
 
 
 async def parked(outbox: Outbox, keys: list[str]) -> bool:

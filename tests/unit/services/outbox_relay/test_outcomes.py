@@ -20,6 +20,7 @@ from services.shared.events import Envelope
 ACKED, NOT_SENT = Result(Answer.ACKED), Result(Answer.NOT_SENT)
 AWAY, REFUSED = Result(Answer.ENVIRONMENT, "away"), Result(Answer.REFUSED, "refused")
 PERMANENT = Result(Answer.PERMANENT, "too large")
+TOPICLESS = Result(Answer.TOPIC, "no such topic")
 
 
 def batch(keys: str, attempts: int = 1) -> list[OutboxEvent]:
@@ -49,7 +50,7 @@ def test_a_batch_that_went_through_is_marked_whole() -> None:
     assert not (settled.outage)
 
 
-@pytest.mark.parametrize("failure", [NOT_SENT, AWAY, REFUSED, PERMANENT])
+@pytest.mark.parametrize("failure", [NOT_SENT, AWAY, TOPICLESS, REFUSED, PERMANENT])
 def test_of_each_key_only_what_precedes_its_first_failure_is_marked(failure: Result) -> None:
     settled = settle(batch("abaab"), [ACKED, ACKED, failure, ACKED, ACKED], 10)
     assert seqs(settled.sent) == [0, 1, 4]
@@ -83,6 +84,20 @@ def test_one_unreachable_partition_rests_its_keys_and_is_no_outage() -> None:
     assert not settled.outage
 
 
+def test_a_missing_topic_is_never_counted_never_parks_and_is_no_outage() -> None:
+    settled = settle(batch("aab", attempts=10_000), [TOPICLESS, NOT_SENT, TOPICLESS], 10)
+    assert seqs(settled.refund) == [0, 1, 2]
+    assert settled.topicless == {"a": "no such topic", "b": "no such topic"}
+    assert settled.park == []
+    assert not settled.outage
+
+
+def test_a_batch_that_was_merely_not_sent_is_no_outage() -> None:
+    settled = settle(batch("ab"), [NOT_SENT, NOT_SENT], 10)
+    assert seqs(settled.refund) == [0, 1]
+    assert not settled.outage
+
+
 def test_events_behind_a_failure_get_their_attempt_back() -> None:
     settled = settle(batch("aaa"), [REFUSED, NOT_SENT, ACKED], 10)
     assert seqs(settled.refund) == [1, 2]
@@ -91,8 +106,9 @@ def test_events_behind_a_failure_get_their_attempt_back() -> None:
 @pytest.mark.parametrize("seed", range(200))
 def test_for_any_answers_every_event_is_settled_once_and_marks_are_prefixes(seed: int) -> None:
     choice = random.Random(seed)
+    failures = [NOT_SENT, AWAY, TOPICLESS, REFUSED, PERMANENT]
     events = batch("".join(choice.choice("abcde") for _ in range(40)))
-    results = [choice.choice([ACKED] * 6 + [NOT_SENT, AWAY, REFUSED, PERMANENT]) for _ in events]
+    results = [choice.choice([ACKED] * 6 + failures) for _ in events]
     settled = settle(events, results, 10)
     parked = [event.seq for event, _ in settled.park]
     resting = [

@@ -12,6 +12,7 @@ from services.shared.kafka import (
     is_environment,
     is_permanent,
     is_producer_lost,
+    is_topic,
     producer_config,
 )
 from services.shared.settings import KafkaSettings
@@ -86,9 +87,6 @@ def test_librdkafka_knows_every_setting(settings: KafkaSettings) -> None:
         (KafkaError._FATAL, True, False, True),
         (KafkaError.MSG_SIZE_TOO_LARGE, False, True, False),
         (KafkaError.INVALID_RECORD, False, True, False),
-        # Of this one event or of all, later tries tell: neither at once.
-        (KafkaError._UNKNOWN_TOPIC, False, False, False),
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, False, False, False),
     ],
 )
 def test_errors_are_sorted_by_who_is_to_blame(
@@ -100,3 +98,20 @@ def test_errors_are_sorted_by_who_is_to_blame(
         permanent,
         lost,
     )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    ],
+)
+def test_a_missing_topic_blames_neither_the_message_nor_the_whole_cluster(code: int) -> None:
+    error = KafkaError(code)
+    assert is_topic(error)
+    assert not is_environment(error)
+    assert not is_permanent(error)
+    assert not is_producer_lost(error)

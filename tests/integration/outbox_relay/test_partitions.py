@@ -1,0 +1,104 @@
+"""Partitions made and dropped while others work in the table."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from services.outbox_relay.upkeep import OUTBOX
+from services.shared.database import connect
+from services.shared.partitions import create_ahead, drop_old, lower_bound, partitions_of
+from services.shared.settings import DatabaseSettings
+from tests.integration.outbox_relay.outbox import Outbox
+from tests.integration.servers import eventually
+
+_INSERT = """
+INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type, payload,
+                           processed_at)
+VALUES ($1, 0, 'old', 1, 'resource.created', '{}', $2)
+"""
+RETENTION = 3
+
+
+@pytest.fixture
+def old() -> date:
+    return today() - timedelta(days=8)
+
+
+@pytest.fixture
+async def other(restdb: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that works in the table while upkeep goes on."""
+    made = await connect(restdb, "test-other")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def upkeep(restdb: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
+    made = await connect(restdb, "test-upkeep", command_timeout=1)
+    yield made
+    await made.close()
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+async def test_a_day_whose_rows_are_being_written_into_the_default_partition_gets_its_own(
+    outbox: Outbox, other: asyncpg.Connection, upkeep: asyncpg.Connection, old: date
+) -> None:
+    writing = other.transaction()
+    await writing.start()
+    await other.execute(_INSERT, lower_bound(old), None)
+    creating = asyncio.create_task(create_ahead(upkeep, OUTBOX, old, 0))
+    # Longer than any other statement of that connection may take.
+    await eventually(lambda: waits(outbox, upkeep, seconds=1.1))
+    await writing.commit()
+    assert await creating == [OUTBOX.partition(old)]
+    assert await outbox.value(f"SELECT count(*) FROM {OUTBOX.partition(old)}") == 1
+    assert await outbox.value(f"SELECT count(*) FROM {OUTBOX.default}") == 0
+
+
+async def test_dropping_a_partition_and_working_in_it_do_not_end_in_a_deadlock(
+    outbox: Outbox, other: asyncpg.Connection, upkeep: asyncpg.Connection, old: date
+) -> None:
+    await create_ahead(upkeep, OUTBOX, old, 0)
+    await outbox.connection.execute(_INSERT, lower_bound(old), datetime.now(UTC))
+    async with other.transaction():
+        # As every claim and mark: first the table, a moment later its partitions.
+        await other.execute("LOCK TABLE ONLY outbox_events IN ROW EXCLUSIVE MODE")
+        dropping = asyncio.create_task(drop_old(upkeep, OUTBOX, today(), RETENTION))
+        await eventually(lambda: waits(outbox, upkeep))
+        await other.execute("UPDATE outbox_events SET attempts = 1 WHERE aggregate_id = 'old'")
+    with contextlib.suppress(asyncpg.LockNotAvailableError):  # it does not wait for long
+        await dropping
+    await drop_old(upkeep, OUTBOX, today(), RETENTION)
+    assert OUTBOX.partition(old) not in await partitions_of(outbox.connection, OUTBOX)
+
+
+async def test_a_partition_that_holds_unsent_events_is_kept_without_a_lock_on_it(
+    outbox: Outbox, other: asyncpg.Connection, upkeep: asyncpg.Connection, old: date
+) -> None:
+    await create_ahead(upkeep, OUTBOX, old, 0)
+    await outbox.connection.execute(_INSERT, lower_bound(old), None)
+    async with other.transaction():
+        await other.execute(f"SELECT count(*) FROM {OUTBOX.partition(old)}")
+        dropped, kept = await drop_old(upkeep, OUTBOX, today(), RETENTION)
+    assert OUTBOX.partition(old) in kept
+    assert OUTBOX.partition(old) not in dropped
+
+
+async def waits(outbox: Outbox, connection: asyncpg.Connection, seconds: float = 0) -> object:
+    """Whether `connection` has been waiting for a lock, in a statement of so many `seconds`."""
+    return await outbox.value(
+        "SELECT EXISTS (SELECT 1 FROM pg_stat_activity a JOIN pg_locks l USING (pid)"
+        " WHERE a.pid = $1 AND NOT l.granted"
+        " AND clock_timestamp() - a.query_start > make_interval(secs => $2))",
+        connection.get_server_pid(),
+        seconds,
+    )

@@ -21,6 +21,7 @@ from services.event_worker.dead_letters import DeadLetters
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.processing import BadMessage, Processor
 from services.event_worker.settings import GroupSettings, WorkerSettings
+from services.shared.events import EVENT_ID
 from services.shared.kafka import Config
 from services.shared.liveness import Heartbeat
 from services.shared.logging import get_logger
@@ -33,6 +34,8 @@ _LONGEST_PAUSE = 5.0
 _LAG_SECONDS = 5.0
 _DEAD_LETTER_SECONDS = 10.0
 _LEAVE_SECONDS = 3.0
+# A commit has no deadline of its own: this is what ends it when the broker does not answer.
+_ANSWER_MS = 10_000
 
 
 class _AbandonedError(Exception):
@@ -65,6 +68,7 @@ class ConsumerLoop:
         self._stopping = threading.Event()
         self._pending: list[Message] = []
         self._carried: list[Message] = []
+        self._uncommitted: dict[tuple[str, int], int] = {}
         self._losses = 0
         self._paused = False
         self._lag_due = 0.0
@@ -86,8 +90,14 @@ class ConsumerLoop:
     def _session(self) -> None:
         self._paused = False
         self._carried.clear()
+        self._uncommitted.clear()
         consumer = Consumer(
-            self._config() | {"logger": logging.getLogger("librdkafka"), "error_cb": self._on_error}
+            self._config()
+            | {
+                "logger": logging.getLogger("librdkafka"),
+                "error_cb": self._on_error,
+                "socket.timeout.ms": _ANSWER_MS,
+            }
         )
         try:
             consumer.subscribe(
@@ -125,8 +135,11 @@ class ConsumerLoop:
         first = consumer.poll(_POLL_SECONDS)
         if first is None:
             return []
+        losses = self._losses
         rest = consumer.consume(self._settings.batch_size - 1, self._settings.gather_seconds)
-        return [message for message in (first, *rest) if self._is_data(message)]
+        # Partitions may have gone meanwhile: the first message is then another member's.
+        taken = (first, *rest) if self._losses == losses else rest
+        return [message for message in taken if self._is_data(message)]
 
     def _is_data(self, message: Message) -> bool:
         error = message.error()
@@ -163,9 +176,16 @@ class ConsumerLoop:
 
     def _buried(self, letters: Iterable[BadMessage]) -> None:
         for letter in letters:
-            topic = letter.message.topic()
-            self._metrics.messages.labels(topic, "dead_letter").inc()
-            log.error("dead_letter", topic=topic, reason=letter.reason)
+            message: Any = letter.message
+            self._metrics.messages.labels(message.topic(), "dead_letter").inc()
+            log.error(
+                "dead_letter",
+                topic=message.topic(),
+                partition=message.partition(),
+                offset=message.offset(),
+                event_id=event_id_of(message),
+                reason=letter.reason,
+            )
 
     def _in_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
@@ -219,17 +239,25 @@ class ConsumerLoop:
                 consumer.resume(assigned)
 
     def _commit(self, consumer: Consumer, messages: Iterable[Message]) -> None:
-        offsets = next_offsets(messages)
-        if not offsets:
+        for place in next_offsets(messages):
+            self._uncommitted[place.topic, place.partition] = place.offset
+        if not self._uncommitted:
             return
+        offsets = [TopicPartition(*place, at) for place, at in self._uncommitted.items()]
         try:
-            done = consumer.commit(offsets=offsets, asynchronous=False)
-            failed = [partition for partition in done or () if partition.error]
+            done = consumer.commit(offsets=offsets, asynchronous=False) or []
         except KafkaException as error:
-            failed = [error]
+            self._commit_failed(error)
+            return
+        failed = {(place.topic, place.partition): place.error for place in done if place.error}
+        # What failed goes along with the next commit, or with the last one before a rebalance.
+        self._uncommitted = {k: at for k, at in self._uncommitted.items() if k in failed}
         if failed:
-            self._metrics.commit_failures.inc()
-            log.warning("offset_commit_failed", error=str(failed[0]))
+            self._commit_failed(next(iter(failed.values())))
+
+    def _commit_failed(self, error: object) -> None:
+        self._metrics.commit_failures.inc()
+        log.warning("offset_commit_failed", error=str(error))
 
     def _watch_lag(self, consumer: Consumer) -> None:
         now = time.monotonic()
@@ -256,7 +284,8 @@ class ConsumerLoop:
             if partitions:
                 consumer.pause(partitions)
 
-    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._commit(consumer, ())
         self._gone("revoked", partitions)
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -269,9 +298,17 @@ class ConsumerLoop:
         # The range assignor revokes all or nothing.
         self._losses += 1
         self._carried.clear()
+        self._uncommitted.clear()
 
     def _on_error(self, error: KafkaError) -> None:
         log.warning("kafka_client", error=error.str(), code=error.name(), fatal=error.fatal())
+
+
+def event_id_of(message: Message) -> str | None:
+    """The event id that a message claims to have, for the log."""
+    value = dict(message.headers() or ()).get(EVENT_ID)
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return text and text[:100]
 
 
 def next_offsets(messages: Iterable[Message]) -> list[TopicPartition]:

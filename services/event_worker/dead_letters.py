@@ -24,16 +24,21 @@ class DeadLetterError(Exception):
 
 def headers_of(bad: BadMessage) -> list[tuple[str, str | bytes | None]]:
     """The message's own headers, then where it came from and what was wrong with it."""
+    own = [(name, value) for name, value in bad.message.headers() or () if name is not None]
+    return [*own, *about(bad)]
+
+
+def about(bad: BadMessage) -> list[tuple[str, str | bytes | None]]:
+    """Where a message came from and what was wrong with it; always small."""
     message: Any = bad.message
-    about = {
+    facts = {
         "reason": bad.reason[:1000],
         "topic": message.topic(),
         "partition": str(message.partition()),
         "offset": str(message.offset()),
         "timestamp_ms": str(message.timestamp()[1]),
     }
-    own = [(name, value) for name, value in message.headers() or () if name is not None]
-    return [*own, *((PREFIX + name, value.encode()) for name, value in about.items())]
+    return [(PREFIX + name, value.encode()) for name, value in facts.items()]
 
 
 class DeadLetters:
@@ -72,39 +77,35 @@ class DeadLetters:
     def _produce(self, producer: Producer, letter: BadMessage, failures: list[KafkaError]) -> None:
         message: Any = letter.message
         headers = headers_of(letter)
+        truncated = (PREFIX + "truncated", b"true")
+        # From whole to small. The headers say where the message lies for as long as its topic
+        # keeps it, and its own headers may be what is too large.
+        shapes: list[dict[str, Any]] = [
+            {"key": message.key(), "value": message.value(), "headers": headers},
+            {"headers": [*headers, truncated]},
+            {"headers": [*about(letter), truncated]},
+        ]
 
-        def without_value() -> None:
-            # Its headers say where the whole message lies for as long as its topic keeps it.
-            marked = [*headers, (PREFIX + "truncated", b"true")]
-            producer.produce(self._topic, headers=marked, on_delivery=report)
+        def attempt(number: int) -> None:
+            def report(error: KafkaError | None, _message: object) -> None:
+                if error is None:
+                    return
+                if is_permanent(error) and number + 1 < len(shapes):
+                    attempt(number + 1)
+                else:
+                    failures.append(error)
 
-        def report(error: KafkaError | None, _message: object) -> None:
-            if error is not None:
-                failures.append(error)
-
-        def report_or_shrink(error: KafkaError | None, _message: object) -> None:
-            if error is not None and is_permanent(error):
-                without_value()
-            else:
-                report(error, _message)
+            try:
+                producer.produce(self._topic, **shapes[number], on_delivery=report)
+            except KafkaException as error:
+                report(error.args[0], None)
 
         while True:
             try:
-                producer.produce(
-                    self._topic,
-                    key=message.key(),
-                    value=message.value(),
-                    headers=headers,
-                    on_delivery=report_or_shrink,
-                )
+                attempt(0)
             except BufferError:
                 producer.poll(0.1)
                 continue
-            except KafkaException as error:
-                if not is_permanent(error.args[0]):
-                    failures.append(error.args[0])
-                else:
-                    without_value()
             return
 
     def close(self) -> None:

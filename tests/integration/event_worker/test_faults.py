@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from services.shared.kafka import consumer_config
@@ -126,10 +127,13 @@ async def test_a_static_member_that_crashes_and_comes_back_in_time_disturbs_nobo
     assert await staying.metric("worker_rebalances_total") == before
 
 
+@pytest.mark.parametrize("kind", ["static", "ordinary"])
 async def test_a_worker_told_to_stop_hands_its_partitions_over_long_before_its_session_ends(
-    start_worker: StartWorker, sender: Sender, rows: Rows
+    start_worker: StartWorker, sender: Sender, rows: Rows, kind: str
 ) -> None:
-    patience = {"KAFKA_SESSION_TIMEOUT_MS": 120_000}
+    patience: dict[str, object] = {"KAFKA_SESSION_TIMEOUT_MS": 120_000}
+    if kind == "ordinary":
+        patience["KAFKA_GROUP_INSTANCE_ID"] = ""
     staying = start_worker("worker-1", **patience)
     await eventually(lambda: assigned(staying))
     leaving = start_worker("worker-2", **patience)

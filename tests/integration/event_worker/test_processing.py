@@ -143,12 +143,14 @@ async def test_bad_messages_go_to_the_dead_letter_topic_with_the_reason_and_stop
         "value: not JSON": {"value": b"{"},
         "value: not UTF-8": {"value": b"\xff\xfe"},
         "value: not a JSON object": {"payload": [1]},
-        "value: contains a NUL": {"payload": {"id": "k", "name": "\0"}},
         "value.id: must be text": {"payload": {"id": 7}},
         "value.id: differs": {"payload": {"id": "someone-else"}},
         "value: nested too deeply": {"value": b'{"id":"k","a":' + b"[" * 100_000},
         "value: not JSON (NaN": {"value": b'{"id": "k", "n": NaN}'},
         # Text that Python takes and PostgreSQL does not.
+        "refused by the database: UntranslatableCharacterError": {
+            "payload": {"id": "k", "name": "\0"}
+        },
         "refused by the database: ": {
             "value": b'{"id": "k", "name": "\\ud800"}',
             "version": 1,
@@ -176,6 +178,21 @@ async def test_bad_messages_go_to_the_dead_letter_topic_with_the_reason_and_stop
     sender.flush()
     await eventually(rows.reach(2))
     assert await outcome_is(again, "dead_letter", 0), "their offsets were committed"
+
+
+async def test_a_message_that_is_too_large_even_without_its_value_is_dead_lettered_without_its_own(
+    start_worker: StartWorker, sender: Sender, rows: Rows, dead_letters: Reader
+) -> None:
+    sender.send("resource.created", "k", headers={"padding": b"x" * 999_870})
+    sender.resource("fine", "c", 1)
+    sender.flush()
+    start_worker()
+    await eventually(rows.reach(1))
+    (letter,) = await dead_letters.wait(1)
+    headers = headers_of(letter)
+    assert headers["dead_letter_reason"] == "header event_id: missing"
+    assert headers["dead_letter_truncated"] == "true"
+    assert "padding" not in headers
 
 
 def headers_of(message: Message) -> dict[str, str]:

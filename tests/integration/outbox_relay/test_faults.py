@@ -13,7 +13,7 @@ from tests.integration.kafka_container import KafkaServer, Reader
 from tests.integration.outbox_relay.conftest import StartRelay
 from tests.integration.outbox_relay.outbox import Outbox, versions_by_key
 from tests.integration.processes import ServiceProcess
-from tests.integration.servers import eventually
+from tests.integration.servers import PostgresServer, eventually
 
 
 @pytest.fixture
@@ -118,12 +118,31 @@ async def test_events_wait_out_kafkas_absence_without_being_blamed_for_it(
     after.close()
 
 
+async def test_a_lasting_absence_of_the_database_is_logged_when_it_begins_and_when_it_ends(
+    outbox: Outbox, start_relay: StartRelay, healthy_postgres: PostgresServer
+) -> None:
+    relay = start_relay()
+    await eventually(lambda: balanced(outbox, 1))
+    healthy_postgres.container.stop()
+    await eventually(lambda: logged(relay, "lease_renewal_failed"))
+    healthy_postgres.container.start()
+    await eventually(lambda: logged(relay, "lease_renewal_recovered"))
+    log = relay.log.read_text()
+    assert log.count('"lease_renewal_failed"') == 1
+    assert log.count('"database_unavailable"') <= 1
+    await eventually(lambda: logged(relay, "turns_recovered"))
+
+
 async def test_wrong_settings_end_the_relay_with_the_variables_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SERVICE_NAME", "")
     assert await asyncio.to_thread(command.main, []) == 1
     assert "SERVICE_NAME" in capsys.readouterr().err
+
+
+async def logged(relay: ServiceProcess, event: str) -> bool:
+    return f'"{event}"' in relay.log.read_text()
 
 
 async def balanced(outbox: Outbox, relays: int) -> bool:

@@ -140,7 +140,7 @@ async def create_ahead(
             await _begin(connection, table)
             if name in await partitions_of(connection, table):
                 continue
-            # One message: a process that is stopped in here leaves no lock waiting for it.
+            # One message: the locks are held over as few round trips as can be.
             statements = "; ".join(create_statements(table, day))
             await connection.execute(statements, timeout=CREATE_TIMEOUT)
             created.append(name)

@@ -149,7 +149,9 @@ def _retention(
     if storage is None:
         return None
     return k8s.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs(
-        when_deleted=storage.retention, when_scaled=storage.retention
+        when_deleted=storage.retention,
+        # Scaling to nothing is how people stop a server for a moment; it must not cost its data.
+        when_scaled="Retain",
     )
 
 

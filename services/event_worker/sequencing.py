@@ -49,12 +49,29 @@ def sequence(
     """Decide over `incoming` in the order of arrival.
 
     `progress` and `held` are those of the incoming resources; a resource without progress starts
-    before its version 1.
+    before its version 1. Of `held` what cannot have its turn may be missing, and so may the end
+    of a long queue: it is not lost, the next call with it lets it go.
     """
     state = _State(progress, held)
+    for resource in {item.record.resource_id or "" for item in held}:
+        state.drain(resource)
     for record in incoming:
         state.take(record)
     return state.finish()
+
+
+def reached(
+    resources: Iterable[str], incoming: Iterable[Record], progress: Mapping[str, Progress]
+) -> list[int]:
+    """The version that each of `resources` gets to by `incoming` alone."""
+    versions = {(record.resource_id, record.version) for record in incoming}
+    found: list[int] = []
+    for resource in resources:
+        version = progress.get(resource, Progress()).version
+        while (resource, version + 1) in versions:
+            version += 1
+        found.append(version)
+    return found
 
 
 def release_gaps(progress: Mapping[str, Progress], held: Sequence[HeldRecord]) -> Decision:
@@ -97,7 +114,7 @@ class _State:
             decision.apply.append(record)
         elif record.version == now.version + 1:
             self._apply(record)
-            self._drain(record.resource_id)
+            self.drain(record.resource_id)
         elif record.id in self._waiting.get(record.resource_id, {}).get(record.version, {}):
             decision.repeats.append(record)
         else:
@@ -106,7 +123,7 @@ class _State:
 
     def skip_to(self, resource: str, version: int) -> None:
         """Apply everything held up to `version`, whatever is missing between."""
-        self._drain(resource)
+        self.drain(resource)
         while waiting := self._waiting.get(resource):
             lowest = min(waiting)
             if lowest > version:
@@ -114,9 +131,10 @@ class _State:
             now = self._now.get(resource, Progress())
             self._decision.skipped += max(0, lowest - now.version - 1)
             self._now[resource] = Progress(lowest - 1, now.deleted)
-            self._drain(resource)
+            self.drain(resource)
 
-    def _drain(self, resource: str) -> None:
+    def drain(self, resource: str) -> None:
+        """Apply what is held and has its turn."""
         waiting = self._waiting.get(resource)
         while waiting:
             now = self._now.get(resource, Progress())

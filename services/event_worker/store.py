@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,7 +10,7 @@ from datetime import timedelta
 import asyncpg
 
 from services.event_worker.records import HeldRecord, Record
-from services.event_worker.sequencing import Decision, Progress, release_gaps, sequence
+from services.event_worker.sequencing import Decision, Progress, reached, release_gaps, sequence
 from services.shared.database import Connection, Database
 
 # Rows are made and locked in sorted order, so that two workers with resources in common wait for
@@ -23,11 +24,32 @@ _LOCK = """
 SELECT resource_id, version, deleted FROM resource_progress
 WHERE resource_id = ANY ($1::text[]) ORDER BY resource_id FOR UPDATE
 """
+# What is held for a resource may be much: it is read only when its turn may have come, that is
+# when its lowest version is at most $2, and then a part at a time, from the lowest.
 _HELD = """
-SELECT resource_id, version, id::text AS id, event_type, task_id, action, payload::text AS payload,
-       correlation_id, held_at, held_at < clock_timestamp() - $2::interval AS overdue
-FROM held_events WHERE resource_id = ANY ($1::text[]) ORDER BY resource_id, version, held_at
+SELECT h.*, false AS overdue
+FROM unnest($1::text[], $2::bigint[]) AS t(resource_id, upto)
+CROSS JOIN LATERAL (
+    SELECT resource_id, version, id::text AS id, event_type, task_id, action,
+           payload::text AS payload, correlation_id, held_at
+    FROM held_events WHERE resource_id = t.resource_id ORDER BY version, id LIMIT $3) AS h
+WHERE EXISTS (
+    SELECT 1 FROM held_events WHERE resource_id = t.resource_id AND version <= t.upto)
+ORDER BY h.resource_id, h.version, h.held_at
 """
+# Overdue is also what waits before something overdue.
+_HELD_LONG = """
+SELECT h.*, h.version <= t.upto AS overdue
+FROM (SELECT resource_id, max(version) AS upto FROM held_events
+      WHERE resource_id = ANY ($1::text[]) AND held_at < clock_timestamp() - $2::interval
+      GROUP BY resource_id) AS t
+CROSS JOIN LATERAL (
+    SELECT resource_id, version, id::text AS id, event_type, task_id, action,
+           payload::text AS payload, correlation_id, held_at
+    FROM held_events WHERE resource_id = t.resource_id ORDER BY version, id LIMIT $3) AS h
+ORDER BY h.resource_id, h.version, h.held_at
+"""
+_HELD_LIMIT = 100
 # Inbox and effect are one row here: the event's id is the primary key, and a repeat inserts
 # nothing. ORDER BY makes seq rise in the order of `apply`.
 _APPLY = """
@@ -55,6 +77,7 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
             $8::text[])
      AS t(id, event_type, resource_id, task_id, action, payload, version, correlation_id)
 ON CONFLICT DO NOTHING
+RETURNING id::text AS id
 """
 _LIFT = "DELETE FROM held_events WHERE resource_id = ANY ($1::text[]) AND id = ANY ($2::uuid[])"
 _OVERDUE = """
@@ -88,6 +111,12 @@ class Outcome:
     held: list[Record] = field(default_factory=list[Record])
     skipped_versions: int = 0
 
+    def add(self, other: Outcome) -> None:
+        """Count what a further transaction did."""
+        for name, records in other.by_name().items():
+            self.by_name()[name].extend(records)
+        self.skipped_versions += other.skipped_versions
+
     def by_name(self) -> dict[str, list[Record]]:
         """The lists by the value of the metric's label."""
         return {
@@ -116,9 +145,22 @@ class EventStore:
     async def process(self, records: Sequence[Record]) -> Outcome:
         """Store `records` in one transaction: those whose turn it is, and the rest as held.
 
+        What this lets go of a long queue of held events follows in further transactions.
         Raises BadRecordError when the data of any record is refused; then nothing is stored.
         """
-        gated = sorted({r.resource_id for r in records if r.version and r.resource_id})
+        outcome, unfinished = await self._process(records, None)
+        await self._finish(outcome, unfinished)
+        return outcome
+
+    async def _finish(self, outcome: Outcome, unfinished: list[str]) -> None:
+        while unfinished:
+            more, unfinished = await self._process((), unfinished)
+            outcome.add(more)
+
+    async def _process(
+        self, records: Sequence[Record], resources: list[str] | None
+    ) -> tuple[Outcome, list[str]]:
+        gated = resources or sorted({r.resource_id for r in records if r.version and r.resource_id})
         try:
             async with self._database.connection() as connection, connection.transaction():
                 progress: dict[str, Progress] = {}
@@ -127,21 +169,30 @@ class EventStore:
                     await connection.execute(_CREATE, gated)
                     progress = _progress(await connection.fetch(_LOCK, gated))
                     # A statement of its own: its snapshot must be younger than the locks.
-                    held = _held(await connection.fetch(_HELD, gated, self._deadline))
-                return await self._write(connection, sequence(records, progress, held))
+                    upto = [version + 1 for version in reached(gated, records, progress)]
+                    held = _held(await connection.fetch(_HELD, gated, upto, _HELD_LIMIT))
+                decision = sequence(records, progress, held)
+                return await self._write(connection, decision), _unfinished(held, decision)
         except Exception as error:
             if is_bad_record(error):
                 raise BadRecordError(f"{type(error).__name__}: {error}") from error
             raise
 
     async def release_gaps(self) -> Outcome:
-        """Let go what has waited beyond the deadline, of at most 100 resources."""
-        async with self._database.connection() as connection, connection.transaction():
-            progress = _progress(await connection.fetch(_OVERDUE, self._deadline))
-            if not progress:
-                return Outcome()
-            held = _held(await connection.fetch(_HELD, sorted(progress), self._deadline))
-            return await self._write(connection, release_gaps(progress, held))
+        """Let go what has waited beyond the deadline, of 100 resources at a time."""
+        outcome = Outcome()
+        while True:
+            async with self._database.connection() as connection, connection.transaction():
+                progress = _progress(await connection.fetch(_OVERDUE, self._deadline))
+                rows = await connection.fetch(
+                    _HELD_LONG, sorted(progress), self._deadline, _HELD_LIMIT
+                )
+                decision = release_gaps(progress, held := _held(rows))
+                outcome.add(await self._write(connection, decision))
+                unfinished = _unfinished(held, decision)
+            if not unfinished:
+                return outcome
+            await self._finish(outcome, unfinished)
 
     async def count_held(self) -> int:
         """How many events are held for any resource."""
@@ -166,7 +217,10 @@ class EventStore:
                 [progress.deleted for progress in decision.progress.values()],
             )
         if decision.hold:
-            await connection.execute(_HOLD, *_columns(decision.hold))
+            rows = await connection.fetch(_HOLD, *_columns(decision.hold))
+            new = {row["id"] for row in rows}
+            decision.repeats += [record for record in decision.hold if record.id not in new]
+            decision.hold = [record for record in decision.hold if record.id in new]
         if decision.lift:
             await connection.execute(
                 _LIFT,
@@ -174,6 +228,13 @@ class EventStore:
                 [record.id for record in decision.lift],
             )
         return _outcome(decision, stored)
+
+
+def _unfinished(held: Sequence[HeldRecord], decision: Decision) -> list[str]:
+    """The resources of which all that was read took effect, and of which there may be more."""
+    read = Counter(item.record.resource_id or "" for item in held)
+    lifted = Counter(record.resource_id or "" for record in decision.lift)
+    return sorted(r for r, count in read.items() if count == _HELD_LIMIT == lifted[r])
 
 
 def _outcome(decision: Decision, stored: set[str]) -> Outcome:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.event_worker.records import Record
+from services.event_worker import store as store_module
+from services.event_worker.records import HeldRecord, Record
 from services.event_worker.settings import WorkerSettings
 from services.event_worker.store import BadRecordError, EventStore
 from services.event_worker.upkeep import PROCESSED, tend_tables
@@ -71,6 +73,55 @@ async def test_a_batch_costs_the_same_statements_whatever_its_size(
         counts.append(len([s for s in database.statements if s not in ("BEGIN;", "COMMIT;")]))
     assert counts == [5, 5]
     assert await rows.count() == 502
+
+
+async def test_a_long_queue_is_read_only_when_its_turn_comes_and_then_in_parts(
+    database: CountingDatabase, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    held_of = store_module._held
+
+    def counting(found: Sequence[asyncpg.Record]) -> list[HeldRecord]:
+        read.append(len(found))
+        return held_of(found)
+
+    monkeypatch.setattr(store_module, "_held", counting)
+    store = EventStore(database, 600)
+    queue = [record("queue", version) for version in range(2, 252)]
+    assert len((await store.process(queue)).held) == 250
+    assert len((await store.process([record("queue", 300)])).held) == 1
+    assert len((await store.process(queue[:5])).duplicate) == 5
+    outcome = await store.process([record("queue", 1)])
+    assert len(outcome.processed) == 251
+    assert read == [0, 0, 0, 100, 100, 51]
+    assert await rows.versions() == {"queue": list(range(1, 252))}
+    assert await rows.count("held_events") == 1
+
+
+async def test_a_queue_cut_off_midway_goes_on_with_the_next_delivery(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    store = EventStore(database, 600)
+    await store.process([record("cut", version) for version in range(2, 252)])
+    first = record("cut", 1)
+    await store._process([first], None)  # and the worker dies
+    assert await rows.count() == 101
+    await store.process([first])
+    assert await rows.versions() == {"cut": list(range(1, 252))}
+
+
+async def test_a_long_queue_behind_a_gap_is_released_whole(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    patient, store = EventStore(database, 600), EventStore(database, 0.000001)
+    await patient.process([record("gap", version) for version in range(3, 253) if version != 200])
+    # Only the last one is overdue; it is beyond the first part that is read.
+    await rows.connection.execute(
+        "UPDATE held_events SET held_at = now() + interval '1 hour' WHERE version < 252"
+    )
+    outcome = await store.release_gaps()
+    assert (len(outcome.processed), outcome.skipped_versions) == (249, 3)
+    assert await rows.count("held_events") == 0
 
 
 async def test_workers_with_resources_in_common_neither_deadlock_nor_mix_up_the_order(

@@ -3,7 +3,7 @@
 An entry is "VERSION:JSON". A write leaves a tombstone "VERSION:" behind. A reader that fetched
 version 3 from the database before another request wrote version 4 finds the tombstone and does
 not store its stale copy: a Lua script compares versions and sets in one step. A write that could
-not reach Redis is made up for before this process uses the cache again; other processes may see
+not reach Redis is made up for before this process reads that entry again; other processes may see
 the old entry until then, or until its time to live is over if this process dies first.
 """
 
@@ -42,16 +42,23 @@ end
 redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'EX', ARGV[3])
 return 1
 """
+UNKNOWN_VERSION = 2**53
+"""For a write whose outcome is unknown: keeps every version out until the tombstone expires."""
+
 _MISSED_LIMIT = 10_000
 """Writes that are remembered while Redis is away; with more, old entries are left to expire."""
+_FAILURES_LIMIT = 3
+"""Failures in a row after which Redis counts as away."""
 _FAILURES = (RedisError, OSError, SettingsError)
 
 
 class ResourceCache:
     """Each call takes at most `timeout` seconds; none raises.
 
-    After a failure the cache is left alone, at no cost to requests, until a background task gets
-    an answer again: only the requests in flight at the moment Redis went away notice.
+    After a few failures in a row the cache is left alone, at no cost to requests, until a
+    background task gets an answer again: only those few, and the requests in flight at the moment
+    Redis went away, notice. Writes come back with the first answer, reads when every old entry is
+    made up for or has expired.
     """
 
     def __init__(
@@ -66,7 +73,10 @@ class ResourceCache:
         self._store_script = redis.register_script(_STORE)
         self._timeout = timeout
         self._probe_interval = probe_interval
-        self._probing: asyncio.Task[None] | None = None
+        self._mending: asyncio.Task[None] | None = None
+        self._failures = 0
+        self._away = False  # nothing is sent but the probe
+        self._bypassed = False  # nothing is read or kept
         self._missed: dict[str, int] = {}  # resource id to the version that was written
         self._expired_at = -math.inf  # by the monotonic clock; no old entry is left after it
         self._requests = Counter(
@@ -87,7 +97,7 @@ class ResourceCache:
 
     async def get(self, resource_id: str) -> Resource | None:
         """The cached resource; None when there is none or Redis is away."""
-        if self._probing:
+        if self._bypassed or resource_id in self._missed:
             self._requests.labels("bypass").inc()
             return None
         try:
@@ -97,6 +107,7 @@ class ResourceCache:
             self._failed("get", error)
             self._requests.labels("bypass").inc()
             return None
+        self._failures = 0
         body = entry.partition(b":")[2] if isinstance(entry, bytes) else b""
         self._requests.labels("hit" if body else "miss").inc()
         # A body that an older release wrote in another shape is a miss, not an error.
@@ -106,22 +117,24 @@ class ResourceCache:
 
     async def put(self, resource: Resource) -> None:
         """Keep what was read from the database, unless something newer is known."""
-        if self._probing is None:
+        if not self._bypassed and resource.id not in self._missed:
             await self._store("put", resource.id, resource.version, resource.model_dump_json())
 
     async def invalidate(self, resource_id: str, version: int) -> None:
         """Forget everything older than `version`, which has just been written."""
-        if self._probing or not await self._store("invalidate", resource_id, version, ""):
+        if self._away or not await self._store("invalidate", resource_id, version, ""):
             self._missed[resource_id] = max(version, self._missed.get(resource_id, 0))
             if len(self._missed) > _MISSED_LIMIT:
                 self._missed.clear()
                 self._expired_at = time.monotonic() + TTL_SECONDS
+                self._bypass()
+            self._mend()
 
     async def close(self) -> None:
         """Stop probing and close the connections."""
-        if self._probing:
-            self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
+        if self._mending:
+            self._mending.cancel()
+            await asyncio.gather(self._mending, return_exceptions=True)
         with contextlib.suppress(*_FAILURES):
             await self._redis.aclose()
 
@@ -131,6 +144,7 @@ class ResourceCache:
         except _FAILURES as error:
             self._failed(operation, error)
             return False
+        self._failures = 0
         return True
 
     async def _run_script(self, resource_id: str, version: int, body: str) -> None:
@@ -139,34 +153,53 @@ class ResourceCache:
 
     def _failed(self, operation: str, error: Exception) -> None:
         self._errors.labels(operation).inc()
-        if self._probing is None:
+        self._failures += 1
+        if self._failures < _FAILURES_LIMIT and not self._bypassed:
+            return
+        if not self._away:
             log.warning("cache_unavailable", operation=operation, error=type(error).__name__)
-            self._available.set(0)
-            self._probing = asyncio.create_task(self._probe())
+        self._away = True
+        self._bypass()
+        self._mend()
+
+    def _bypass(self) -> None:
+        self._bypassed = True
+        self._available.set(0)
+
+    def _mend(self) -> None:
+        if self._mending is None:
+            self._mending = asyncio.create_task(self._probe())
 
     async def _probe(self) -> None:
         # This task is nobody's request: its log lines must not carry the one that started it.
         structlog.contextvars.clear_contextvars()
         while True:
             await asyncio.sleep(self._probe_interval)
-            if time.monotonic() < self._expired_at:
-                continue
             try:
-                async with asyncio.timeout(self._timeout * 4):
-                    await self._redis.ping()
-                # Writes go on meanwhile and add to it, so it is emptied one by one; nothing can
-                # come in between the last one and the end of probing.
-                while self._missed:
-                    resource_id, version = next(iter(self._missed.items()))
-                    await self._run_script(resource_id, version, "")
-                    if self._missed.get(resource_id) == version:
-                        del self._missed[resource_id]
-            except _FAILURES:
+                await self._make_up()
+            except Exception as error:  # any: without this task the cache would never come back
+                log.debug("cache_still_unavailable", error=type(error).__name__)
                 continue
-            self._probing = None
+            if time.monotonic() >= self._expired_at:
+                break
+        # Nothing is awaited between the last missed write and this.
+        self._mending = None
+        if self._bypassed:
+            self._bypassed = False
             self._available.set(1)
             log.info("cache_available")
-            return
+
+    async def _make_up(self) -> None:
+        async with asyncio.timeout(self._timeout * 4):
+            await self._redis.ping()
+        # From here on writes go straight to Redis again, so what was missed only gets less.
+        self._away = False
+        self._failures = 0
+        while self._missed:
+            resource_id, version = next(iter(self._missed.items()))
+            await self._run_script(resource_id, version, "")
+            if self._missed.get(resource_id) == version:
+                del self._missed[resource_id]
 
 
 def _key(resource_id: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from services.rest_service.cache import ResourceCache
+import contextlib
+from collections.abc import AsyncIterator
+
+from services.rest_service.cache import UNKNOWN_VERSION, ResourceCache
 from services.rest_service.models import Resource, ResourceInput
 from services.rest_service.repository import Origin, ResourceRepository
+from services.shared.database import DatabaseUnavailableError
 
 
 class ResourceService:
@@ -32,10 +36,21 @@ class ResourceService:
     async def update(
         self, resource_id: str, given: ResourceInput, origin: Origin, expected: int | None
     ) -> Resource:
-        updated = await self._repository.update(resource_id, given, origin, expected)
+        async with self._forgetting_if_unsure(resource_id):
+            updated = await self._repository.update(resource_id, given, origin, expected)
         await self._cache.invalidate(resource_id, updated.version)
         return updated
 
     async def delete(self, resource_id: str, origin: Origin, expected: int | None) -> None:
-        version = await self._repository.delete(resource_id, origin, expected)
+        async with self._forgetting_if_unsure(resource_id):
+            version = await self._repository.delete(resource_id, origin, expected)
         await self._cache.invalidate(resource_id, version)
+
+    @contextlib.asynccontextmanager
+    async def _forgetting_if_unsure(self, resource_id: str) -> AsyncIterator[None]:
+        """A write whose answer got lost may have happened, or happen yet."""
+        try:
+            yield
+        except DatabaseUnavailableError:
+            await self._cache.invalidate(resource_id, UNKNOWN_VERSION)
+            raise

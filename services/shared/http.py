@@ -3,6 +3,7 @@ problem document whatever goes wrong."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -31,13 +32,21 @@ class RequestContext:
     """ASGI middleware; add it last so that it is the outermost.
 
     Reads the body, at most `max_body` bytes, before the application sees the request: a bigger
-    one is answered with 413 and never held in memory.
+    one is answered with 413 and never held in memory, one that takes more than `body_seconds` to
+    arrive with 408.
     """
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics, max_body: int = 256 * 1024) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: HttpMetrics,
+        max_body: int = 256 * 1024,
+        body_seconds: float = 30,
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._max_body = max_body
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,7 +70,7 @@ class RequestContext:
             await send(message)
 
         try:
-            body = await self._read(headers, receive)
+            body = await self._read_in_time(headers, receive)
             await self._app(scope, _replay(body, receive), send_with_id)
         except ProblemError as error:
             await answer(scope, error)(scope, receive, send_with_id)
@@ -77,6 +86,18 @@ class RequestContext:
             await answer(scope, error)(scope, receive, send_with_id)
         finally:
             self._observe(scope, status, time.perf_counter() - started)
+
+    async def _read_in_time(self, headers: Headers, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await self._read(headers, receive)
+        except TimeoutError:
+            raise ProblemError(
+                408,
+                "body-too-slow",
+                f"the body did not arrive within {self._body_seconds:g} s; send it again",
+                headers={"Connection": "close"},
+            ) from None
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
         too_large = ProblemError(

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.rest_service import repository
 from services.shared.database import connect
 from services.shared.ids import is_uuid7
 from tests.integration.rest_service.conftest import PATH, Rest
@@ -276,3 +277,13 @@ async def test_health_ready_and_metrics_answer(rest: Rest) -> None:
     for path in ("/health", "/ready", "/metrics"):
         response: httpx.Response = await rest.http.get(path)
         assert response.status_code == 200, response.text
+
+
+async def test_a_prepared_list_starts_in_the_index_where_its_page_does(rest: Rest) -> None:
+    connection = await connect(rest.database, "test")
+    await connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+    await connection.execute(f"PREPARE listing (text, bigint) AS {repository._LIST}")
+    rows = await connection.fetch("EXPLAIN EXECUTE listing ('a', 10)")
+    await connection.close()
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Cond: ((id)::text < $1)" in plan, plan

@@ -1,13 +1,19 @@
 """PostgreSQL or Redis away, slow or back again; and the end of the service itself."""
 
 import asyncio
+import itertools
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.rest_service.models import Resource
+from services.rest_service import cache
+from services.rest_service.models import Resource, ResourceInput
+from services.rest_service.repository import Origin, ResourceRepository
+from services.rest_service.service import ResourceService
+from services.rest_service.wakeup import Wakeup
 from services.shared import redis as redis_client
 from services.shared.database import Database, DatabaseUnavailableError, connect
 from services.shared.settings import DatabaseSettings
@@ -26,18 +32,19 @@ async def test_without_postgres_writes_are_503_and_all_recovers_by_itself(
     rest: Rest, healthy_postgres: PostgresServer
 ) -> None:
     cached, uncached = await rest.create(name="cached"), await rest.create(name="uncached")
-    await rest.http.get(f"{PATH}/{cached['id']}")
+    still_path = f"{PATH}/{cached['id']}"
+    await rest.http.get(still_path)
     assert (await rest.http.get("/ready")).status_code == 200
 
     healthy_postgres.container.stop()
     body = {"name": "x"}
-    path = f"{PATH}/{cached['id']}"
+    path = f"{PATH}/{uncached['id']}"
     assert_unavailable(await rest.http.post(PATH, json=body))
     assert_unavailable(await rest.http.put(path, json=body))
     assert_unavailable(await rest.http.delete(path))
     assert_unavailable(await rest.http.get(PATH))
-    assert_unavailable(await rest.http.get(f"{PATH}/{uncached['id']}"))
-    assert (await rest.http.get(path)).json() == cached
+    assert_unavailable(await rest.http.get(path))
+    assert (await rest.http.get(still_path)).json() == cached
 
     async def ready(status: int) -> bool:
         return (await rest.http.get("/ready")).status_code == status
@@ -73,6 +80,35 @@ async def test_a_write_cut_off_by_the_server_is_503_and_leaves_nothing(
     assert (await rest.http.get(f"{PATH}/{resource_id}")).json()["name"] == "before"
 
 
+class LossyDatabase(Database):
+    """The connection breaks after every commit, before its answer."""
+
+    async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
+        await super().fetchrow(query, *args)
+        raise DatabaseUnavailableError("connection lost")
+
+
+async def test_after_a_write_whose_answer_got_lost_nobody_reads_what_was_before_it(
+    rest: Rest,
+) -> None:
+    created = await rest.create(name="before")
+    path = f"{PATH}/{created['id']}"
+    await rest.http.get(path)
+    database = LossyDatabase(rest.database, CollectorRegistry(), application_name="test")
+    await database.open()
+    wakeup = Wakeup(database)
+    service = ResourceService(ResourceRepository(database, wakeup), rest.cache)
+    origin = Origin("correlation", "traceparent")
+    with pytest.raises(DatabaseUnavailableError):
+        await service.update(created["id"], ResourceInput(name="after"), origin, None)
+    assert (await rest.http.get(path)).json()["name"] == "after"
+    with pytest.raises(DatabaseUnavailableError):
+        await service.delete(created["id"], origin, None)
+    assert (await rest.http.get(path)).status_code == 404
+    await wakeup.close()
+    await database.close()
+
+
 async def _waiting(postgres: PostgresServer, database: DatabaseSettings) -> bool:
     return bool(
         await postgres.as_admin(
@@ -82,7 +118,14 @@ async def _waiting(postgres: PostgresServer, database: DatabaseSettings) -> bool
     )
 
 
-async def test_without_redis_reads_come_from_postgres_and_only_one_notices(
+def cache_errors(rest: Rest) -> float:
+    return sum(
+        rest.metric("cache_errors_total", operation=operation)
+        for operation in ("get", "put", "invalidate")
+    )
+
+
+async def test_without_redis_reads_come_from_postgres_and_only_the_first_notice(
     rest: Rest, healthy_redis: RedisServer
 ) -> None:
     created = await rest.create()
@@ -91,7 +134,7 @@ async def test_without_redis_reads_come_from_postgres_and_only_one_notices(
     healthy_redis.container.stop()
     for _ in range(50):
         assert (await rest.http.get(path)).json() == created
-    assert rest.metric("cache_errors_total", operation="get") == 1
+    assert cache_errors(rest) == 3
     assert rest.metric("cache_requests_total", result="bypass") == 50
     assert rest.metric("cache_available") == 0
     updated = (await rest.http.put(path, json={"name": "new"})).json()
@@ -137,9 +180,57 @@ async def test_a_frozen_redis_delays_nobody_after_the_first(
     healthy_redis.container.pause()
     for _ in range(20):
         assert (await rest.http.get(path)).json() == created
-    # Each time-out would be an error: one request waited, nineteen did not.
-    assert rest.metric("cache_errors_total", operation="get") == 1
-    assert rest.metric("cache_errors_total", operation="put") == 0
+    # Each time-out is an error: the first two requests waited, eighteen did not.
+    assert cache_errors(rest) == 3
+
+
+async def test_one_answer_too_late_leaves_the_cache_in_use(
+    rest: Rest, healthy_redis: RedisServer
+) -> None:
+    read, written = await rest.create(), await rest.create()
+    for resource in (read, written):
+        await rest.http.get(f"{PATH}/{resource['id']}")
+    healthy_redis.container.pause()
+    assert await rest.cache.get(read["id"]) is None
+    updated = (await rest.http.put(f"{PATH}/{written['id']}", json={"name": "new"})).json()
+    healthy_redis.container.unpause()
+    assert rest.metric("cache_available") == 1
+    assert (await rest.http.get(f"{PATH}/{written['id']}")).json() == updated
+    assert (await rest.http.get(f"{PATH}/{read['id']}")).json() == read
+    assert rest.metric("cache_requests_total", result="hit") == 1
+
+
+async def test_the_cache_comes_back_under_writes_even_when_more_were_missed_than_it_remembers(
+    rest: Rest, healthy_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_MISSED_LIMIT", 5)
+    monkeypatch.setattr(cache, "TTL_SECONDS", 2)
+    healthy_redis.container.pause()
+    ping, surprises = rest.cache._redis.ping, [KeyError("no probe may end by this")]
+
+    async def surprising() -> object:
+        if surprises:
+            raise surprises.pop()
+        return await ping()
+
+    monkeypatch.setattr(rest.cache._redis, "ping", surprising)
+    numbers = itertools.count(1)
+
+    async def write() -> None:
+        number = next(numbers)
+        for n in range(10):
+            await rest.cache.invalidate(f"busy-{n}", number)
+
+    await write()
+    assert rest.metric("cache_available") == 0
+    healthy_redis.container.unpause()
+
+    async def available() -> bool:
+        await write()
+        return rest.metric("cache_available") == 1
+
+    await eventually(available)
+    assert surprises == []
 
 
 async def test_the_cache_is_forgotten_on_every_write(rest: Rest) -> None:

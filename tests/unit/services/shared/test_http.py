@@ -122,6 +122,28 @@ async def test_a_body_is_held_to_its_limit_and_read_to_32_times_of_it(
     assert (not chunks) == all_read
 
 
+async def test_a_body_that_does_not_arrive_in_time_is_a_408_problem() -> None:
+    app = FastAPI()
+    http.install_problem_handlers(app)
+    metrics = HttpMetrics(CollectorRegistry())
+    app.add_middleware(http.RequestContext, metrics=metrics, body_seconds=0.01)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "PUT", "path": "/", "query_string": b"", "headers": []}
+    async with asyncio.timeout(5):
+        await app(scope, receive, send)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["type"].endswith("body-too-slow")
+
+
 async def test_a_client_that_leaves_is_counted_and_not_answered() -> None:
     registry = CollectorRegistry()
     app = app_with(registry)

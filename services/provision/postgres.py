@@ -34,6 +34,9 @@ async def provision(spec: PostgresSpec, *, wait_seconds: float = 120) -> None:
     try:
         # Two runs at once would race between "does it exist" and "create".
         await admin.execute("SELECT pg_advisory_lock(hashtext('millrace.provision'))")
+        # Whom PUBLIC lets in there could read the catalogues, and connect to what clones template1.
+        for shared in ("postgres", "template1"):
+            await admin.execute(f"REVOKE CONNECT ON DATABASE {shared} FROM PUBLIC")
         for database in spec.databases:
             await _role(admin, database)
             await _database(admin, database)

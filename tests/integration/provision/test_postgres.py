@@ -47,6 +47,16 @@ async def test_a_role_cannot_enter_another_database(
         await connect(trespasser, "test")
 
 
+@pytest.mark.parametrize("shared", ["postgres", "template1"])
+async def test_a_role_cannot_enter_the_servers_own_databases(
+    postgres: PostgresServer, authority: Authority, shared: str
+) -> None:
+    spec = spec_of(authority, "own_only")
+    await provisioner.provision(postgres.spec(spec))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+        await connect(postgres.settings(shared, "own_only", spec.password_file), "test")
+
+
 async def test_a_rotated_password_takes_over_at_the_next_run(
     postgres: PostgresServer, authority: Authority
 ) -> None:

@@ -86,10 +86,11 @@ def _launchers(checkout: Checkout) -> Step:
 
 
 def plan_images(checkout: Checkout) -> list[Step]:
-    """The engine, the registry and the base images that need no compiled tool."""
+    """What integration tests need: engine, registry, the servers' images, and k3d itself."""
     node_needs = {"tools: kubernetes", "tools: coredns"}
     steps = [step for step in _airgap_images(checkout) if node_needs.isdisjoint(step.needs)]
-    return [engine_step(checkout, builds_images=True), _registry(checkout), *steps]
+    engine = engine_step(checkout, builds_images=True)
+    return [engine, _registry(checkout), *steps, *tool_steps(checkout, [K3D])]
 
 
 def engine_step(checkout: Checkout, *, builds_images: bool = False) -> Step:

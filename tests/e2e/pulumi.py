@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bootstrap.checkout import Checkout, saved_context
 from bootstrap.environment import shell_environment
+from bootstrap.program import tidy_stack_files
 
 SECONDS = 420.0  # for one command; a whole `up` from nothing takes one to two minutes
 
@@ -28,13 +29,17 @@ def stack_name(checkout: Checkout) -> str:
 
 
 def pulumi(
-    checkout: Checkout, *arguments: str, environment: Mapping[str, str] | None = None
+    checkout: Checkout,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stack: str | None = None,
 ) -> Ran:
-    """Run one command on the checkout's stack, without questions and without colours."""
+    """Run one command, on the checkout's stack if not said otherwise; no questions, no colours."""
+    tidy_stack_files(checkout)
     done = subprocess.run(
         [
             *(str(checkout.bin / "pulumi"), *arguments),
-            *("--stack", stack_name(checkout), "--non-interactive", "--color=never"),
+            *("--stack", stack or stack_name(checkout), "--non-interactive", "--color=never"),
         ],
         cwd=checkout.root,
         env={**shell_environment(checkout), **(environment or {})},
@@ -46,4 +51,5 @@ def pulumi(
         timeout=SECONDS,
         check=False,
     )
+    tidy_stack_files(checkout)
     return Ran(done.returncode, done.stdout)

@@ -1,9 +1,12 @@
-"""The end: destroy leaves nothing of ours, and up works again from there.
+"""The end: destroy leaves nothing of ours, dev's settings run here too, and up works again.
 
-The last module on purpose: it takes the data with it.
+The last module on purpose: it takes the data with it. Its tests build on each other in order.
 """
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from bootstrap import arrivals, traffic
 from bootstrap.checkout import Checkout
@@ -27,16 +30,28 @@ def left_over(kube: Kube) -> list[str]:
     return found
 
 
-@pytest.mark.timeout(900)
-def test_destroy_leaves_no_object_in_our_namespaces_and_up_works_again(
-    checkout: Checkout, kube: Kube, prefix: str, say: Say
-) -> None:
-    assert left_over(kube), "the search for objects finds nothing even while the platform runs"
-    destroyed = pulumi(checkout, "destroy", "--yes", "--skip-preview")
+def events_flow(checkout: Checkout, kube: Kube, prefix: str, say: Say) -> None:
+    wait_until_settled(kube, seconds=60)
+    after = arrivals.last_seq(kube)
+    ledger = write_now(checkout, traffic.Stream(prefix, resources=5))
+    assert ledger.counts()[Outcome.ACKED] == 25
+    arrived_in_order(kube, ledger, prefix, after, seconds=60, say=say)
+
+
+def destroy_and_look(checkout: Checkout, kube: Kube, *options: str, stack: str | None) -> None:
+    destroyed = pulumi(checkout, "destroy", "--yes", "--skip-preview", *options, stack=stack)
     assert destroyed.code == 0, destroyed.tail
     present = {namespace["metadata"]["name"] for namespace in kube.items("namespaces")}
     assert present.isdisjoint(NAMESPACES)
     assert left_over(kube) == []
+
+
+@pytest.mark.timeout(600)
+def test_destroy_leaves_no_object_in_our_namespaces(
+    checkout: Checkout, kube: Kube, say: Say
+) -> None:
+    assert left_over(kube), "the search for objects finds nothing even while the platform runs"
+    destroy_and_look(checkout, kube, stack=None)
     mine = [
         volume["metadata"]["name"]
         for volume in kube.items("persistentvolumes")
@@ -46,11 +61,30 @@ def test_destroy_leaves_no_object_in_our_namespaces_and_up_works_again(
     ]
     assert mine == [], "volumes are still bound to claims of ours"
     say("destroy left no object in our namespaces")
+
+
+@pytest.mark.timeout(900)
+def test_the_program_runs_here_with_the_settings_of_dev(
+    checkout: Checkout, kube: Kube, prefix: str, tmp_path: Path, say: Say
+) -> None:
+    """k3d cannot start on every machine; all else of dev can, with this cluster's images."""
+    settings = yaml.safe_load((checkout.root / "Pulumi.dev.yaml").read_text())
+    settings["config"]["millrace:images"] = {"source": "local"}
+    file = tmp_path / "Pulumi.dev.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    config = ("--config-file", str(file))
+    made = pulumi(checkout, "stack", "select", "--create", stack="dev")
+    assert made.code == 0, made.tail
+    up = pulumi(checkout, "up", "--yes", "--skip-preview", *config, stack="dev")
+    assert up.code == 0, up.tail
+    events_flow(checkout, kube, prefix, say)
+    destroy_and_look(checkout, kube, *config, stack="dev")
+    say("dev's settings ran, events flowed, and nothing was left")
+
+
+@pytest.mark.timeout(600)
+def test_up_works_again_from_there(checkout: Checkout, kube: Kube, prefix: str, say: Say) -> None:
     up = pulumi(checkout, "up", "--yes", "--skip-preview")
     assert up.code == 0, up.tail
-    wait_until_settled(kube, seconds=60)
-    after = arrivals.last_seq(kube)
-    ledger = write_now(checkout, traffic.Stream(prefix, resources=5))
-    assert ledger.counts()[Outcome.ACKED] == 25
-    arrived_in_order(kube, ledger, prefix, after, seconds=60, say=say)
+    events_flow(checkout, kube, prefix, say)
     say("up worked again, and events flow")

@@ -92,6 +92,14 @@ class Processor:
         for name, records in outcome.by_name().items():
             for record in records:
                 self._metrics.messages.labels(record.event_type, name).inc()
+                # For following one request through; at INFO it would be a line per event.
+                log.debug(
+                    f"event_{name}",
+                    event_id=record.id,
+                    event_type=record.event_type,
+                    resource_id=record.resource_id,
+                    correlation_id=record.correlation_id,
+                )
                 if name in ("processed", "late"):
                     age = now - id_time(record.id).timestamp()
                     self._metrics.event_age.observe(max(0.0, age))

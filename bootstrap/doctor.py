@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bootstrap import engine
+from bootstrap.apt import update_into
 from bootstrap.checkout import DOCUMENTED_PORTS, Checkout
 from bootstrap.cluster.choose import Choice, choose_environment
 from bootstrap.registry import port_owner
@@ -116,8 +117,7 @@ def _reaches_pypi() -> bool:
 def _reaches_debian() -> bool:
     """Fetch the package lists into a folder of our own, so that nothing of the system's changes."""
     with tempfile.TemporaryDirectory() as folder:
-        own = ["-o", f"Dir::State::lists={folder}", "-o", "Debug::NoLocking=1"]
-        return _answers(["apt-get", "-qq", *own, "-o", "Acquire::Languages=none", "update"])
+        return _answers(update_into(folder))
 
 
 def _sources(choice: Choice) -> list[Finding]:

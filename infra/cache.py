@@ -7,7 +7,7 @@ from infra.convert import resources
 from infra.foundation import APPS, DATA, Foundation
 
 # What cache-aside with a version check takes: a read, and a script that reads and writes.
-_COMMANDS = ("get", "set", "eval", "evalsha", "script|load")
+CACHE_COMMANDS = ("get", "set", "eval", "evalsha", "script|load")
 
 
 def provide_cache(ground: Foundation) -> dict[str, connections.Connection]:
@@ -27,7 +27,7 @@ def provide_cache(ground: Foundation) -> dict[str, connections.Connection]:
                     name=user.name,
                     password=passwords[user.name].value,
                     keys=user.cache_keys,
-                    commands=_COMMANDS,
+                    commands=CACHE_COMMANDS,
                 )
                 for user in users
             ),

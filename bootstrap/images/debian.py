@@ -3,7 +3,6 @@
 Sources: mmdebstrap(1); no mirror is named here, the machine's own apt is asked.
 """
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from bootstrap.apt import own_lists, update_into
 from bootstrap.images.recipes import TRIXIE
 from bootstrap.steps import Report, StepFailed
 
@@ -53,13 +53,11 @@ def machine_sources(suite: str = SUITE) -> list[str]:
         return known
     # The labels stand in the package lists, which images of Debian come without.
     with tempfile.TemporaryDirectory() as folder:
-        own = ["-o", f"Dir::State::lists={folder}", "-o", "Debug::NoLocking=1"]
-        update = ["apt-get", "-qq", *own, "-o", "Acquire::Languages=none", "update"]
         try:
-            subprocess.run(update, capture_output=True, check=False, env=os.environ)
+            subprocess.run(update_into(folder), capture_output=True, check=False)
         except OSError:
             return []
-        return _sources_in_lists(suite, own)
+        return _sources_in_lists(suite, own_lists(folder))
 
 
 def _sources_in_lists(suite: str, options: list[str]) -> list[str]:

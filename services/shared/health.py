@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -86,8 +85,3 @@ def health_routes(service: str, readiness: Readiness, registry: CollectorRegistr
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
-
-
-def health_app(service: str, readiness: Readiness, registry: CollectorRegistry) -> Starlette:
-    """The whole application of a service that has no other HTTP interface."""
-    return Starlette(routes=list(health_routes(service, readiness, registry)))

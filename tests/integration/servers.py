@@ -13,7 +13,7 @@ import asyncpg
 import trustme
 
 from components import postgres_config, redis_config
-from infra.cache import _COMMANDS as CACHE_COMMANDS  # the rights the cluster gives
+from infra.cache import CACHE_COMMANDS  # the rights the cluster gives
 from infra.workloads import WORKLOADS
 from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, PostgresSpec

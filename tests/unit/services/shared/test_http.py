@@ -9,11 +9,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
 from starlette.types import Message
 
 from services.shared import http, logging, problem
 from services.shared.database import is_unavailable
-from services.shared.health import Readiness, health_app
+from services.shared.health import Readiness, health_routes
 from services.shared.metrics import HttpMetrics, new_registry
 from services.shared.settings import SettingsError
 
@@ -54,7 +55,7 @@ async def test_readiness_names_each_check_and_says_why_it_fails() -> None:
 async def test_a_draining_service_is_alive_but_not_ready() -> None:
     registry = new_registry()
     readiness = Readiness(registry)
-    app = health_app("svc", readiness, registry)
+    app = Starlette(routes=health_routes("svc", readiness, registry))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         assert (await client.get("/ready")).status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from services.outbox_relay.trouble import Trouble
 from services.shared.database import Database
 from services.shared.logging import get_logger
 
@@ -12,6 +13,7 @@ log = get_logger(__name__)
 CHANNEL = "outbox"
 # A LISTEN connection that died silently (a vanished node) shows only when it is used.
 _CHECK_SECONDS = 10.0
+_AGAIN_SECONDS = 1.0
 
 
 class Pace:
@@ -57,17 +59,21 @@ class Wake:
 
         A notification lost meanwhile costs nothing but the wait until the next poll.
         """
+        trouble = Trouble()
         while True:
             try:
-                await self._listen_once(database)
+                await self._listen_once(database, trouble)
             except Exception as error:  # polling carries on by itself
-                log.warning("listen_lost", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(1)
+                if trouble.worth_logging("listen_lost"):
+                    log.warning("listen_lost", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def _listen_once(self, database: Database) -> None:
+    async def _listen_once(self, database: Database, trouble: Trouble) -> None:
         connection = await database.connect()
         try:
             await connection.add_listener(CHANNEL, lambda *_: self.set())
+            if trouble.over():
+                log.info("listen_recovered")
             while not connection.is_closed():
                 await asyncio.sleep(_CHECK_SECONDS)
                 await connection.execute("SELECT 1")

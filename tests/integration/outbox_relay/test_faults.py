@@ -133,6 +133,17 @@ async def test_a_lasting_absence_of_the_database_is_logged_when_it_begins_and_wh
     await eventually(lambda: logged(relay, "turns_recovered"))
 
 
+async def test_a_lost_wake_up_call_is_logged_when_it_is_lost_and_when_it_is_back(
+    start_relay: StartRelay, healthy_postgres: PostgresServer
+) -> None:
+    healthy_postgres.container.stop()
+    relay = start_relay()
+    await eventually(lambda: logged(relay, "listen_lost"))
+    healthy_postgres.container.start()
+    await eventually(lambda: logged(relay, "listen_recovered"))
+    assert relay.log.read_text().count('"listen_lost"') == 1
+
+
 async def test_wrong_settings_end_the_relay_with_the_variables_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,7 @@ class Leases:
         self._held: dict[int, Held] = {}
         self._surplus: set[int] = set()
         self._changes = asyncio.Lock()
+        self._left = False
         self._on_gain = on_gain
 
     @property
@@ -124,9 +125,12 @@ class Leases:
         """One round: say that we live, renew, and move towards the fair share.
 
         Returns how many lanes are still missing. Surplus lanes are only noted, see
-        release_surplus().
+        release_surplus(). After release_all() it does nothing: the helper that keeps calling it
+        outlives the loop that has left.
         """
         async with self._changes:
+            if self._left:
+                return 0
             ttl = timedelta(seconds=self._ttl)
             async with self._database.connection() as connection:
                 await connection.execute(_JOIN, self._owner, ttl)
@@ -179,8 +183,11 @@ class Leases:
             self._surplus = set()
 
     async def release_all(self) -> None:
-        """Hand back everything and leave, so that others need not wait for the leases to end."""
+        """Hand back everything and leave for good, so that others need not wait for the leases
+        to end.
+        """
         async with self._changes:
+            self._left = True
             await self._release(set(self._held))
             async with self._database.connection() as connection:
                 await connection.execute(_LEAVE, self._owner, timedelta(seconds=10 * self._ttl))

@@ -160,6 +160,19 @@ async def test_a_restarted_relay_waits_for_its_own_old_leases(
     assert after.leases.count == 64
 
 
+async def test_who_has_left_neither_joins_nor_takes_a_lane_again(
+    outbox: Outbox, database: CountingDatabase
+) -> None:
+    relay = Hand(database, "one")
+    await relay.leases.balance()
+    await relay.leases.release_all()
+    # The helper that keeps the leases runs on until the process ends.
+    assert await relay.leases.balance() == 0
+    assert relay.leases.count == 0
+    assert await outbox.held_lanes() == {}
+    assert await outbox.value("SELECT count(*) FROM relay_member") == 0
+
+
 async def test_parked_and_resting_keys_are_passed_over(
     outbox: Outbox, database: CountingDatabase
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.processing import Processor
@@ -11,7 +10,7 @@ from services.event_worker.settings import WorkerSettings
 from services.event_worker.store import EventStore
 from services.shared.database import Database
 from services.shared.logging import get_logger
-from services.shared.partitions import PartitionedTable, create_ahead, drop_old
+from services.shared.partitions import PartitionedTable, create_ahead, drop_old, server_day
 
 log = get_logger(__name__)
 
@@ -35,8 +34,8 @@ async def keep_releasing_gaps(
 
 async def tend_tables(database: Database, store: EventStore, settings: WorkerSettings) -> None:
     """One round: partitions ahead, partitions past retention, resources long deleted."""
-    today = datetime.now(UTC).date()
     async with database.connection() as connection:
+        today = await server_day(connection)
         created = await create_ahead(connection, PROCESSED, today, settings.partitions_ahead_days)
         dropped, _ = await drop_old(connection, PROCESSED, today, settings.retention_days)
     await store.forget_deleted(settings.retention_days)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.store import OutboxStore
 from services.shared.database import Database
 from services.shared.logging import get_logger
-from services.shared.partitions import PartitionedTable, create_ahead, drop_old
+from services.shared.partitions import PartitionedTable, create_ahead, drop_old, server_day
 
 log = get_logger(__name__)
 
@@ -24,8 +23,8 @@ async def tend_partitions(
 
     Raises DatabaseUnavailableError, and asyncpg's errors when a lock was not to be had.
     """
-    today = datetime.now(UTC).date()
     async with database.connection() as connection:
+        today = await server_day(connection)
         created = await create_ahead(connection, OUTBOX, today, settings.partitions_ahead_days)
         dropped, kept = await drop_old(connection, OUTBOX, today, settings.retention_days)
     metrics.partitions_kept.set(len(kept))

@@ -115,6 +115,15 @@ def create_statements(table: PartitionedTable, day: date) -> list[str]:
     ]
 
 
+async def server_day(connection: Transactional) -> date:
+    """The UTC day by the server's clock.
+
+    What is created and dropped must not hang on a pod's: one that runs a month ahead would drop
+    the partition that everybody writes to.
+    """
+    return await connection.fetchval("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date")
+
+
 async def partitions_of(connection: Transactional, table: PartitionedTable) -> list[str]:
     """The names of the table's partitions, sorted, the default one included."""
     rows = await connection.fetch(

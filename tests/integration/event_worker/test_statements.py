@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import asyncpg
@@ -14,10 +15,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.event_worker import store as store_module
+from services.event_worker import upkeep
 from services.event_worker.records import HeldRecord, Record
 from services.event_worker.settings import WorkerSettings
 from services.event_worker.store import BadRecordError, EventStore
 from services.event_worker.upkeep import PROCESSED, tend_tables
+from services.shared import partitions
 from services.shared.database import Database
 from services.shared.ids import new_id
 from services.shared.partitions import create_ahead, lower_bound, partitions_of
@@ -171,3 +174,24 @@ async def test_upkeep_drops_days_past_retention_and_forgets_resources_long_delet
     assert PROCESSED.partition(today + timedelta(days=5)) in names
     left = await rows.connection.fetch("SELECT resource_id FROM resource_progress ORDER BY 1")
     assert [row["resource_id"] for row in left] == ["here", "old"]
+
+
+class MonthAhead(datetime):
+    """The clock of a pod that is wrong by a month."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> MonthAhead:
+        return cls.fromtimestamp(time.time() + 30 * 86400, tz)
+
+
+async def test_upkeep_goes_by_the_servers_day_whatever_the_pods_clock_says(
+    database: CountingDatabase, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (upkeep, partitions):
+        monkeypatch.setattr(module, "datetime", MonthAhead, raising=False)
+    today = datetime.now(UTC).date()
+    before = await partitions_of(rows.connection, PROCESSED)
+    assert PROCESSED.partition(today) in before
+    settings = WorkerSettings(retention_days=3, partitions_ahead_days=3)
+    await tend_tables(database, EventStore(database, 600), settings)
+    assert await partitions_of(rows.connection, PROCESSED) == before

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.outbox_relay import upkeep
 from services.outbox_relay.leases import Leases
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import OutboxEvent
 from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.store import PLANNER, OutboxStore
 from services.outbox_relay.upkeep import OUTBOX, tend_partitions
+from services.shared import partitions
 from services.shared.database import Database
 from services.shared.partitions import create_ahead, lower_bound, partitions_of
 from services.shared.settings import DatabaseSettings
@@ -248,6 +251,27 @@ async def test_upkeep_creates_ahead_and_drops_only_what_is_sent(
     assert OUTBOX.partition(older) in names
     assert await outbox.value("SELECT count(*) FROM outbox_events") == 1
     await tend_partitions(database, relay.metrics, settings)
+
+
+class MonthAhead(datetime):
+    """The clock of a pod that is wrong by a month."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> MonthAhead:
+        return cls.fromtimestamp(time.time() + 30 * 86400, tz)
+
+
+async def test_upkeep_goes_by_the_servers_day_whatever_the_pods_clock_says(
+    outbox: Outbox, database: CountingDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (upkeep, partitions):
+        monkeypatch.setattr(module, "datetime", MonthAhead, raising=False)
+    today = datetime.now(UTC).date()
+    before = await partitions_of(outbox.connection, OUTBOX)
+    assert OUTBOX.partition(today) in before
+    settings = RelaySettings(id="one", retention_days=3, partitions_ahead_days=3)
+    await tend_partitions(database, Hand(database, "one").metrics, settings)
+    assert await partitions_of(outbox.connection, OUTBOX) == before
 
 
 async def create(outbox: Outbox, day: date) -> None:

@@ -27,6 +27,7 @@ _UNITS: Final[dict[str, float]] = {
 }
 _QUANTITY: Final = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
 _LABEL: Final = re.compile(r"^[a-z]([a-z0-9-]*[a-z0-9])?$")
+_BARE_MAJOR: Final = re.compile(r"^v?\d{1,3}(-[a-z][\w.]*)*$")
 LONGEST_NAME: Final = 52
 """A StatefulSet's pods carry `<name>-<10 hex digits>` in a label of at most 63 characters."""
 
@@ -70,15 +71,24 @@ def check_name(name: str, longest: int = LONGEST_NAME) -> str:
     return name
 
 
+def moves(tag: str) -> bool:
+    """True of a tag that is given to another image with every release: `latest`, `17-trixie`.
+
+    A word without a number and a bare major version always move. Whether `8.0` does depends on
+    how the project counts; `infra.images` knows it of the official images.
+    """
+    return not any(c.isdigit() for c in tag) or _BARE_MAJOR.match(tag) is not None
+
+
 def check_image(image: str) -> str:
     """The reference itself when it means the same image tomorrow.
 
     Raises:
-        ValueError: neither digest nor tag, or the tag `latest`.
+        ValueError: neither digest nor tag, or a tag that moves.
     """
     repository, _, digest = image.partition("@")
     tag = repository.rpartition("/")[2].partition(":")[2]
-    if not digest and tag in ("", "latest"):
+    if not digest and moves(tag):
         raise ValueError(
             f"image {image!r} means another image tomorrow, and pods of one rollout could differ; "
             "name a digest (@sha256:…) or an exact tag"

@@ -10,9 +10,11 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+from components.args import moves
 
 IMAGE_NAMES: Final = ("postgres", "kafka", "redis", "python-build", "python-runtime", "services")
 """Every name a component or the services build asks for. `services` has no official image."""
@@ -24,6 +26,12 @@ _REFERENCE: Final = re.compile(
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
 )
 
+
+_PATCHED: Final = re.compile(r"^\d+\.\d+\.\d+(-|$)")
+_MINOR: Final = re.compile(r"^\d+\.\d+(-|$)")
+_RELEASES: Final = {"postgres": _MINOR}
+"""Repository to the form of a tag that names one release: PostgreSQL's versions have two numbers
+since 10, everybody else's here three. The project's shorter tags move with its releases."""
 
 _Table: Final = TypeAdapter(dict[str, str])
 
@@ -41,6 +49,16 @@ class LockedImage(BaseModel):
     tag: str
     digest: str | None = None
 
+    @model_validator(mode="after")
+    def _names_one_release(self) -> Self:
+        if not _RELEASES.get(self.repository, _PATCHED).match(self.tag):
+            numbers = "17.11" if self.repository in _RELEASES else "1.2.3"
+            raise ValueError(
+                f"{self.repository}:{self.tag} moves on with the project's next release, so two "
+                f"nodes could run two versions; name one release in full, like {numbers}"
+            )
+        return self
+
     @property
     def reference(self) -> str:
         exact = f"@{self.digest}" if self.digest else ""
@@ -51,7 +69,7 @@ def check_reference(reference: str) -> str:
     """The reference itself when it names exactly one image.
 
     Raises:
-        ImageError: not a reference, neither digest nor tag, or the tag `latest`.
+        ImageError: not a reference, neither digest nor tag, or a tag that moves.
     """
     match = _REFERENCE.match(reference)
     if match is None:
@@ -59,7 +77,7 @@ def check_reference(reference: str) -> str:
             f"{reference!r} is not an image reference; write it like "
             "'registry.example/team/image:1.2.3' or '…/image@sha256:<64 hex digits>'"
         )
-    if match["digest"] is None and match["tag"] in (None, "latest"):
+    if match["digest"] is None and moves(match["tag"] or ""):
         raise ImageError(
             f"{reference!r} means another image tomorrow; name a digest (@sha256:…) or an exact tag"
         )

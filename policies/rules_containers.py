@@ -8,6 +8,8 @@ from policies.resources import UNKNOWN, Resource, pod_of, table
 from policies.rule import Rule
 
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
+_MOVING: Final = re.compile(r"^(\D*|v?\d{1,3}(-[a-z][\w.]*)*)$")
+"""No tag, a word without a number (`latest`), or a bare major version (`17-trixie`)."""
 
 
 def image_is_exact(resource: Resource) -> Iterator[str]:
@@ -21,7 +23,7 @@ def image_is_exact(resource: Resource) -> Iterator[str]:
         elif not _DIGEST.search(image):
             # The colon of a registry's port is not the one of a tag.
             tag = image.rpartition("/")[2].partition(":")[2]
-            if tag in ("", "latest"):
+            if _MOVING.match(tag):
                 yield (
                     f"container {name}: image {image} means another one tomorrow; name a digest "
                     "or an exact tag"
@@ -57,7 +59,7 @@ def read_only_root(resource: Resource) -> Iterator[str]:
 
 
 RULES: Final = (
-    Rule("image-exact", "Images by digest or exact tag, never latest.", image_is_exact),
+    Rule("image-exact", "Images by digest or exact tag, never one that moves.", image_is_exact),
     Rule("requests-and-limits", "CPU and memory, requests and limits.", requests_and_limits),
     Rule("probes", "Readiness and liveness probe on long-running containers.", probes),
     Rule("read-only-root", "No container writes to its root file system.", read_only_root),

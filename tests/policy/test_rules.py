@@ -14,6 +14,9 @@ POD = "spec.template.spec"
 FAILING: list[tuple[str, Resource, str]] = [
     ("image-exact", changed("Deployment", (f"{CONTAINER}.image", "registry:5000/web")), "tomorrow"),
     ("image-exact", changed("Deployment", (f"{CONTAINER}.image", "web:latest")), "tomorrow"),
+    ("image-exact", changed("Deployment", (f"{CONTAINER}.image", "web:stable")), "tomorrow"),
+    ("image-exact", changed("Deployment", (f"{CONTAINER}.image", "web:17-trixie")), "tomorrow"),
+    ("image-exact", changed("Deployment", (f"{CONTAINER}.image", "web:v3")), "tomorrow"),
     ("image-exact", changed("Job", (f"{CONTAINER}.image", "")), "no image"),
     (
         "image-exact",
@@ -220,6 +223,12 @@ def test_rule_names_are_unique_and_every_rule_says_what_it_asks_for():
 def test_an_image_that_is_still_being_built_is_not_held_against_the_pod():
     resource = changed("Deployment", (f"{CONTAINER}.image", UNKNOWN))
     assert evaluate(RULES, (), [resource]) == []
+
+
+@pytest.mark.parametrize("tag", ["1.2.3", "17.11-trixie", "v1.4.0", "src-0a1b2c3d4e5f", "20261121"])
+def test_a_tag_that_names_one_release_or_one_build_is_exact(tag: str):
+    image = f"registry:5000/web:{tag}"
+    assert evaluate(RULES, (), [changed("Job", (f"{CONTAINER}.image", image))]) == []
 
 
 def test_a_digest_is_exact_even_without_a_tag():

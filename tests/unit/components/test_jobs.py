@@ -21,7 +21,7 @@ def name(**changes: Any) -> str:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"image": "registry.example/services:2"},
+        {"image": "registry.example/services:1.2.4"},
         {"command": ("python", "-m", "services.migrate", "restdb", "--to", "0002")},
         {"spec": '{"topics": ["more"]}'},
         {"env": {"LOG_LEVEL": "DEBUG"}},

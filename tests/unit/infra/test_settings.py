@@ -121,10 +121,10 @@ def test_a_service_that_does_not_exist_is_refused_with_the_one_that_was_meant():
 
 
 def test_an_override_of_an_image_that_does_not_exist_is_refused():
-    refuse(ImageSettings, {"source": "official", "overrides": {"kafak": "a/b:1"}}, "'kafka'")
+    refuse(ImageSettings, {"source": "official", "overrides": {"kafak": "a/b:1.2.3"}}, "'kafka'")
 
 
-@pytest.mark.parametrize("reference", ["redis:latest", "redis", "redis:", "re dis:1", "UPPER:1"])
+@pytest.mark.parametrize("reference", ["redis:latest", "redis:8", "redis", "re dis:1.2", "UP:1.2"])
 def test_an_override_that_names_no_exact_image_is_refused(reference: str):
     document = {"source": "official", "overrides": {"redis": reference}}
     refuse(ImageSettings, document, "digest|image reference")

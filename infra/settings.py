@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from components.args import amount
+from infra import budget
 from infra.images import IMAGE_NAMES, check_reference
 from infra.workloads import WORKLOADS, workload_names
 
@@ -289,19 +290,14 @@ class PlatformSettings(Settings):
 
     @model_validator(mode="after")
     def _connections_suffice(self) -> Self:
-        wanted = sum(
-            # One more pod than replicas while a rollout surges.
-            (self.services.of(w.name).replicas + 1) * self.services.of(w.name).database_pool_size
-            for w in WORKLOADS
-            if w.database is not None
-        )
-        # Kept back: superuser_reserved_connections (3), migrations, provisioning, an operator.
-        available = self.postgres.max_connections - 10
-        if wanted > available:
+        wanted = budget.of_services(WORKLOADS, self.services.of)
+        kept = budget.of_others(WORKLOADS)
+        if wanted + kept > self.postgres.max_connections:
             raise ValueError(
-                f"the services may open {wanted} connections (pods during a rollout times "
-                f"databasePoolSize), but postgres.maxConnections leaves {available}; raise it to "
-                f"{wanted + 10} or lower databasePoolSize or replicas"
+                f"the services may open {wanted} connections (twice the replicas during a rollout, "
+                f"times databasePoolSize and what they hold beside it), Jobs and operators {kept}, "
+                f"but postgres.maxConnections is {self.postgres.max_connections}; raise it to "
+                f"{wanted + kept} or lower databasePoolSize or replicas"
             )
         return self
 

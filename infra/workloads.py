@@ -31,6 +31,8 @@ class Workload:
     """Key patterns in the Redis cache that are this service's own; empty: it does not use it."""
     entry: Literal["http"] | None = None
     """Which port of the stack's entry leads here from outside the cluster; None: no one."""
+    extra_connections: int = 0
+    """Connections to the database that a pod holds outside its pool."""
     pod_name_env: tuple[str, ...] = ()
     """Variables that carry the pod's name, which tells the instances of a service apart."""
 
@@ -52,6 +54,7 @@ WORKLOADS: Final = (
         command=("python", "-m", "services.outbox_relay"),
         database="restdb",
         produces=RESOURCE_EVENTS,
+        extra_connections=1,  # LISTEN: a pool takes its connections back, and the wake-ups with it
         pod_name_env=("RELAY_ID",),
     ),
     Workload(

@@ -1,12 +1,13 @@
 """Each cross-field validator, with the failure it prevents and the way out it names."""
 
+import functools
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from components import kafka
-from infra import settings
+from infra import budget, settings
 from infra.settings import (
     EntrySettings,
     ImageSettings,
@@ -15,8 +16,10 @@ from infra.settings import (
     PostgresSettings,
     RedisSettings,
     ResourceSettings,
+    ServiceSettings,
     ServicesSettings,
 )
+from infra.workloads import Workload
 
 BASE: dict[str, Any] = {
     "kubernetes": {},
@@ -149,8 +152,24 @@ def test_protection_without_retained_volumes_is_refused():
 
 def test_more_pooled_connections_than_postgres_has_are_refused_with_the_number_needed():
     document = BASE | {"services": {"rest-service": {"replicas": 20, "databasePoolSize": 20}}}
-    # 21 pods in a rollout times 20, and 3 pods times 10 for each of the two other services.
-    refuse(PlatformSettings, document, "480 connections .* raise it to 490")
+    # 40 pods in a rollout times 20; 4 times 10 for the worker, and for the relay, which listens on
+    # another one, 4 times 11. For others: 3 superusers, 2 provisioning, 5 operators, 2 migrations.
+    refuse(PlatformSettings, document, "884 connections .* operators 12, .* raise it to 896")
+
+
+def test_connections_outside_the_pool_count_in_the_budget():
+    listening = Workload("one", ("true",), database="db", extra_connections=3)
+    silent = Workload("other", ("true",), database="db")
+    size = ServiceSettings.model_validate({"replicas": 2})
+    of = functools.partial(budget.of_services, size=lambda _name: size)
+    assert of((listening,)) - of((silent,)) == 3 * 2 * size.replicas
+
+
+def test_the_budget_that_is_refused_by_one_connection_is_accepted_with_it():
+    document = BASE | {"services": {"rest-service": {"replicas": 3, "databasePoolSize": 20}}}
+    needed = 6 * 20 + 4 * 10 + 4 * 11 + 12
+    refuse(PlatformSettings, document | {"postgres": {"maxConnections": needed - 1}}, str(needed))
+    PlatformSettings.model_validate(document | {"postgres": {"maxConnections": needed}})
 
 
 def test_settings_and_the_component_agree_on_the_smallest_cluster():

@@ -15,7 +15,7 @@ from infra.environment import Environment
 from infra.foundation import lay
 from infra.images import Catalogue
 from infra.settings import EntrySettings, PlatformSettings
-from infra.workloads import WORKLOADS, Workload, topics
+from infra.workloads import WORKLOADS, Workload, check_entries, topics
 
 
 class Platform(pulumi.ComponentResource):
@@ -36,6 +36,7 @@ class Platform(pulumi.ComponentResource):
         provider: k8s.Provider,
         workloads: tuple[Workload, ...] = WORKLOADS,
     ) -> None:
+        check_entries(workloads)
         super().__init__(
             "millrace:platform:Platform",
             "millrace",

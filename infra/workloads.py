@@ -13,6 +13,10 @@ TASK_EVENTS: Final = ("task.process", "task.completed")
 DEAD_LETTER: Final = "events.dead-letter"
 
 
+class RecordError(ValueError):
+    """The records contradict each other; the message names those that do and the way out."""
+
+
 @dataclass(frozen=True)
 class Workload:
     """One Python service: what it runs and which shared systems it may reach.
@@ -71,6 +75,20 @@ WORKLOADS: Final = (
 def workload_names() -> tuple[str, ...]:
     """The names a stack file may use."""
     return tuple(workload.name for workload in WORKLOADS)
+
+
+def check_entries(workloads: tuple[Workload, ...]) -> None:
+    """Raises RecordError when two records claim the stack's one entry.
+
+    The stack file has one host and one port: as node port of two Services the API server would
+    refuse the second, and two load balancers would be announced under one URL.
+    """
+    entries = [workload.name for workload in workloads if workload.entry is not None]
+    if len(entries) > 1:
+        raise RecordError(
+            f"{' and '.join(entries)} both have an entry, but the stack file's entry has one port; "
+            "keep it in one of the records, and route to the others behind it"
+        )
 
 
 def databases(workloads: tuple[Workload, ...]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from infra.composition import Platform
 from infra.diff import load_stack
-from infra.workloads import WORKLOADS, Workload
+from infra.workloads import WORKLOADS, RecordError, Workload
 from tests.harness.composed import STACKS, compose, composed
 from tests.harness.recording import Recording, Registered
 
@@ -237,3 +237,9 @@ def test_a_new_service_costs_one_record():
     assert "migrate-datadb" in {j.name for j in recording.of("Job")}
     assert "telemetry.points" in {t["name"] for t in spec_of(recording, "kafka")["topics"]}
     assert recording.one("PodDisruptionBudget", "ingest-service")
+
+
+def test_two_services_that_claim_the_one_entry_are_refused_by_name():
+    second = Workload(name="admin-service", command=("true",), entry="http")
+    with pytest.raises(RecordError, match="rest-service and admin-service both have an entry"):
+        compose(load_stack("airgap"), (*WORKLOADS, second))

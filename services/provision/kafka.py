@@ -1,4 +1,4 @@
-"""Brings a Kafka cluster to a spec: topics, SCRAM users and their exact rights. Idempotent."""
+"""Brings a Kafka cluster to a spec: topics, SCRAM users and all rights there are. Idempotent."""
 
 # confluent_kafka.admin re-exports its classes without saying so in __all__.
 # pyright: reportPrivateImportUsage=false
@@ -8,15 +8,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -24,32 +19,21 @@ from confluent_kafka.admin import (
     ConfigSource,
     NewPartitions,
     NewTopic,
-    ResourcePatternType,
-    ResourceType,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
 )
 
-from services.provision.spec import KafkaSpec, ProvisionError, TopicSpec, UserSpec
+from services.provision.kafka_accounts import set_accounts
+from services.provision.kafka_answers import REQUEST_SECONDS, answers
+from services.provision.spec import KafkaSpec, ProvisionError, TopicSpec
 from services.shared.logging import get_logger
-from services.shared.settings import read_secret
 
 log = get_logger(__name__)
-
-_REQUEST_SECONDS = 30.0
-_SCRAM_ITERATIONS = 8192
-
-# resource type, name, operation: enough to compare two rights, since all else is fixed here.
-Right = tuple[ResourceType, str, AclOperation]
-T = TypeVar("T")
 
 
 def provision(spec: KafkaSpec, *, wait_seconds: float) -> None:
     """Make the cluster as `spec` says; waits at most `wait_seconds` for a broker to answer.
 
-    Topics that are not in the spec stay. Rights of users in the spec that it does not give are
-    taken away; other users are left alone. Raises ProvisionError.
+    Topics that are not in the spec stay. Users and rights that are not in it are taken away,
+    whoever gave them. Raises ProvisionError.
     """
     config: Any = {
         "bootstrap.servers": spec.bootstrap_servers,
@@ -66,8 +50,7 @@ def provision(spec: KafkaSpec, *, wait_seconds: float) -> None:
     try:
         partitions = _wait_for_broker(admin, spec.bootstrap_servers, wait_seconds)
         _topics(admin, spec.topics, partitions)
-        _users(admin, spec.users)
-        _rights(admin, spec.users)
+        set_accounts(admin, spec.users)
     except KafkaException as error:
         reason: KafkaError = error.args[0]
         raise ProvisionError(
@@ -109,7 +92,7 @@ def _topics(
         check_topic(topic, existing.get(topic.name))
     missing = [topic for topic in wanted if topic.name not in existing]
     if missing:
-        _all(
+        answers(
             admin.create_topics(
                 [
                     NewTopic(
@@ -120,8 +103,8 @@ def _topics(
                     )
                     for topic in missing
                 ],
-                request_timeout=_REQUEST_SECONDS,
-                operation_timeout=_REQUEST_SECONDS,
+                request_timeout=REQUEST_SECONDS,
+                operation_timeout=REQUEST_SECONDS,
             ),
             # Another run of this program was faster; its configuration is compared below.
             tolerate=KafkaError.TOPIC_ALREADY_EXISTS,
@@ -129,11 +112,11 @@ def _topics(
         log.info("topics_created", topics=[topic.name for topic in missing])
     growing = [t for t in wanted if t.name in existing and t.partitions > len(existing[t.name])]
     if growing:
-        _all(
+        answers(
             admin.create_partitions(
                 [NewPartitions(topic.name, topic.partitions) for topic in growing],
-                request_timeout=_REQUEST_SECONDS,
-                operation_timeout=_REQUEST_SECONDS,
+                request_timeout=REQUEST_SECONDS,
+                operation_timeout=REQUEST_SECONDS,
             )
         )
         log.info("partitions_added", topics={t.name: t.partitions for t in growing})
@@ -172,8 +155,8 @@ def _configure(admin: AdminClient, topics: list[TopicSpec]) -> None:
     resources = {
         topic.name: ConfigResource(ConfigResource.Type.TOPIC, topic.name) for topic in topics
     }
-    current = _all(
-        admin.describe_configs(list(resources.values()), request_timeout=_REQUEST_SECONDS)
+    current = answers(
+        admin.describe_configs(list(resources.values()), request_timeout=REQUEST_SECONDS)
     )
     changed: list[ConfigResource] = []
     for topic in topics:
@@ -198,103 +181,4 @@ def _configure(admin: AdminClient, topics: list[TopicSpec]) -> None:
                 )
             )
     if changed:
-        _all(admin.incremental_alter_configs(changed, request_timeout=_REQUEST_SECONDS))
-
-
-def _users(admin: AdminClient, users: Iterable[UserSpec]) -> None:
-    # Kafka keeps a salted hash, so whether a password has changed cannot be asked: set each time.
-    upsertions: Any = [
-        UserScramCredentialUpsertion(
-            user.name,
-            ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS),
-            read_secret(user.password_file).encode(),
-        )
-        for user in users
-    ]
-    if upsertions:
-        _all(admin.alter_user_scram_credentials(upsertions, request_timeout=_REQUEST_SECONDS))
-        log.info("users_set", users=[upsertion.user for upsertion in upsertions])
-
-
-def rights_of(user: UserSpec) -> set[Right]:
-    """All that `user` may do. An idempotent producer needs no more than WRITE since Kafka 3.0."""
-    rights: set[Right] = set()
-    for topic in user.produce:
-        rights |= {
-            (ResourceType.TOPIC, topic, AclOperation.WRITE),
-            (ResourceType.TOPIC, topic, AclOperation.DESCRIBE),
-        }
-    for topic in user.consume:
-        rights |= {
-            (ResourceType.TOPIC, topic, AclOperation.READ),
-            (ResourceType.TOPIC, topic, AclOperation.DESCRIBE),
-        }
-    for group in user.groups:
-        rights.add((ResourceType.GROUP, group, AclOperation.READ))
-    return rights
-
-
-def _rights(admin: AdminClient, users: Iterable[UserSpec]) -> None:
-    for user in users:
-        principal = f"User:{user.name}"
-        found: list[AclBinding] = admin.describe_acls(
-            AclBindingFilter(
-                ResourceType.ANY,
-                None,  # pyright: ignore[reportArgumentType] - the stub forgets "any name"
-                ResourcePatternType.ANY,
-                principal,
-                None,  # pyright: ignore[reportArgumentType]
-                AclOperation.ANY,
-                AclPermissionType.ANY,
-            ),
-            request_timeout=_REQUEST_SECONDS,
-        ).result()
-        wanted = {_binding(principal, right) for right in rights_of(user)}
-        present = set(found)
-        if missing := wanted - present:
-            _all(admin.create_acls(list(missing), request_timeout=_REQUEST_SECONDS))
-        if extra := present - wanted:
-            _all(
-                admin.delete_acls(
-                    [_exactly(binding) for binding in extra], request_timeout=_REQUEST_SECONDS
-                )
-            )
-        if missing or extra:
-            log.info("rights_set", user=user.name, given=len(missing), taken=len(extra))
-
-
-def _binding(principal: str, right: Right) -> AclBinding:
-    kind, name, operation = right
-    return AclBinding(
-        kind,
-        name,
-        ResourcePatternType.LITERAL,
-        principal,
-        "*",
-        operation,
-        AclPermissionType.ALLOW,
-    )
-
-
-def _exactly(binding: Any) -> AclBindingFilter:
-    return AclBindingFilter(
-        binding.restype,
-        binding.name,
-        binding.resource_pattern_type,
-        binding.principal,
-        binding.host,
-        binding.operation,
-        binding.permission_type,
-    )
-
-
-def _all(futures: Mapping[Any, Future[T]], tolerate: int | None = None) -> dict[Any, T]:
-    """Wait for every answer of one request. Raises the first KafkaException among them."""
-    answers: dict[Any, T] = {}
-    for thing, future in futures.items():
-        try:
-            answers[thing] = future.result()
-        except KafkaException as error:
-            if error.args[0].code() != tolerate:
-                raise
-    return answers
+        answers(admin.incremental_alter_configs(changed, request_timeout=REQUEST_SECONDS))

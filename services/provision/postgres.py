@@ -2,13 +2,15 @@
 
 Each database belongs to a role of its own that can do nothing elsewhere: no superuser, no role or
 database creation, and nobody else may connect. Passwords are set on every run, so that a rotated
-secret needs only another run.
+secret needs only another run. A role that was made here and left the spec may no longer log in;
+its database and all that is in it stay.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import asyncpg
 
@@ -20,13 +22,16 @@ from services.shared.settings import DatabaseSettings, read_secret
 log = get_logger(__name__)
 
 # Limits for every session of a role; migrations lift the second and third for themselves.
-# A transaction left open holds back vacuum for the whole server (datapath.md §4, 6).
+# A transaction left open holds back vacuum for the whole server.
 LIMITS = {"idle_in_transaction_session_timeout": "10s", "statement_timeout": "30s"}
 LIMITS_17 = {"transaction_timeout": "30s"}
 
+MARKER = "millrace_service"
+"""Every role made here is a member of it: no other role may ever be locked out."""
+
 
 async def provision(spec: PostgresSpec, *, wait_seconds: float = 120) -> None:
-    """Make every role and database of the spec, or bring them to it.
+    """Make every role and database of the spec, or bring them to it; lock out who left it.
 
     Raises ProvisionError when the server cannot be reached in time or refuses a statement.
     """
@@ -37,11 +42,13 @@ async def provision(spec: PostgresSpec, *, wait_seconds: float = 120) -> None:
         # Whom PUBLIC lets in there could read the catalogues, and connect to what clones template1.
         for shared in ("postgres", "template1"):
             await admin.execute(f"REVOKE CONNECT ON DATABASE {shared} FROM PUBLIC")
+        await _marker(admin)
         for database in spec.databases:
             await _role(admin, database)
             await _database(admin, database)
         for database in spec.databases:
             await _schema(spec, database)
+        await _lock_out(admin, keep=[database.role for database in spec.databases])
     except (asyncpg.PostgresError, OSError) as error:
         raise ProvisionError(
             f"postgres {spec.host}:{spec.port}: {error}; correct it and run the Job again"
@@ -50,11 +57,51 @@ async def provision(spec: PostgresSpec, *, wait_seconds: float = 120) -> None:
         await admin.close()
 
 
+async def _marker(admin: asyncpg.Connection) -> None:
+    if not await admin.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", MARKER):
+        await admin.execute(f"CREATE ROLE {MARKER} NOLOGIN")
+
+
+async def _lock_out(admin: asyncpg.Connection, keep: Sequence[str]) -> None:
+    """End the logins and sessions of roles that were made here and are no longer wanted.
+
+    What they own stays: dropping a database is a decision that a program must not take from the
+    absence of a line.
+    """
+    left = await admin.fetch(
+        """
+        SELECT r.rolname,
+               ARRAY(SELECT datname::text FROM pg_database WHERE datdba = r.oid) AS databases
+        FROM pg_auth_members m
+        JOIN pg_roles r ON r.oid = m.member
+        WHERE m.roleid = $1::text::regrole AND r.rolcanlogin AND r.rolname <> ALL ($2::text[])
+        """,
+        MARKER,
+        keep,
+    )
+    for role in left:
+        name = role["rolname"]
+        # First the door, then the room: a session that ended could come back otherwise.
+        await admin.execute(f"ALTER ROLE {quote(name)} WITH NOLOGIN PASSWORD NULL")
+        ended = await admin.fetchval(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1", name
+        )
+        log.warning(
+            "role_locked_out",
+            role=name,
+            sessions_ended=ended,
+            databases_kept=role["databases"],
+            reason="no service has it any more; drop database and role by hand when nobody needs"
+            " the data",
+        )
+
+
 async def _role(admin: asyncpg.Connection, database: DatabaseSpec) -> None:
     role = quote(database.role)
     if not await admin.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", database.role):
         await admin.execute(f"CREATE ROLE {role}")
         log.info("role_created", role=database.role)
+    await admin.execute(f"GRANT {MARKER} TO {role}")
     verifier = await _password_literal(admin, read_secret(database.password_file))
     await admin.execute(
         f"ALTER ROLE {role} WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"

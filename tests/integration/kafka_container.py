@@ -61,13 +61,15 @@ class KafkaServer:
         )
 
     def spec(self, topics: Sequence[TopicSpec] = (), users: Sequence[UserSpec] = ()) -> KafkaSpec:
+        """The platform's users are in every one: whom a spec leaves out is removed."""
+        named = {user.name: user for user in (*self._platform_users(), *users)}
         return KafkaSpec(
             bootstrap_servers=f"localhost:{self.internal_port}",
             ca_file=self.authority.ca_file,
             certificate_file=self.certificate_file,
             key_file=self.key_file,
             topics=list(topics),
-            users=list(users),
+            users=list(named.values()),
         )
 
     def user(self, name: str, **rights: list[str]) -> UserSpec:
@@ -76,8 +78,17 @@ class KafkaServer:
             self.passwords[name] = self.authority.secret(f"kafka-{name}")
         return UserSpec(name=name, password_file=self.passwords[name], **rights)
 
+    def _platform_users(self) -> list[UserSpec]:
+        """Those of the services, and one that may do what tests need."""
+        everything = [*TOPICS, DEAD_LETTERS, SMALL]
+        return [
+            self.user(RELAY, produce=[*TOPICS, SMALL]),
+            self.user(WORKER, produce=[DEAD_LETTERS], consume=list(TOPICS), groups=GROUPS),
+            self.user(TESTER, produce=everything, consume=everything, groups=[*GROUPS, "reader"]),
+        ]
+
     def provision(self) -> None:
-        """The topics and users of the platform, and a user that may do what tests need."""
+        """The topics and users of the platform."""
         everything = [*TOPICS, DEAD_LETTERS, SMALL]
         provisioner.provision(
             self.spec(
@@ -89,16 +100,6 @@ class KafkaServer:
                         config={"max.message.bytes": "2000"} if name == SMALL else {},
                     )
                     for name in everything
-                ],
-                [
-                    self.user(RELAY, produce=[*TOPICS, SMALL]),
-                    self.user(WORKER, produce=[DEAD_LETTERS], consume=list(TOPICS), groups=GROUPS),
-                    self.user(
-                        TESTER,
-                        produce=everything,
-                        consume=everything,
-                        groups=[*GROUPS, "reader"],
-                    ),
                 ],
             ),
             wait_seconds=60,

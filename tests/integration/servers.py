@@ -98,6 +98,8 @@ class PostgresServer:
         await provisioner.provision(
             self.spec(DatabaseSpec(name=name, role=name, password_file=password_file))
         )
+        # Tests share the server: the next one's spec, which lacks this role, must not lock it out.
+        await self.as_admin(f"REVOKE {provisioner.MARKER} FROM {provisioner.quote(name)}")
         return self.settings(name, name, password_file)
 
     def spec(self, *databases: DatabaseSpec) -> PostgresSpec:

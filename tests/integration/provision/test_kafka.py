@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import (
+    AclBinding,
     AclBindingFilter,
     AclOperation,
     AclPermissionType,
@@ -19,6 +20,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+from structlog.testing import capture_logs
 
 from services.provision.kafka import provision
 from services.provision.spec import ProvisionError, TopicSpec
@@ -161,6 +163,43 @@ def test_a_user_has_exactly_the_rights_of_the_spec_and_loses_those_it_gives_no_m
         (ResourceType.TOPIC, deleted, AclOperation.DESCRIBE),
     }
     assert rights(admin, "tester") == others
+
+
+def test_a_user_that_left_the_spec_loses_its_password_and_every_right(
+    kafka_server: KafkaServer, admin: AdminClient
+) -> None:
+    user = kafka_server.user("leaver", produce=[TOPICS[0]], groups=["leavers"])
+    provision(kafka_server.spec(users=[user]), wait_seconds=30)
+    assert deliver(kafka_server, "leaver", TOPICS[0]) is None
+    with capture_logs() as said:
+        provision(kafka_server.spec(), wait_seconds=30)
+    assert rights(admin, "leaver") == set()
+    credentials: Any = admin.describe_user_scram_credentials()
+    assert "leaver" not in credentials.result()
+    assert deliver(kafka_server, "leaver", TOPICS[0]) is not None
+    warnings = {line["event"]: line for line in said if line["log_level"] == "warning"}
+    assert "leaver" in warnings["users_removed"]["users"]
+    assert f"User:leaver WRITE TOPIC {TOPICS[0]}" in warnings["rights_taken"]["rights"]
+
+
+def test_rights_that_somebody_gave_by_hand_are_taken_away(
+    kafka_server: KafkaServer, admin: AdminClient
+) -> None:
+    everything = AclBinding(
+        ResourceType.TOPIC,
+        "*",
+        ResourcePatternType.LITERAL,
+        "User:*",
+        "*",
+        AclOperation.ALL,
+        AclPermissionType.ALLOW,
+    )
+    for future in admin.create_acls([everything]).values():
+        future.result()
+    provision(kafka_server.spec(), wait_seconds=30)
+    assert rights(admin, "*") == set()
+    assert deliver(kafka_server, "event-worker", TOPICS[0]) is not None
+    assert deliver(kafka_server, "outbox-relay-rest", TOPICS[0]) is None
 
 
 def test_a_user_may_produce_where_it_was_allowed_and_nowhere_else(

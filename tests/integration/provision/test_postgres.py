@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, ProvisionError
@@ -69,6 +70,56 @@ async def test_a_rotated_password_takes_over_at_the_next_run(
     spec.password_file.write_text(old)
     with pytest.raises(asyncpg.InvalidPasswordError):
         await connect(postgres.settings("rotated", "rotated", spec.password_file), "test")
+
+
+async def test_a_role_that_left_the_spec_cannot_log_in_and_its_data_is_kept(
+    postgres: PostgresServer, authority: Authority
+) -> None:
+    stays, leaves = spec_of(authority, "stays"), spec_of(authority, "leaves")
+    await provisioner.provision(postgres.spec(stays, leaves))
+    settings = postgres.settings("leaves", "leaves", leaves.password_file)
+    session = await connect(settings, "test")
+    await session.execute("CREATE TABLE kept AS SELECT 1 AS row")
+
+    with capture_logs() as said:
+        await provisioner.provision(postgres.spec(stays))
+    (line,) = [line for line in said if line.get("role") == "leaves"]
+    assert (line["event"], line["log_level"]) == ("role_locked_out", "warning")
+    assert (line["databases_kept"], line["sessions_ended"]) == (["leaves"], 1)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await session.fetchval("SELECT 1")
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+        await connect(settings, "test")
+    await (await connect(postgres.settings("stays", "stays", stays.password_file), "t")).close()
+
+    with capture_logs() as said:
+        await provisioner.provision(postgres.spec(stays))
+    assert not [line for line in said if line["event"] == "role_locked_out"], "it is said once"
+    await provisioner.provision(postgres.spec(stays, leaves))
+    session = await connect(settings, "test")
+    assert await session.fetchval("SELECT count(*) FROM kept") == 1
+    await session.close()
+
+
+async def test_a_role_that_somebody_else_made_is_left_alone(
+    postgres: PostgresServer, authority: Authority
+) -> None:
+    await postgres.as_admin("CREATE ROLE exporter LOGIN")
+    await provisioner.provision(postgres.spec(spec_of(authority, "neighbour")))
+    (role,) = await postgres.as_admin("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'exporter'")
+    assert role["rolcanlogin"]
+
+
+async def test_databases_that_were_lost_with_their_volume_are_there_again_after_another_run(
+    postgres: PostgresServer, authority: Authority
+) -> None:
+    wanted = postgres.spec(spec_of(authority, "lost"))
+    await provisioner.provision(wanted)
+    await postgres.as_admin("DROP DATABASE lost")
+    await postgres.as_admin("DROP ROLE lost")
+    await provisioner.provision(wanted)
+    (database,) = wanted.databases
+    await (await connect(postgres.settings("lost", "lost", database.password_file), "t")).close()
 
 
 async def test_a_service_session_has_limits(postgres: PostgresServer, authority: Authority) -> None:

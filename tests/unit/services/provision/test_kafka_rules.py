@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AclOperation, ResourceType
 
-from services.provision.kafka import check_topic, config_changes, rights_of
+from services.provision.kafka import check_topic, config_changes
+from services.provision.kafka_accounts import rights_of
 from services.provision.spec import ProvisionError, TopicSpec, UserSpec
 
 

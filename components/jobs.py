@@ -111,6 +111,7 @@ def _pod(name: str, args: JobArgs, volumes: list[pods.Volume]) -> k8s.core.v1.Po
         service_account_name=name,
         automount_service_account_token=False,
         enable_service_links=False,
+        image_pull_secrets=pods.pull_secrets(args.pull_secrets),
         # Each attempt is a pod of its own, so that the logs of a failed one stay readable.
         restart_policy="Never",
         security_context=pods.pod_security(args.uid),

@@ -52,6 +52,8 @@ class KafkaArgs(Args):
     namespace_name: str = "data"
     """The namespace's name as plain text: certificates and voters need DNS names at once."""
     image: Image
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of the namespace that open the image's registry."""
     authority: CertificateAuthority
     brokers: KafkaNodes
     controllers: KafkaNodes | None = None
@@ -201,6 +203,7 @@ class Kafka(pulumi.ComponentResource):
                 component="kafka",
                 namespace=args.namespace,
                 image=args.image,
+                pull_secrets=args.pull_secrets,
                 uid=_UID,
                 replicas=nodes.replicas,
                 command=("bash", f"{texts.CONFIG_PATH}/start.sh"),

@@ -127,6 +127,11 @@ def requirements(resources: Resources) -> k8s.core.v1.ResourceRequirementsArgs:
     )
 
 
+def pull_secrets(names: Sequence[str]) -> list[k8s.core.v1.LocalObjectReferenceArgs] | None:
+    """References to Secrets of the pod's namespace; None when its images are public."""
+    return [k8s.core.v1.LocalObjectReferenceArgs(name=name) for name in names] or None
+
+
 def env(values: Mapping[str, Text]) -> list[k8s.core.v1.EnvVarArgs]:
     return [k8s.core.v1.EnvVarArgs(name=name, value=values[name]) for name in sorted(values)]
 

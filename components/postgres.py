@@ -34,6 +34,8 @@ class PostgresArgs(Args):
     namespace: Text
     namespace_name: str = "data"
     image: Image
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of the namespace that open the image's registry."""
     authority: CertificateAuthority
     admin_password: Files
     """Secret with key `password` in the server's namespace: the superuser's. Letters and digits
@@ -97,6 +99,7 @@ class Postgres(pulumi.ComponentResource):
                 component="postgres",
                 namespace=args.namespace,
                 image=args.image,
+                pull_secrets=args.pull_secrets,
                 uid=_UID,
                 replicas=1,
                 command=("bash", f"{texts.CONFIG_PATH}/start.sh"),

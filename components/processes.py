@@ -23,6 +23,8 @@ class ProcessArgs(Args):
     connections: tuple[Connection, ...] = ()
     env: Mapping[str, Text] = {}
     mounts: tuple[Mount, ...] = ()
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of the namespace that open the image's registry."""
     tmp_size: Quantity = "64Mi"
     uid: int = pods.LOWEST_UID
 

@@ -86,6 +86,8 @@ class RedisArgs(Args):
     namespace: Text
     namespace_name: str = "data"
     image: Image
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of the namespace that open the image's registry."""
     authority: CertificateAuthority
     users: tuple[RedisUser, ...]
     resources: Resources
@@ -168,6 +170,7 @@ class Redis(pulumi.ComponentResource):
                 component="redis",
                 namespace=args.namespace,
                 image=args.image,
+                pull_secrets=args.pull_secrets,
                 uid=_UID,
                 replicas=1,
                 command=("redis-server", f"{texts.CONFIG_PATH}/redis.conf"),

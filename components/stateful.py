@@ -41,6 +41,7 @@ class Server:
     volumes: Sequence[pods.Volume]
     config_hash: pulumi.Output[str]
     grace_seconds: int
+    pull_secrets: Sequence[str] = ()
     settle_seconds: int = 0
     """How long a restarted replica must be ready before the next one is stopped."""
 
@@ -104,6 +105,7 @@ def _pod(spec: Server) -> k8s.core.v1.PodSpecArgs:
         service_account_name=spec.name,
         automount_service_account_token=False,
         enable_service_links=False,
+        image_pull_secrets=pods.pull_secrets(spec.pull_secrets),
         security_context=pods.pod_security(spec.uid),
         termination_grace_period_seconds=spec.grace_seconds,
         topology_spread_constraints=pods.spread(spec.name),

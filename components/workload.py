@@ -211,6 +211,7 @@ def _pod(name: str, args: WorkloadArgs) -> k8s.core.v1.PodSpecArgs:
         service_account_name=name,
         automount_service_account_token=False,
         enable_service_links=False,
+        image_pull_secrets=pods.pull_secrets(args.pull_secrets),
         security_context=pods.pod_security(args.uid),
         termination_grace_period_seconds=args.termination_grace_seconds,
         topology_spread_constraints=pods.spread(name),

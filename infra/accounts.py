@@ -50,6 +50,7 @@ def provision(
         JobArgs(
             namespace=ground.namespaces.names[DATA],
             image=ground.services_image,
+            pull_secrets=ground.settings.images.pull_secrets,
             command=("python", "-m", "services.provision", server, "--spec", _SPEC_FILE),
             resources=JOB_SIZE,
             ca=ground.authority.bundles[DATA],

@@ -36,6 +36,7 @@ def _service(ground: Foundation, shared: Shared, record: workloads.Workload) -> 
         WorkloadArgs(
             namespace=ground.namespaces.names[APPS],
             image=ground.services_image,
+            pull_secrets=ground.settings.images.pull_secrets,
             command=record.command,
             resources=resources(settings.resources),
             ca=ground.authority.bundles[APPS],

@@ -56,6 +56,7 @@ def _cluster(ground: Foundation) -> Kafka:
             namespace=ground.namespaces.names[DATA],
             namespace_name=DATA,
             image=ground.catalogue.reference("kafka"),
+            pull_secrets=ground.settings.images.pull_secrets,
             authority=ground.authority,
             brokers=KafkaNodes(
                 replicas=settings.brokers,

@@ -21,6 +21,7 @@ def provide_cache(ground: Foundation) -> dict[str, connections.Connection]:
             namespace=ground.namespaces.names[DATA],
             namespace_name=DATA,
             image=ground.catalogue.reference("redis"),
+            pull_secrets=ground.settings.images.pull_secrets,
             authority=ground.authority,
             users=tuple(
                 RedisUser(

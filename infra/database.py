@@ -82,6 +82,7 @@ def _server(ground: Foundation, admin_password: Files) -> Postgres:
             namespace=ground.namespaces.names[DATA],
             namespace_name=DATA,
             image=ground.catalogue.reference("postgres"),
+            pull_secrets=ground.settings.images.pull_secrets,
             authority=ground.authority,
             admin_password=admin_password,
             resources=resources(settings.resources),
@@ -103,6 +104,7 @@ def _migrated(ground: Foundation, database: Database) -> Database:
         JobArgs(
             namespace=ground.namespaces.names[APPS],
             image=ground.services_image,
+            pull_secrets=ground.settings.images.pull_secrets,
             command=("python", "-m", "services.migrate", database.name),
             resources=JOB_SIZE,
             ca=ground.authority.bundles[APPS],

@@ -119,6 +119,11 @@ class ImageSettings(Settings):
     """Catalogue name to full reference, with a digest or an exact tag. An override of `services`
     also means that the image is not built here."""
 
+    pull_secrets: tuple[Labelled, ...] = ()
+    """Secrets (type kubernetes.io/dockerconfigjson) that open the registry of these images. The
+    cluster's owner makes them, by these names in the namespaces data and apps; every pod uses
+    them."""
+
     @field_validator("overrides")
     @classmethod
     def _known_names(cls, overrides: dict[str, str]) -> dict[str, str]:

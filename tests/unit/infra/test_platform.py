@@ -243,3 +243,16 @@ def test_two_services_that_claim_the_one_entry_are_refused_by_name():
     second = Workload(name="admin-service", command=("true",), entry="http")
     with pytest.raises(RecordError, match="rest-service and admin-service both have an entry"):
         compose(load_stack("airgap"), (*WORKLOADS, second))
+
+
+def test_every_pod_opens_its_registry_with_the_secrets_the_stack_names():
+    settings = load_stack("prod")
+    images = settings.images.model_copy(update={"pull_secrets": ("registry-login",)})
+    recording, _ = compose(settings.model_copy(update={"images": images}))
+    owners = [r for kind in ("Deployment", "StatefulSet", "Job") for r in recording.of(kind)]
+    pods = {r.name: r.manifest["spec"]["template"]["spec"] for r in owners if r.custom}
+    assert {"postgres", "kafka", "redis-cache", "rest-service", "migrate-restdb"} <= set(pods)
+    for name, pod in pods.items():
+        assert pod["imagePullSecrets"] == [{"name": "registry-login"}], name
+    for resource in composed("prod").of("Deployment"):
+        assert "imagePullSecrets" not in resource.manifest["spec"]["template"]["spec"]

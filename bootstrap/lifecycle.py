@@ -34,6 +34,15 @@ from bootstrap.tools import (
 PROGRAM_TOOLS = (PULUMI, PROVIDER_KUBERNETES)
 POLICIES = ("--policy-pack", "policies/crossguard")
 
+PRODUCTION = """\
+STACK=prod is no local cluster, and nothing that make sets up here may touch it. It takes a shell of
+its own (not the one of make env), with
+  - the official Pulumi CLI, and uv, which brings Python: pulumi install does the rest
+  - PULUMI_BACKEND_URL and PULUMI_CONFIG_PASSPHRASE_FILE of its own
+  - KUBECONFIG with a context millrace-prod
+  - the placeholders in Pulumi.prod.yaml filled in
+and then pulumi stack init prod (once), pulumi up --stack prod. Step by step: README, Production"""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -121,10 +130,7 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
         StepFailed: ``stack`` is one that this machine cannot host.
     """
     if stack == "prod":
-        raise StepFailed(
-            "STACK=prod is no local cluster: point KUBECONFIG at yours and run "
-            "pulumi up --stack prod in the shell of make env (README, Production)"
-        )
+        raise StepFailed(PRODUCTION)
     checkout.make_state()
     choice = choose_environment(checkout, wanted=stack)
     save_context(checkout, environment=choice.environment, port_offset=checkout.port_offset)

@@ -29,6 +29,10 @@ class Environment:
     port_offset: int = 0
     """MILLRACE_PORT_OFFSET: how far host ports are above the documented ones (second checkout)."""
 
+    standins: bool = False
+    """MILLRACE_STANDINS: set by bootstrap's language host, which runs on its own random and TLS
+    providers; the official host knows nothing of it."""
+
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> "Environment":
         """Read the process's environment (or the mapping given).
@@ -53,4 +57,5 @@ class Environment:
             cluster_id=env.get("MILLRACE_CLUSTER_ID") or None,
             render_dir=path("MILLRACE_RENDER_DIR"),
             port_offset=int(offset),
+            standins=bool(env.get("MILLRACE_STANDINS")),
         )

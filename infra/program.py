@@ -6,8 +6,10 @@ from infra import config
 from infra.composition import Platform
 from infra.environment import Environment, VariableError
 from infra.images import Catalogue, ImageError
+from infra.placeholders import PlaceholderError, refuse_placeholders
+from infra.protection import StandInError, refuse_standins
 from infra.provider import kubernetes_provider
-from infra.services_image import check_images, refuse_placeholder
+from infra.services_image import check_images
 
 
 def run() -> None:
@@ -26,8 +28,9 @@ def run() -> None:
             settings.images.source, settings.images.overrides, environment.images_file
         )
         check_images(catalogue, environment)
-        refuse_placeholder(catalogue, environment)
-    except (ImageError, VariableError) as error:
+        refuse_placeholders(settings, environment)
+        refuse_standins(settings, environment, preview=pulumi.runtime.is_dry_run())
+    except (ImageError, VariableError, PlaceholderError, StandInError) as error:
         raise pulumi.RunError(str(error)) from error
     provider = kubernetes_provider(settings.kubernetes, environment)
     platform = Platform(settings, environment, catalogue, provider)

@@ -16,8 +16,6 @@ REPOSITORY_ROOT: Final = Path(__file__).resolve().parent.parent
 DOCKERFILE: Final = "services/Dockerfile"
 SOURCES: Final = ("services", "pyproject.toml", "uv.lock")
 """What the image is made of; everything else in the build context is ignored by the Dockerfile."""
-PLACEHOLDER_DIGEST: Final = f"sha256:{'0' * 64}"
-"""What Pulumi.prod.yaml holds until its owner names an image; good for a rendering only."""
 SERVERS: Final = ("postgres", "kafka", "redis")
 BUILD_IMAGE: Final = "python-build"
 RUNTIME_IMAGE: Final = "python-runtime"
@@ -41,22 +39,6 @@ def _source_files(root: Path) -> Iterator[Path]:
         for file in files:
             if file.is_file() and "__pycache__" not in file.parts:
                 yield file
-
-
-def refuse_placeholder(catalogue: Catalogue, environment: Environment) -> None:
-    """Stop a stack whose services image nobody has named yet from waiting for it in a cluster.
-
-    Raises:
-        infra.images.ImageError: the services image is the placeholder, and this is no rendering.
-    """
-    if environment.render_dir is not None or not catalogue.is_given("services"):
-        return
-    given = catalogue.reference("services")
-    if given.endswith(PLACEHOLDER_DIGEST):
-        raise ImageError(
-            f"millrace:images.overrides.services is {given}, whose digest is a placeholder; "
-            "give the digest of the image to promote (docker push prints it)"
-        )
 
 
 def check_images(catalogue: Catalogue, environment: Environment) -> None:

@@ -169,6 +169,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         environment = found.activated(os.environ) | {
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
+            # What must outlive this machine refuses to be made here (infra/protection.py).
+            "MILLRACE_STANDINS": "1",
         }
         # -P: the program must not find this host's own modules beside the runner.
         command = [found.python, "-u", "-P", _RUNNER, json.dumps(call)]

@@ -45,8 +45,12 @@ class Project:
     def preview(self, *arguments: str, expect: int = 0) -> str:
         return self.run("preview", "--stack", self.stack, *arguments, expect=expect)
 
-    def up(self) -> str:
-        return self.run("up", "--stack", self.stack, "--yes", "--skip-preview")
+    def up(self, expect: int = 0) -> str:
+        return self.run("up", "--stack", self.stack, "--yes", "--skip-preview", expect=expect)
+
+    def meet_a_cluster(self) -> None:
+        """From here on nothing is rendered: the program would go for a cluster."""
+        del self._environment["MILLRACE_RENDER_DIR"]
 
 
 @pytest.fixture
@@ -84,6 +88,21 @@ def test_a_mistyped_key_fails_the_preview_before_anything_is_registered(
     assert "did you mean millrace:redis.maxMemory?" in said
     assert "Traceback" not in said
     assert "Namespace" not in said
+
+
+def test_a_protected_stack_is_rendered_on_stand_ins_but_never_made(
+    project: Callable[[str], Project],
+):
+    made = project("dev")
+    document = yaml.safe_load(made.stack_file.read_text())
+    document["config"]["millrace:protect"] = True
+    document["config"]["millrace:kubernetes"] = {"volumeRetention": "Retain"}
+    made.stack_file.write_text(yaml.safe_dump(document))
+    made.up()
+    made.meet_a_cluster()
+    said = made.up(expect=1)
+    assert "millrace:protect is true, but this is Millrace's stand-in" in said
+    assert "Traceback" not in said
 
 
 def test_a_missing_key_fails_the_preview_naming_it(project: Callable[[str], Project]):

@@ -23,6 +23,7 @@ def test_a_program_runs_with_its_configuration_output_and_name(project: Project)
         "pulumi.export('secret', config.require_secret('hidden'))\n"
         "pulumi.export('names', [pulumi.get_project(), pulumi.get_stack()])\n"
         "pulumi.export('folder', os.getcwd())\n"
+        "pulumi.export('standins', os.environ['MILLRACE_STANDINS'])\n"
     )
     (project.folder / "beside.py").touch()
     project.must("config", "set", "--secret", "hidden", "s3cret")
@@ -37,6 +38,7 @@ def test_a_program_runs_with_its_configuration_output_and_name(project: Project)
         "secret": "s3cret",
         "names": ["trial", "dev"],
         "folder": str(project.folder),
+        "standins": "1",
     }
 
 

@@ -1,5 +1,6 @@
 """What the program refuses before it registers anything, and what it does when it only renders."""
 
+import re
 from pathlib import Path
 
 import pulumi
@@ -7,12 +8,15 @@ import pytest
 
 from infra import program
 from infra.composition import url
-from infra.diff import load_stack
+from infra.config import load_file
+from infra.diff import ROOT, load_stack
 from infra.environment import Environment, VariableError
 from infra.images import Catalogue, ImageError
+from infra.placeholders import PlaceholderError, refuse_placeholders
+from infra.protection import StandInError, refuse_standins
 from infra.provider import kubernetes_provider
-from infra.services_image import check_images, refuse_placeholder, services_image, source_hash
-from infra.settings import EntrySettings, KubernetesSettings
+from infra.services_image import check_images, services_image, source_hash
+from infra.settings import EntrySettings, KubernetesSettings, PlatformSettings
 from tests.harness.recording import record
 
 DIGEST = "sha256:" + "0" * 64
@@ -116,12 +120,67 @@ def test_the_url_is_the_one_a_user_types(entry: dict[str, object], offset: int, 
     assert url(settings, Environment(port_offset=offset)) == expected
 
 
-def test_the_placeholder_of_the_production_stack_is_refused_before_anything_is_made():
-    given = {"services": f"r.example/s@sha256:{'0' * 64}"}
-    with pytest.raises(ImageError, match=r"images\.overrides\.services .* is a placeholder"):
-        refuse_placeholder(Catalogue("official", given), Environment())
+def filled_in() -> PlatformSettings:
+    """Production as its owner leaves it."""
+    text = (ROOT / "Pulumi.prod.yaml").read_text()
+    for mark, value in (
+        ("0" * 64, "ab" * 32),
+        ("registry.example.com", "registry.mill.test"),
+        ("millrace.example.com", "mill.test"),
+        ("storageClass: placeholder", "storageClass: gp3"),
+        ("certificate/placeholder", "certificate/6b1c"),
+    ):
+        assert mark in text
+        text = text.replace(mark, value)
+    return load_file(text, "Pulumi.prod.yaml")
 
 
-def test_the_placeholder_is_good_enough_for_a_rendering(tmp_path: Path):
-    given = {"services": f"r.example/s@sha256:{'0' * 64}"}
-    refuse_placeholder(Catalogue("official", given), Environment(render_dir=tmp_path))
+def test_every_placeholder_of_the_production_stack_is_refused_by_its_key():
+    with pytest.raises(PlaceholderError) as refused:
+        refuse_placeholders(load_stack("prod"), Environment())
+    keys = re.findall(r"^  - millrace:(\S+) is ", str(refused.value), re.MULTILINE)
+    assert sorted(keys) == [
+        "entry.annotations.service.beta.kubernetes.io/aws-load-balancer-ssl-cert",
+        "entry.host",
+        "images.overrides.services",
+        "kubernetes.storageClass",
+    ]
+
+
+def test_a_production_stack_whose_placeholders_are_filled_in_is_accepted():
+    refuse_placeholders(filled_in(), Environment())
+
+
+def test_placeholders_are_good_enough_for_a_rendering(tmp_path: Path):
+    refuse_placeholders(load_stack("prod"), Environment(render_dir=tmp_path))
+
+
+@pytest.mark.parametrize("stack", ["airgap", "dev"])
+def test_local_stacks_have_no_placeholders(stack: str):
+    refuse_placeholders(load_stack(stack), Environment())
+
+
+def test_a_protected_stack_is_never_made_on_stand_ins():
+    on_standins = Environment.read({"MILLRACE_STANDINS": "1"})
+    with pytest.raises(StandInError, match="official Pulumi CLI"):
+        refuse_standins(filled_in(), on_standins, preview=False)
+
+
+def test_stand_ins_may_preview_and_render_a_protected_stack_and_run_any_other(tmp_path: Path):
+    refuse_standins(filled_in(), Environment(standins=True), preview=True)
+    refuse_standins(filled_in(), Environment(standins=True, render_dir=tmp_path), preview=False)
+    refuse_standins(load_stack("airgap"), Environment(standins=True), preview=False)
+    refuse_standins(filled_in(), Environment(), preview=False)
+
+
+def test_a_protected_stack_on_stand_ins_stops_before_anything_is_registered(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(program.config, "load", filled_in)
+    monkeypatch.setenv("MILLRACE_STANDINS", "1")
+
+    def refused() -> None:
+        with pytest.raises(pulumi.RunError, match="stand-in"):
+            program.run()
+
+    assert record(refused).resources == []

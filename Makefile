@@ -39,7 +39,9 @@ pin: $(VENV)      ## fill in official images' digests and tools' checksums (need
 
 ##@ Work on it
 check: $(VENV)    ## format, lint, types, imports, unit and policy tests: no container, under a minute
-	@$(MAKE) -j2 --output-sync=target check-types check-fast
+	@# To sort the jobs' output make locks the file it writes to, so give it a pipe of its own:
+	@# dockerd, for one, holds a lock on /dev/null, and make would wait for it for ever.
+	@$(MAKE) -j2 --output-sync=target check-types check-fast | cat
 test: check images  ## check, then integration tests on real servers in containers
 	@eval "$$($(RUN) env)"; $(PYTEST) tests/integration
 e2e: up           ## tests on the real cluster, through its published ports

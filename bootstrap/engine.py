@@ -108,11 +108,16 @@ def _start(checkout: Checkout, report: Report) -> "subprocess.Popen[bytes] | Non
         process = subprocess.Popen(
             [dockerd, "--userland-proxy=false", "--log-level=warn"],
             env=os.environ | {"PATH": _search_path()},  # it calls iptables
-            stdin=subprocess.DEVNULL,
+            # A pipe at its end and not /dev/null, which is everybody's: asking whether the kernel
+            # knows such locks, dockerd takes one on its standard input and keeps it (etcd's
+            # pkg/fileutil/lock_linux.go before 3.4.15, which it contains, has the wrong number).
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
+    assert process.stdin is not None
+    process.stdin.close()
     report.say(f"starting dockerd, log in {log}")
     return process
 

@@ -63,3 +63,20 @@ def test_an_engine_named_by_the_user_is_never_replaced_by_one_of_ours(
 def test_no_engine_is_an_answer_not_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
     assert engine.answers() is False
+
+
+def test_the_engine_gets_a_standard_input_that_it_shares_with_nobody(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It keeps a lock on it, which on /dev/null would make others wait for the engine's end."""
+    dockerd = tmp_path / "dockerd"
+    dockerd.write_text("#!/bin/sh\nreadlink /proc/self/fd/0; cat; echo ended\n")
+    dockerd.chmod(0o755)
+    monkeypatch.setattr(engine, "runs_systemd", lambda: False)
+    monkeypatch.setattr(engine, "_search_path", lambda: f"{tmp_path}:/usr/bin:/bin")
+    process = engine._start(checkout, Report("engine", checkout.logs / "engine.log"))
+    assert process is not None
+    assert process.wait() == 0
+    said = (checkout.cache / "engine" / "dockerd.log").read_text()
+    assert said.startswith("pipe:["), said
+    assert said.endswith("ended\n"), "there is nothing to read"

@@ -63,6 +63,8 @@ class KafkaArgs(Args):
     """Of the internal topics, and the default of others."""
     min_insync_replicas: int = Field(default=1, ge=1)
     retention_hours: int = Field(default=168, ge=1)
+    one_per_host: bool = True
+    """No host gets two brokers, or two controllers: losing it must not lose a majority."""
 
     @model_validator(mode="after")
     def _quorum_can_elect(self) -> Self:
@@ -132,7 +134,12 @@ class Kafka(pulumi.ComponentResource):
             voters = texts.voters(name, args.namespace_name, args.brokers.replicas, 0)
             brokers = self._nodes(name, args.brokers, ("broker", "controller"), voters)
         service = stateful.service(
-            name, args.namespace, "kafka", {"client": texts.CLIENT_PORT}, self
+            name,
+            args.namespace,
+            "kafka",
+            {"client": texts.CLIENT_PORT},
+            self,
+            startup_seconds=_STARTUP_SECONDS,
         )
         host = stateful.host_names(name, args.namespace_name)[2]
         hosts = texts.pod_hosts(name, args.namespace_name, args.brokers.replicas)
@@ -233,6 +240,7 @@ class Kafka(pulumi.ComponentResource):
                 grace_seconds=_GRACE_SECONDS,
                 # Time to catch up and rejoin the in-sync replicas before the next one goes.
                 settle_seconds=20 if nodes.replicas > 1 else 0,
+                one_per_host=args.one_per_host,
             ),
             self,
         )

@@ -13,6 +13,7 @@ from components.args import Mount, Resources, Text, amount
 CONFIG_HASH: Final = "millrace.dev/config-hash"
 CA_PATH: Final = "/etc/millrace/ca"
 SECRETS_PATH: Final = "/etc/millrace/secrets"
+PULUMI_SECONDS: Final = 600
 LOWEST_UID: Final = 10001
 """Below it a process could share its uid with an account of the node."""
 
@@ -40,6 +41,15 @@ def metadata(
     return k8s.meta.v1.ObjectMetaArgs(
         name=name, namespace=namespace, labels=dict(label), annotations=annotations or None
     )
+
+
+def awaited(budget_seconds: int) -> dict[str, Text]:
+    """The annotation that makes Pulumi wait for an object as long as its pods may take.
+
+    `budget_seconds` comes on top of the 10 minutes Pulumi grants by itself, which go into
+    scheduling, attaching volumes and pulling images.
+    """
+    return {"pulumi.com/timeoutSeconds": str(PULUMI_SECONDS + budget_seconds)}
 
 
 def name_of(made: k8s.meta.v1.outputs.ObjectMeta) -> str:
@@ -202,18 +212,6 @@ def files(mount: Mount, sub_path: str | None = None) -> Volume:
 def versions(mounts: Iterable[Mount]) -> dict[str, Text]:
     """Path to content version, for the config hash."""
     return {mount.path: mount.files.version for mount in mounts}
-
-
-def spread(name: str) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
-    """Replicas on different nodes where there are any; on one node they still start."""
-    return [
-        k8s.core.v1.TopologySpreadConstraintArgs(
-            max_skew=1,
-            topology_key="kubernetes.io/hostname",
-            when_unsatisfiable="ScheduleAnyway",
-            label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(name)),
-        )
-    ]
 
 
 def check_mounts(mounts: Iterable[Mount]) -> None:

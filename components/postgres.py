@@ -135,7 +135,14 @@ class Postgres(pulumi.ComponentResource):
             ),
             self,
         )
-        service = stateful.service(name, args.namespace, "postgres", {"postgres": texts.PORT}, self)
+        service = stateful.service(
+            name,
+            args.namespace,
+            "postgres",
+            {"postgres": texts.PORT},
+            self,
+            startup_seconds=_STARTUP_SECONDS,
+        )
         self.host = stateful.known_when_ready(
             stateful.host_names(name, args.namespace_name)[2], server, service
         )

@@ -24,6 +24,7 @@ class Probes(Args):
 
 @dataclass(frozen=True)
 class BuiltProbes:
+    startup_seconds: int
     startup: k8s.core.v1.ProbeArgs
     readiness: k8s.core.v1.ProbeArgs
     liveness: k8s.core.v1.ProbeArgs
@@ -35,6 +36,7 @@ _STARTUP_PERIOD = 2
 def build(probes: Probes) -> BuiltProbes:
     """The three probes. Periods and timeouts in seconds."""
     return BuiltProbes(
+        startup_seconds=probes.startup_seconds,
         startup=_probe(
             probes.port,
             probes.startup_path,

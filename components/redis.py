@@ -192,7 +192,14 @@ class Redis(pulumi.ComponentResource):
             ),
             self,
         )
-        service = stateful.service(name, args.namespace, "redis", {"redis": texts.PORT}, self)
+        service = stateful.service(
+            name,
+            args.namespace,
+            "redis",
+            {"redis": texts.PORT},
+            self,
+            startup_seconds=_STARTUP_SECONDS,
+        )
         self.host = stateful.known_when_ready(
             stateful.host_names(name, args.namespace_name)[2], server, service
         )

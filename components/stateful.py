@@ -10,7 +10,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import pods
+from components import placement, pods
 from components.args import Files, Resources, Storage, Text, check_name
 from components.probes import BuiltProbes
 
@@ -44,6 +44,14 @@ class Server:
     pull_secrets: Sequence[str] = ()
     settle_seconds: int = 0
     """How long a restarted replica must be ready before the next one is stopped."""
+    one_per_host: bool = False
+    """Replicas never share a host, so that losing it loses no majority and no second copy."""
+
+    @property
+    def rollout_seconds(self) -> int:
+        """How long a rollout may take, as replicas are stopped and started one after the other."""
+        each = self.grace_seconds + self.probes.startup_seconds + self.settle_seconds
+        return self.replicas * each
 
 
 def server(spec: Server, parent: pulumi.ComponentResource) -> k8s.apps.v1.StatefulSet:
@@ -71,7 +79,9 @@ def server(spec: Server, parent: pulumi.ComponentResource) -> k8s.apps.v1.Statef
     )
     made = k8s.apps.v1.StatefulSet(
         spec.name,
-        metadata=pods.metadata(spec.name, spec.namespace, label),
+        metadata=pods.metadata(
+            spec.name, spec.namespace, label, pods.awaited(spec.rollout_seconds)
+        ),
         spec=k8s.apps.v1.StatefulSetSpecArgs(
             replicas=spec.replicas,
             service_name=f"{spec.name}-headless",
@@ -92,7 +102,7 @@ def server(spec: Server, parent: pulumi.ComponentResource) -> k8s.apps.v1.Statef
         opts=child,
     )
     if spec.replicas > 1:
-        disruption_budget(spec.name, spec.namespace, label, child, max_unavailable=1)
+        placement.disruption_budget(spec.name, spec.namespace, label, child, max_unavailable=1)
     return made
 
 
@@ -108,7 +118,9 @@ def _pod(spec: Server) -> k8s.core.v1.PodSpecArgs:
         image_pull_secrets=pods.pull_secrets(spec.pull_secrets),
         security_context=pods.pod_security(spec.uid),
         termination_grace_period_seconds=spec.grace_seconds,
-        topology_spread_constraints=pods.spread(spec.name),
+        topology_spread_constraints=placement.spread(
+            spec.name, hosts=spec.replicas if spec.one_per_host else 0
+        ),
         containers=[
             k8s.core.v1.ContainerArgs(
                 name=spec.name,
@@ -191,38 +203,19 @@ def service(
     component: str,
     ports: Mapping[str, int],
     parent: pulumi.ComponentResource,
+    *,
+    startup_seconds: int,
 ) -> k8s.core.v1.Service:
-    """The ClusterIP Service clients use: ready replicas only."""
+    """The ClusterIP Service clients use: ready replicas only, and Pulumi waits for the first."""
     return k8s.core.v1.Service(
         name,
-        metadata=pods.metadata(name, namespace, pods.labels(name, component)),
+        metadata=pods.metadata(
+            name, namespace, pods.labels(name, component), pods.awaited(startup_seconds)
+        ),
         spec=k8s.core.v1.ServiceSpecArgs(
             type="ClusterIP", selector=pods.selector(name), ports=service_ports(ports)
         ),
         opts=pulumi.ResourceOptions(parent=parent),
-    )
-
-
-def disruption_budget(
-    name: str,
-    namespace: Text,
-    label: Mapping[str, str],
-    child: pulumi.ResourceOptions,
-    *,
-    max_unavailable: int | None = None,
-    min_available: int | None = None,
-) -> None:
-    """A budget that lets a drain evict; pods that are broken anyway never block it."""
-    k8s.policy.v1.PodDisruptionBudget(
-        name,
-        metadata=pods.metadata(name, namespace, label),
-        spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
-            max_unavailable=max_unavailable,
-            min_available=min_available,
-            unhealthy_pod_eviction_policy="AlwaysAllow",
-            selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pods.selector(name)),
-        ),
-        opts=child,
     )
 
 

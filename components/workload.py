@@ -7,10 +7,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
-from components import pods, probes
+from components import placement, pods, probes
 from components.args import Args, Text, check_name
 from components.processes import ProcessArgs
-from components.stateful import disruption_budget
 
 _NODE_PORTS: Final = range(30000, 32768)
 _MARGIN_SECONDS: Final = 5
@@ -130,6 +129,8 @@ class Workload(pulumi.ComponentResource):
         check_name(name)
         child = pulumi.ResourceOptions(parent=self)
         label = pods.labels(name, args.component)
+        # Pods are replaced one after the other.
+        wait = pods.awaited(args.replicas * (args.startup_seconds + args.termination_grace_seconds))
         k8s.core.v1.ServiceAccount(
             name,
             metadata=pods.metadata(name, args.namespace, label),
@@ -138,9 +139,10 @@ class Workload(pulumi.ComponentResource):
         )
         deployment = k8s.apps.v1.Deployment(
             name,
-            metadata=pods.metadata(name, args.namespace, label),
+            metadata=pods.metadata(name, args.namespace, label, wait),
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=args.replicas,
+                progress_deadline_seconds=pods.PULUMI_SECONDS + args.startup_seconds,
                 revision_history_limit=5,
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
                     type="RollingUpdate",
@@ -160,7 +162,7 @@ class Workload(pulumi.ComponentResource):
         )
         service = k8s.core.v1.Service(
             name,
-            metadata=pods.metadata(name, args.namespace, label, args.entry.annotations),
+            metadata=pods.metadata(name, args.namespace, label, {**wait, **args.entry.annotations}),
             spec=k8s.core.v1.ServiceSpecArgs(
                 type=args.entry.type,
                 selector=pods.selector(name),
@@ -178,7 +180,7 @@ class Workload(pulumi.ComponentResource):
         )
         if args.replicas > 1:
             wanted = args.min_available or args.replicas - 1
-            disruption_budget(name, args.namespace, label, child, min_available=wanted)
+            placement.disruption_budget(name, args.namespace, label, child, min_available=wanted)
         self.service_name = service.metadata.apply(pods.name_of)
         self.deployment_name = deployment.metadata.apply(pods.name_of)
         self.register_outputs(
@@ -214,7 +216,7 @@ def _pod(name: str, args: WorkloadArgs) -> k8s.core.v1.PodSpecArgs:
         image_pull_secrets=pods.pull_secrets(args.pull_secrets),
         security_context=pods.pod_security(args.uid),
         termination_grace_period_seconds=args.termination_grace_seconds,
-        topology_spread_constraints=pods.spread(name),
+        topology_spread_constraints=placement.spread(name),
         containers=[
             k8s.core.v1.ContainerArgs(
                 name=name,

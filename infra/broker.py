@@ -68,6 +68,7 @@ def _cluster(ground: Foundation) -> Kafka:
             replication_factor=settings.replication_factor,
             min_insync_replicas=settings.min_insync_replicas,
             retention_hours=settings.retention_hours,
+            one_per_host=kubernetes.spread == "hosts",
         ),
         data_options(ground.parent, protect=ground.settings.protect),
     )

@@ -110,6 +110,7 @@ def _migrated(ground: Foundation, database: Database) -> Database:
             ca=ground.authority.bundles[APPS],
             component="migration",
             connections=(database.connection(pool_size=1),),
+            deadline_seconds=ground.settings.postgres.migration_seconds,
         ),
         ground.child,
     )

@@ -107,6 +107,9 @@ class KubernetesSettings(Settings):
     """StorageClass of every volume claim; absent: the cluster's default class."""
     volume_retention: Literal["Retain", "Delete"] = "Delete"
     """What happens to a StatefulSet's claims when it is deleted or scaled down."""
+    spread: Literal["hosts", "prefer"] = "hosts"
+    """hosts: no host gets two brokers or two controllers; what finds no host of its own waits.
+    prefer: where hosts are too few they share, so that a single one can run several brokers."""
 
 
 class ImageSettings(Settings):
@@ -196,6 +199,9 @@ class PostgresSettings(Settings):
     shared_buffers: Bytes = "128Mi"
     resources: ResourceSettings = _resources("100m", "256Mi", "2", "1Gi")
     storage: Bytes = "5Gi"
+    migration_seconds: Annotated[int, Field(ge=60)] = 300
+    """How long one database's migrations may take, all attempts and the image pull included. What
+    outlasts it is rolled back and would never get through: large tables need more."""
 
     @model_validator(mode="after")
     def _buffers_fit(self) -> Self:

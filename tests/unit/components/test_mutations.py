@@ -108,12 +108,12 @@ MUTATIONS = [
         Mutation(
             "evictable broken pods",
             shape,
-            f"{module}:disruption_budget",
+            "placement:disruption_budget",
             'unhealthy_pod_eviction_policy="AlwaysAllow",',
             "",
             "budgeted",
         )
-        for shape, module in (("Kafka of three", "stateful"), ("Workload", "workload"))
+        for shape in ("Kafka of three", "Workload")
     ),
     # Probes.
     *(
@@ -376,7 +376,7 @@ MUTATIONS = [
         "rolls",
     ),
     *_everywhere(
-        "spread", "pods:spread", "return [", "return [] and [", "rolls", shapes=LONG_RUNNING
+        "spread", "placement:spread", "return [", "return [] and [", "rolls", shapes=LONG_RUNNING
     ),
     # Volumes.
     *_everywhere(

@@ -18,8 +18,8 @@ Check = Callable[[], Awaitable[object]]
 class Readiness:
     """Whether the service can do its work now: every check passes and it is not shutting down.
 
-    Only what the service cannot work without belongs here (design.md §4, 11): a missing cache
-    or broker must not take a pod out of its Service.
+    Only what the service cannot work without belongs here: a missing cache or broker must not
+    take a pod out of its Service.
     """
 
     def __init__(self, registry: CollectorRegistry, timeout: float = 2.0) -> None:

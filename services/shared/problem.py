@@ -28,7 +28,7 @@ class ProblemDocument(BaseModel):
     title: str
     status: int
     detail: str
-    instance: str = Field(description="The path that was asked for")
+    instance: str = Field(description="The path that was asked for; empty when it was not read")
     correlation_id: str = Field(description="Also in the X-Correlation-ID header and in the logs")
     errors: list[FieldError] = []
 

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.shared.health import Readiness
+from services.shared.http_limits import BoundedProtocol
 from services.shared.logging import get_logger
 from services.shared.settings import ServiceSettings
 
@@ -46,6 +47,8 @@ async def serve(
             app,
             host=settings.http_host,
             port=settings.http_port,
+            http=BoundedProtocol,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

@@ -1,0 +1,294 @@
+"""Raw sockets against the server that every service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import tracemalloc
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.types import Receive, Scope, Send
+
+from services.shared import http_limits, server
+from services.shared.health import Readiness
+from services.shared.http_limits import MAX_FIELDS, MAX_TARGET
+from services.shared.settings import ServiceSettings
+
+
+@dataclass
+class Site:
+    """An application that answers with the body it got, and remembers what it was asked for."""
+
+    current: ClassVar[Site]
+    port: int
+    seen: list[Scope] = field(default_factory=list)
+    left: int = 0
+    hold: asyncio.Event = field(default_factory=asyncio.Event)  # /held answers when it is set
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.seen.append(scope)
+        body, more = b"", scope["path"] != "/unread"
+        if scope["path"] == "/held":
+            self.held.set()
+            await self.hold.wait()
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.left += 1
+                return
+            body += message["body"]
+            more = message["more_body"]
+        length = str(len(body)).encode()
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]}
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    async def talk(self, *parts: bytes) -> Answers:
+        """All that the server says until it ends the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            async with asyncio.timeout(30):
+                return Answers(await reader.read())
+        finally:
+            writer.close()
+
+
+@dataclass
+class Answers:
+    raw: bytes
+
+    @property
+    def statuses(self) -> list[int]:
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", self.raw)]
+
+    def problem(self) -> dict[str, Any]:
+        """The last answer, which must be a problem document and the end of the connection."""
+        head, _, body = self.raw[self.raw.rindex(b"HTTP/1.1 ") :].partition(b"\r\n\r\n")
+        headers = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
+        assert headers[b"content-type"] == b"application/problem+json"
+        assert headers[b"connection"] == b"close"
+        assert int(headers[b"content-length"]) == len(body)
+        document = json.loads(body)
+        assert headers[b"x-correlation-id"].decode() == document["correlation_id"]
+        assert document["status"] == self.statuses[-1]
+        return document
+
+
+@pytest.fixture(scope="module")
+async def port() -> AsyncIterator[int]:
+    """Of a server that hands each request to the Site of the test that runs."""
+    stop, started = asyncio.Event(), asyncio.get_running_loop().create_future()
+    startup = uvicorn.Server.startup
+
+    async def announced(self: uvicorn.Server, sockets: Any = None) -> None:
+        await startup(self, sockets)
+        started.set_result(self.servers[0].sockets[0].getsockname()[1])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Site.current(scope, receive, send)
+
+    settings = ServiceSettings(
+        service_name="test",
+        http_host="127.0.0.1",
+        http_port=0,
+        drain_seconds=0,
+        shutdown_grace_seconds=1,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvicorn.Server, "startup", announced)
+        readiness = Readiness(CollectorRegistry())
+        serving = asyncio.create_task(server.serve(app, settings, readiness, stop))
+        yield await started
+    stop.set()
+    await serving
+
+
+@pytest.fixture
+def site(port: int) -> Site:
+    Site.current = Site(port)
+    return Site.current
+
+
+def kind(answers: Answers) -> tuple[int, str]:
+    document = answers.problem()
+    return document["status"], document["type"].removeprefix("urn:millrace:problem:")
+
+
+GET = b"GET / HTTP/1.1\r\n"
+LAST = b"GET /last HTTP/1.1\r\nconnection: close\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def fields(size: int) -> bytes:
+    """Header fields that count `size` bytes together, in portions of at most 4 KiB."""
+    lines: list[bytes] = []
+    while size:
+        # What is left over must be enough for a field of its own.
+        portion = size if size <= 4096 else min(4096, size - 64)
+        lines.append(b"n: " + b"v" * (portion - 33) + b"\r\n")
+        size -= portion
+    return b"".join(lines)
+
+
+TOO_MUCH: dict[str, tuple[bytes, tuple[int, str]]] = {
+    "a target": (b"GET /" + b"x" * MAX_TARGET + b" HTTP/1.1\r\n\r\n", (414, "target-too-long")),
+    "a target that never ends": (b"GET /" + b"x" * 200_000, (414, "target-too-long")),
+    "no target": (b"GET " + b" " * 200_000, (414, "target-too-long")),
+    "one field": (GET + b"a: " + b"x" * MAX_FIELDS + b"\r\n\r\n", (431, "headers-too-large")),
+    "a field that never ends": (GET + b"a: " + b"x" * 200_000, (431, "headers-too-large")),
+    "a name that never ends": (GET + b"a" * 200_000, (431, "headers-too-large")),
+    "blanks before a value": (GET + b"a:" + b" " * 200_000, (431, "headers-too-large")),
+    "many fields": (GET + fields(MAX_FIELDS + 40) + b"\r\n", (431, "headers-too-large")),
+    "many empty fields": (GET + b"a:\r\n" * 1000 + b"\r\n", (431, "headers-too-large")),
+    "blank lines": (b"\r\n" * 100_000, (400, "framing-too-large")),
+    "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00", (400, "malformed-request")),
+    "a bad field": (GET + b"a b: c\r\n\r\n", (400, "malformed-request")),
+}
+
+
+@pytest.mark.parametrize("case", list(TOO_MUCH))
+async def test_too_much_before_a_request_is_a_problem_and_the_application_sees_nothing(
+    site: Site, case: str
+) -> None:
+    sent, expected = TOO_MUCH[case]
+    assert kind(await site.talk(sent)) == expected
+    assert site.seen == []
+
+
+@pytest.mark.parametrize("case", list(TOO_MUCH))
+async def test_limits_hold_for_every_request_of_a_connection(site: Site, case: str) -> None:
+    sent, expected = TOO_MUCH[case]
+    pipelined = await site.talk(GET + b"\r\n" + sent)
+    assert (pipelined.statuses, kind(pipelined)) == ([200, expected[0]], expected)
+    assert len(site.seen) == 1
+
+
+async def test_what_keeps_to_the_limits_is_served_however_it_is_cut(site: Site) -> None:
+    target = b"/" + b"x" * (MAX_TARGET - 1)
+    # "connection: close" counts 47 bytes.
+    head = b"GET " + target + b" HTTP/1.1\r\n" + fields(MAX_FIELDS - 47)
+    request = head + b"connection: close\r\n\r\n"
+    for size in (len(request), 7000, 333):
+        parts = [request[start : start + size] for start in range(0, len(request), size)]
+        assert (await site.talk(*parts)).statuses == [200]
+    pipelined = head + b"\r\n" + head + b"\r\n" + request
+    assert (await site.talk(pipelined)).statuses == [200, 200, 200]
+
+
+async def test_what_a_client_sends_too_much_of_is_not_kept(site: Site) -> None:
+    """16 MiB in one header: what the whole process holds at most meanwhile, client included."""
+    piece = b"x" * 65536
+    tracemalloc.start()
+    try:
+        answers = await site.talk(GET + b"a: ", *([piece] * 256))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kind(answers) == (431, "headers-too-large")
+    # The two sides' socket buffers are most of it.
+    assert peak < 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize("sent", [b"G", GET, GET + b"a: b", GET + b"a: b\r\n"])
+async def test_headers_that_do_not_arrive_in_time_are_408(
+    site: Site, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", 0.3)
+    assert kind(await site.talk(sent)) == (408, "headers-too-slow")
+    kept_alive = await site.talk(GET + b"\r\n" + sent)
+    assert (kept_alive.statuses, kind(kept_alive)) == ([200, 408], (408, "headers-too-slow"))
+    assert [scope["path"] for scope in site.seen] == ["/"]
+
+
+async def test_a_trickle_of_headers_does_not_extend_the_deadline(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    answer = asyncio.create_task(reader.read())
+    writer.write(GET)
+    async with asyncio.timeout(30):
+        with contextlib.suppress(ConnectionError):
+            while not answer.done():
+                writer.write(b"a: b\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        assert kind(Answers(await answer)) == (408, "headers-too-slow")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"\r\n", b"POST /unread HTTP/1.1\r\ncontent-length: 9\r\n\r\n1"]
+)
+async def test_a_connection_that_owes_nothing_answerable_is_closed_without_a_word(
+    site: Site, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", 0.3)
+    assert 408 not in (await site.talk(sent)).statuses
+
+
+async def test_the_deadline_does_not_run_while_the_application_works(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of a second request is there, and its turn has not come."""
+    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", 0.3)
+    talk = asyncio.create_task(site.talk(b"GET /held HTTP/1.1\r\n\r\n" + GET))
+    await site.held.wait()
+    await asyncio.sleep(0.4)
+    assert not talk.done()
+    site.hold.set()
+    answers = await talk
+    assert answers.statuses == [200, 408]
+
+
+async def test_a_refusal_waits_for_the_answers_before_it(site: Site) -> None:
+    talk = asyncio.create_task(site.talk(b"GET /held HTTP/1.1\r\n\r\n" + GET + b"a" * 200_000))
+    await site.held.wait()
+    site.hold.set()
+    answers = await talk
+    assert (answers.statuses, kind(answers)) == ([200, 431], (431, "headers-too-large"))
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        (b"1;" + b"x" * 200_000, (400, "framing-too-large")),
+        (b"1\r\na\r\n0\r\na: " + b"x" * 200_000, (400, "framing-too-large")),
+        (b"1\r\na\r\n0\r\n" + b"a: b\r\n" * 2000 + b"\r\n", (400, "framing-too-large")),
+        (b"not a size", (400, "malformed-request")),
+    ],
+    ids=["chunk extension", "endless trailer", "many trailers", "malformed chunk"],
+)
+async def test_too_much_around_a_body_is_a_problem_and_the_application_hears_of_it(
+    site: Site, rest: bytes, expected: tuple[int, str]
+) -> None:
+    assert kind(await site.talk(POST + rest)) == expected
+    assert site.left == len(site.seen) == 1
+
+
+async def test_a_trailer_never_becomes_a_header(site: Site) -> None:
+    answers = await site.talk(POST + b"1\r\na\r\n0\r\nif-match: 7\r\n\r\n" + LAST)
+    assert answers.statuses == [200, 200]
+    assert site.seen[0]["headers"] == [(b"transfer-encoding", b"chunked")]
+
+
+async def test_an_upgrade_that_is_not_offered_is_an_ordinary_request(site: Site) -> None:
+    for what in (b"websocket", b"h2c"):
+        asked = GET + b"connection: upgrade\r\nupgrade: " + what + b"\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(asked)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.close()
+    assert {scope["type"] for scope in site.seen} == {"http"}

@@ -1,4 +1,4 @@
-"""The worker's Prometheus metrics; the first three names are seed 001's."""
+"""The worker's Prometheus metrics."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ MAX_TYPE_LENGTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row to be: the columns of processed_events of seed 001.
+    """One row to be, with the columns of processed_events.
 
     resource_id doubles as the aggregate whose order `version` counts. version None: not numbered,
     may take effect at once.

@@ -1,7 +1,7 @@
 """Resources in PostgreSQL, every write together with its outbox event in ONE statement.
 
 In one statement, because between two of them the process may die or the connection break, and
-because one round trip holds the row lock for the shortest time (datapath.md §4, rules 1, 2, 5):
+because one round trip holds the row lock for the shortest time:
 
 - the resource row is locked and its version raised first; the outbox row is made from what that
   step returns, so the outbox sequence of one resource follows its versions, whoever writes;

@@ -15,7 +15,7 @@ AGGREGATE_VERSION = "aggregate_version"
 TRACEPARENT = "traceparent"
 CORRELATION_ID = "correlation_id"
 
-MAX_ID_LENGTH = 100  # the varchar(100) of seed 001's tables
+MAX_ID_LENGTH = 100  # the tables' varchar(100)
 MAX_VERSION = 2**63 - 1  # bigint
 
 Headers = dict[str, str | bytes | None]

@@ -15,7 +15,7 @@ from prometheus_client import (
 LATENCY_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
-"""Seconds. 2.0 is there because a latency target sits on it (design.md §5)."""
+"""Seconds. 2.0 is there so that "within two seconds" can be read off a bucket."""
 
 
 def new_registry() -> CollectorRegistry:
@@ -29,7 +29,7 @@ def new_registry() -> CollectorRegistry:
 
 
 class HttpMetrics:
-    """The two HTTP metrics of seed 001; `route` is the template, never the path itself."""
+    """The two HTTP metrics; `route` is the template, never the path, of which there is no end."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(

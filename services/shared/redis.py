@@ -32,7 +32,7 @@ def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16
     """A client that connects when first used.
 
     `timeout` (s) bounds connecting, each command, and waiting for one of `max_connections`.
-    Retries are off: redis-py would repeat a write whose answer got lost (datapath.md §4, 17).
+    Retries are off: redis-py would repeat a write whose answer got lost.
     """
     pool = BlockingConnectionPool(
         connection_class=SSLConnection,

@@ -48,7 +48,7 @@ def test_the_three_events_of_a_resource_carry_its_states_and_the_callers_correla
     assert [row["aggregate_version"] for row in rows] == [1, 2, 3]
     assert {row["correlation_id"] for row in rows} == {f"{prefix}-correlation"}
     assert len({row["id"] for row in rows}) == 3
-    fields = ("id", "name", "description", "status", "created_at", "updated_at")  # seed 001
+    fields = ("id", "name", "description", "status", "created_at", "updated_at")
     for row, state in zip(rows, (created, updated), strict=False):
         assert row["payload"] == {key: state[key] for key in fields}
     assert rows[2]["payload"] == {"id": created["id"], "status": "deleted"}

@@ -52,7 +52,7 @@ def test_one_pod_of_each_replicated_workload_can_be_evicted_and_not_two_at_once(
 
 
 def test_no_budget_covers_a_single_replica(kube: Kube) -> None:
-    """Such a budget could only ever block a drain (design.md §4, 10)."""
+    """Such a budget could only ever block a drain."""
     single = [
         workload
         for namespace in NAMESPACES

@@ -37,7 +37,7 @@ KILLS = (
     (2000, "apps", "event-worker", slice(None)),
     (3000, "data", "kafka", slice(None)),
 )
-RESTART_SECONDS = 60.0  # CloudNativePG's bar for "back from degraded" (anchors/platform.md §1.2)
+RESTART_SECONDS = 60.0  # from a killed pod to a ready one, its volume attached again
 DRAIN_SECONDS = 120.0
 
 pytestmark = pytest.mark.usefixtures("settled")

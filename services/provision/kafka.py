@@ -91,8 +91,9 @@ def _topics(
     for topic in wanted:
         check_topic(topic, existing.get(topic.name))
     missing = [topic for topic in wanted if topic.name not in existing]
+    created: Mapping[str, None] = {}
     if missing:
-        answers(
+        created = answers(
             admin.create_topics(
                 [
                     NewTopic(
@@ -109,7 +110,7 @@ def _topics(
             # Another run of this program was faster; its configuration is compared below.
             tolerate=KafkaError.TOPIC_ALREADY_EXISTS,
         )
-        log.info("topics_created", topics=[topic.name for topic in missing])
+        log.info("topics_created", topics=list(created))
     growing = [t for t in wanted if t.name in existing and t.partitions > len(existing[t.name])]
     if growing:
         answers(
@@ -120,7 +121,8 @@ def _topics(
             )
         )
         log.info("partitions_added", topics={t.name: t.partitions for t in growing})
-    _configure(admin, [topic for topic in wanted if topic.config])
+    # A topic made just now has its configuration, and may still be unknown to the broker asked.
+    _configure(admin, [t for t in wanted if t.config and t.name not in created])
 
 
 def check_topic(topic: TopicSpec, existing: list[int] | None) -> None:

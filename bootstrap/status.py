@@ -8,6 +8,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from bootstrap.certificates import Certificate, certificates
 from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT, Kube, KubeError
 
@@ -52,6 +53,7 @@ def show(checkout: Checkout, console: Console) -> bool:
     try:
         nodes = kube.items("nodes")
         found = workloads(kube.items("deployments,statefulsets,jobs,poddisruptionbudgets"))
+        known = certificates(kube)
     except KubeError as error:
         console.print("[red]the platform is down[/red]", highlight=False)
         console.print(f"{error}\n{WAY_OUT}", markup=False, highlight=False, soft_wrap=True)
@@ -62,6 +64,7 @@ def show(checkout: Checkout, console: Console) -> bool:
         console.print(f"[red]no workload of the platform is there[/red]; {WAY_OUT}")
         return False
     _print_workloads(console, found)
+    _print_certificates(console, known)
     reached = endpoints(checkout)
     for endpoint in reached:
         state = "[green]answers[/green]" if endpoint.problem is None else "[red]no answer[/red]"
@@ -70,6 +73,7 @@ def show(checkout: Checkout, console: Console) -> bool:
     return (
         len(ready_nodes) == len(nodes) > 0
         and all(workload.fine for workload in found)
+        and not any(certificate.due for certificate in known)
         and all(endpoint.problem is None for endpoint in reached)
     )
 
@@ -163,3 +167,15 @@ def _print_workloads(console: Console, found: Sequence[Workload]) -> None:
         budget = "-" if workload.disruptions is None else str(workload.disruptions)
         table.add_row(workload.namespace, workload.kind, workload.name, count, budget)
     console.print(table)
+
+
+def _print_certificates(console: Console, known: Sequence[Certificate]) -> None:
+    """One line: the days every certificate has left, the first to end first."""
+    if not known:
+        return
+    days = [
+        f"[red]{one.name} {one.left} d[/red]" if one.due else f"{one.name} {one.left} d"
+        for one in known
+    ]
+    way_out = "; [red]make up renews what is red[/red]" if any(one.due for one in known) else ""
+    console.print(f"certificates last: {', '.join(days)}{way_out}", highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from components import pods
 from components.args import Args, Files, Text, check_name
-from components.pki import CertificateAuthority, check_renewal
+from components.pki import RENEW_BEFORE_DAYS, CertificateAuthority, check_renewal
 
 _USES: Final = {"server": "server_auth", "client": "client_auth"}
 
@@ -80,7 +80,10 @@ class Certificate(pulumi.ComponentResource):
         secret = k8s.core.v1.Secret(
             args.secret_name,
             metadata=pods.metadata(
-                args.secret_name, args.namespace, pods.labels(args.secret_name, "pki")
+                args.secret_name,
+                args.namespace,
+                pods.labels(args.secret_name, "pki"),
+                {RENEW_BEFORE_DAYS: str(args.renew_before_days)},
             ),
             type="kubernetes.io/tls",
             data={

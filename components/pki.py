@@ -1,7 +1,7 @@
 """The internal certificate authority and the bundle every client verifies servers with."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Final, Self
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -10,6 +10,9 @@ from pydantic import model_validator
 
 from components import pods
 from components.args import Args, Files, Text
+
+RENEW_BEFORE_DAYS: Final = "millrace.dev/renew-before-days"
+"""Annotation of whatever holds a certificate: how many days before its end an update renews it."""
 
 
 class CertificateAuthorityArgs(Args):
@@ -76,7 +79,10 @@ class CertificateAuthority(pulumi.ComponentResource):
             bundle = k8s.core.v1.ConfigMap(
                 f"{name}-bundle-{short}",
                 metadata=pods.metadata(
-                    args.bundle_name, namespace, pods.labels(args.bundle_name, "pki")
+                    args.bundle_name,
+                    namespace,
+                    pods.labels(args.bundle_name, "pki"),
+                    {RENEW_BEFORE_DAYS: str(args.renew_before_days)},
                 ),
                 data={"ca.crt": certificate.cert_pem},
                 opts=child,

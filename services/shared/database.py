@@ -14,6 +14,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from prometheus_client import CollectorRegistry, Gauge
 
+from services.shared import certificates
 from services.shared.settings import DatabaseSettings, SettingsError, read_secret
 
 Connection = asyncpg.Connection | PoolConnectionProxy
@@ -49,6 +50,8 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     """verify-full: the chain must end in our CA and the certificate must name the host."""
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    certificates.watch_servers(context)
+    certificates.watch_bundle(context)
     return context
 
 

@@ -12,6 +12,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from services.shared.certificates import CertificateCollector
+
 LATENCY_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
@@ -19,12 +21,13 @@ LATENCY_BUCKETS = (
 
 
 def new_registry() -> CollectorRegistry:
-    """A registry with the process, platform and garbage collector metrics already in it."""
+    """A registry with the metrics of process, platform, garbage collector and certificates."""
     disable_created_metrics()  # a second series for every counter, which nobody reads
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
+    registry.register(CertificateCollector())
     return registry
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
@@ -10,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
 
+from services.shared.certificates import watch_servers
 from services.shared.settings import RedisSettings, read_secret
 
 __all__ = ["RedisError", "client"]
@@ -28,6 +30,12 @@ class _FileCredentials(CredentialProvider):
         return self.get_credentials()
 
 
+class _Connection(SSLConnection):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        watch_servers(self.ssl_context.get())
+
+
 def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16) -> Redis:
     """A client that connects when first used.
 
@@ -35,7 +43,7 @@ def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16
     Retries are off: redis-py would repeat a write whose answer got lost.
     """
     pool = BlockingConnectionPool(
-        connection_class=SSLConnection,
+        connection_class=_Connection,
         host=settings.host,
         port=settings.port,
         credential_provider=_FileCredentials(settings),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import zlib
 from typing import Any
 
@@ -271,6 +272,9 @@ async def test_metrics_name_the_route_and_never_the_path(rest: Rest) -> None:
     assert rest.metric("cache_requests_total", result="hit") == 1
     assert rest.metric("db_pool_connections", state="idle") >= 1
     assert rest.metric("db_pool_connections", state="max") == 10
+    for name in ("ca", "localhost"):
+        end = rest.metric("tls_certificate_expiry_timestamp_seconds", certificate=name)
+        assert end > time.time()
 
 
 async def test_health_ready_and_metrics_answer(rest: Rest) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi_kubernetes as k8s
 import pytest
 
+from components.pki import RENEW_BEFORE_DAYS
 from tests.harness import platforms
 from tests.harness.recording import record
 
@@ -124,3 +125,11 @@ def test_a_rotated_password_has_another_version_which_does_not_give_it_away() ->
     for output, version in zip(outputs, versions, strict=True):
         assert version not in output.outputs["value"]  # type: ignore[index]
         assert not any("files" in path for path in output.secret_outputs)
+
+
+def test_whatever_holds_a_certificate_says_when_an_update_renews_it():
+    recording = record(lambda: platforms.certificate(renew_before_days=30))
+    secret = recording.one("Secret", "server-tls").inputs["metadata"]
+    assert secret["annotations"] == {RENEW_BEFORE_DAYS: "30"}
+    for bundle in recording.of("ConfigMap"):
+        assert bundle.inputs["metadata"]["annotations"] == {RENEW_BEFORE_DAYS: "400"}

@@ -1,0 +1,60 @@
+"""When the certificates that this process relies on end, as a metric.
+
+The platform's certificates are renewed by an update of it, and by nothing else: somebody has to be
+told in time. What is seen is what a server presented when it was last connected to, so a renewed
+certificate counts once it is in use. Kafka's client library shows nothing of its handshakes;
+brokers' certificates are made and renewed together with the others.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+CA = "ca"
+
+# Of the process, like its memory: every registry that asks gets the same.
+_ends: dict[str, float] = {}
+
+
+class CertificateCollector(Collector):
+    """`tls_certificate_expiry_timestamp_seconds`, by server name, and `ca` for the CA bundle."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificate ends that the server last presented (ca: the first of the"
+            " bundle), in seconds since 1970.",
+            labels=["certificate"],
+        )
+        for name, end in sorted(_ends.items()):
+            family.add_metric([name], end)
+        yield family
+
+
+def watch_servers(context: ssl.SSLContext) -> None:
+    """Note the certificate of every server that a client connects to with this context."""
+    context.sslobject_class = _Watched
+
+
+def watch_bundle(context: ssl.SSLContext) -> None:
+    """Note the first end among the CA certificates that this context trusts."""
+    ends = [_end_of(certificate) for certificate in context.get_ca_certs()]
+    if ends:
+        _ends[CA] = min(ends)
+
+
+class _Watched(ssl.SSLObject):
+    def do_handshake(self) -> None:
+        super().do_handshake()  # raises as long as the other side has to say something
+        certificate = self.getpeercert()
+        if certificate and self.server_hostname:
+            _ends[self.server_hostname] = _end_of(certificate)
+
+
+def _end_of(certificate: Any) -> float:
+    return ssl.cert_time_to_seconds(certificate["notAfter"])

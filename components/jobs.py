@@ -23,8 +23,8 @@ class JobArgs(ProcessArgs):
     spec: Text | None = None
     """JSON mounted at /etc/millrace/spec/spec.json. Names files, never holds a secret."""
     after: Mapping[str, Text] = {}
-    """Results of other work this Job builds on, like another Job's `completed`: waited for, and a
-    change of any runs this Job again."""
+    """What this Job builds on beside its specification, like another Job's `completed`: waited for,
+    and a change of any runs this Job again."""
     attempts: int = Field(default=5, ge=1)
     deadline_seconds: int = Field(default=300, ge=10)
     """For all attempts together, image pull included."""

@@ -36,7 +36,11 @@ def password(ground: Foundation, name: str, *namespaces: str) -> Password:
 
 
 def provision(
-    ground: Foundation, server: str, spec: Mapping[str, object], secrets: Mapping[str, Files]
+    ground: Foundation,
+    server: str,
+    spec: Mapping[str, object],
+    secrets: Mapping[str, Files],
+    incarnation: int,
 ) -> Job:
     """The Job that brings the server to what the spec says.
 
@@ -44,6 +48,7 @@ def provision(
         server: `postgres` or `kafka`, as `services.provision` knows them.
         spec: its JSON document; may hold Outputs.
         secrets: mounted at `secret_dir(key)`.
+        incarnation: of the server's data; another one is provisioned again.
     """
     return Job(
         f"{server}-provision",
@@ -56,6 +61,7 @@ def provision(
             ca=ground.authority.bundles[DATA],
             component="provisioning",
             spec=pulumi.Output.json_dumps(spec, sort_keys=True),
+            after={"incarnation": str(incarnation)},
             mounts=tuple(Mount(files=f, path=secret_dir(what)) for what, f in secrets.items()),
         ),
         ground.child,

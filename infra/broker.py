@@ -27,6 +27,7 @@ def provide_kafka(ground: Foundation) -> dict[str, connections.Connection]:
         },
         secrets={"admin": cluster.admin_files}
         | {name: made.files[DATA] for name, made in passwords.items()},
+        incarnation=ground.settings.kafka.incarnation,
     )
     return {
         name: connections.kafka(

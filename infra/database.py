@@ -59,6 +59,7 @@ def provide_databases(ground: Foundation) -> dict[str, Database]:
             ],
         },
         secrets={"admin": admin.files[DATA]} | {n: role.files[DATA] for n, role in roles.items()},
+        incarnation=ground.settings.postgres.incarnation,
     )
     return {
         name: _migrated(
@@ -111,6 +112,7 @@ def _migrated(ground: Foundation, database: Database) -> Database:
             component="migration",
             connections=(database.connection(pool_size=1),),
             deadline_seconds=ground.settings.postgres.migration_seconds,
+            after={"incarnation": str(ground.settings.postgres.incarnation)},
         ),
         ground.child,
     )

@@ -49,6 +49,7 @@ Cpu = Annotated[str, AfterValidator(_cores)]
 Bytes = Annotated[str, AfterValidator(_bytes)]
 ImageReference = Annotated[str, AfterValidator(check_reference)]
 Labelled = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+Incarnation = Annotated[int, Field(ge=1)]
 NODE_PORTS = range(30000, 32768)
 
 
@@ -155,6 +156,8 @@ class KafkaSettings(Settings):
     controller_resources: ResourceSettings = _resources("100m", "512Mi", "1", "768Mi")
     storage: Bytes = "5Gi"
     controller_storage: Bytes = "1Gi"
+    incarnation: Incarnation = 1
+    """Raise it by one after all volumes were lost: topics, users and ACLs are made again."""
 
     @model_validator(mode="after")
     def _quorum_can_elect(self) -> Self:
@@ -202,6 +205,8 @@ class PostgresSettings(Settings):
     migration_seconds: Annotated[int, Field(ge=60)] = 300
     """How long one database's migrations may take, all attempts and the image pull included. What
     outlasts it is rolled back and would never get through: large tables need more."""
+    incarnation: Incarnation = 1
+    """Raise it by one after the volume was lost: roles and databases are made and migrated again."""
 
     @model_validator(mode="after")
     def _buffers_fit(self) -> Self:

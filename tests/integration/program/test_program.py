@@ -74,6 +74,24 @@ def test_a_stack_renders_validly_and_a_second_run_changes_nothing(
     made.preview("--expect-no-changes")
 
 
+def test_the_way_out_for_a_lost_volume_runs_provisioning_and_migrations_again_and_no_more(
+    project: Callable[[str], Project],
+):
+    def manifests() -> dict[str, object]:
+        found = (document for _, document in documents(made.manifests))
+        return {f"{d['kind']} {d['metadata']['name']}": d for d in found}
+
+    made = project("dev")
+    made.up()
+    before = manifests()
+    made.run("config", "set", "--path", "millrace:postgres.incarnation", "2")
+    made.up()
+    after = manifests()
+    new = {name.rpartition("-")[0] for name in after.keys() - before.keys()}
+    assert new == {"Job postgres-provision", "Job migrate-restdb", "Job migrate-workerdb"}
+    assert all(after[name] == before[name] for name in after.keys() & before.keys())
+
+
 def test_a_mistyped_key_fails_the_preview_before_anything_is_registered(
     project: Callable[[str], Project],
 ):

@@ -256,3 +256,29 @@ def test_every_pod_opens_its_registry_with_the_secrets_the_stack_names():
         assert pod["imagePullSecrets"] == [{"name": "registry-login"}], name
     for resource in composed("prod").of("Deployment"):
         assert "imagePullSecrets" not in resource.manifest["spec"]["template"]["spec"]
+
+
+def objects(recording: Recording, kind: str) -> dict[str, str]:
+    found = (r.manifest["metadata"]["name"] for r in recording.of(kind) if r.custom)
+    return {name.rpartition("-")[0]: name for name in found}
+
+
+@pytest.mark.parametrize(
+    ("server", "again"),
+    [
+        ("postgres", {"postgres-provision", "migrate-restdb", "migrate-workerdb"}),
+        ("kafka", {"kafka-provision"}),
+    ],
+)
+def test_a_server_whose_volume_was_lost_is_provisioned_again_and_nothing_else_changes(
+    server: str, again: set[str]
+):
+    settings = load_stack("airgap")
+    section = getattr(settings, server).model_copy(update={"incarnation": 2})
+    recording, _ = compose(settings.model_copy(update={server: section}))
+    before, after = objects(composed("airgap"), "Job"), objects(recording, "Job")
+    assert {name for name in after if after[name] != before[name]} == again
+    for kind in ("StatefulSet", "Deployment"):
+        for found in recording.of(kind):
+            old = composed("airgap").one(kind, found.name).manifest["spec"]["template"]["metadata"]
+            assert found.manifest["spec"]["template"]["metadata"] == old, found.name

@@ -49,6 +49,9 @@ e2e: up           ## tests on the real cluster, through its published ports
 format: $(VENV)   ## let ruff format the code
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+docs: $(VENV)     ## write what is generated: JSON schema, tables of docs/
+	@.venv/bin/python -m infra.schema
+	@.venv/bin/python -m docs.reference
 tools: $(VENV)    ## build the tools alone
 	@$(RUN) tools
 images: $(VENV)   ## build tools and base images and start the registry: what tests need
@@ -72,4 +75,4 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
-.PHONY: up status smoke preview down clean env doctor render pin check test e2e format tools images check-types check-fast help
+.PHONY: up status smoke preview down clean env doctor render pin check test e2e format docs tools images check-types check-fast help

@@ -66,7 +66,7 @@ class LockedImage(BaseModel):
 
 
 def check_reference(reference: str) -> str:
-    """The reference itself when it names exactly one image.
+    """An image reference with a digest, or with a tag other than `latest`.
 
     Raises:
         ImageError: not a reference, neither digest nor tag, or a tag that moves.

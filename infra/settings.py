@@ -1,15 +1,18 @@
 """The shape of a stack file: frozen models, extra keys forbidden, one validator per failure.
 
-Defaults live here and nowhere else: `Pulumi.yaml` declares every top-level key without one (so
-each stack file names all of them), and the nested values a stack file leaves out are the ones
-below. Keys are camelCase in YAML, as everywhere in Pulumi, and snake_case in Python.
+What a stack file leaves out is filled in here: `Pulumi.yaml` declares every top-level key without
+a default (so each stack file names all of them), and the nested defaults are the ones below. Keys
+are camelCase in YAML, as everywhere in Pulumi, and snake_case in Python.
+
+The docstrings of fields and validators are the text of docs/configuration.md and of the JSON
+schema (`make docs`): a validator's says what it insists on and why.
 
 Secrets never enter these models: passwords come from `pulumi-random`, certificates from
 `pulumi-tls`, both as Outputs.
 """
 
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -34,12 +37,14 @@ _AS_PULUMI_WRITES_IT = WithJsonSchema({"enum": [True, False, "true", "false"]})
 
 
 def _cores(quantity: str) -> str:
+    """Cores, like `250m` or `1`."""
     if amount(quantity) < 0.001 or quantity[-1] in "kMGTi":
         raise ValueError(f"{quantity!r} is not a number of cores; write it like '250m' or '1'")
     return quantity
 
 
 def _bytes(quantity: str) -> str:
+    """Bytes, like `512Mi` or `2Gi`; at least `1Mi`."""
     if amount(quantity) < 2**20:
         raise ValueError(f"{quantity!r} is less than 1Mi; write it like '512Mi' or '2Gi'")
     return quantity
@@ -51,6 +56,11 @@ ImageReference = Annotated[str, AfterValidator(check_reference)]
 Labelled = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 Incarnation = Annotated[int, Field(ge=1)]
 NODE_PORTS = range(30000, 32768)
+
+
+def _keys(names: tuple[str, ...]) -> Any:
+    """Tells editors and the reference which keys a table may have."""
+    return Field(json_schema_extra={"propertyNames": {"enum": list(names)}})
 
 
 class Settings(BaseModel):
@@ -69,17 +79,22 @@ class Amounts(Settings):
     """How much of the machine: cores and bytes, in Kubernetes' notation."""
 
     cpu: Cpu
+    """Processor time."""
     memory: Bytes
+    """Memory."""
 
 
 class ResourceSettings(Settings):
     """Requests and limits of one container."""
 
     requests: Amounts
+    """What the scheduler keeps free for the container."""
     limits: Amounts
+    """What the container may use at most."""
 
     @model_validator(mode="after")
     def _limits_hold_requests(self) -> Self:
+        """Each of `limits` is at least what `requests` says; the API server refuses less."""
         for what in ("cpu", "memory"):
             request, limit = getattr(self.requests, what), getattr(self.limits, what)
             if amount(limit) < amount(request):
@@ -119,7 +134,7 @@ class ImageSettings(Settings):
     source: Literal["official", "local"]
     """official: the catalogue's references (digests from infra/images.lock.json once pinned).
     local: the ones `make up` built, listed in the file MILLRACE_IMAGES_FILE names."""
-    overrides: dict[str, ImageReference] = {}
+    overrides: Annotated[dict[str, ImageReference], _keys(IMAGE_NAMES)] = {}
     """Catalogue name to full reference, with a digest or an exact tag. An override of `services`
     also means that the image is not built here."""
 
@@ -131,6 +146,7 @@ class ImageSettings(Settings):
     @field_validator("overrides")
     @classmethod
     def _known_names(cls, overrides: dict[str, str]) -> dict[str, str]:
+        """Every key of `overrides` is a name of the image catalogue."""
         for name in overrides:
             if name not in IMAGE_NAMES:
                 raise ValueError(_unknown("image", name, IMAGE_NAMES))
@@ -141,26 +157,37 @@ class KafkaSettings(Settings):
     """The Kafka cluster (KRaft)."""
 
     brokers: Annotated[int, Field(ge=1, le=9)] = 1
+    """Nodes that hold the topics' partitions."""
     controllers: Annotated[int, Field(ge=0, le=5)] = 0
     """Dedicated controllers; 0: the brokers are controllers too (combined mode)."""
     replication_factor: Annotated[int, Field(ge=1, le=5)] = 1
+    """Copies of every partition, Kafka's own topics included."""
     min_insync_replicas: Annotated[int, Field(ge=1, le=4)] = 1
+    """Copies that must hold a message before it is acknowledged."""
     partitions: Annotated[int, Field(ge=1, le=256)] = 6
     """Of every topic. Raising it later moves keys to other partitions, so order per key is only
     promised among events written after the change."""
     retention_hours: Annotated[int, Field(ge=1)] = 168
+    """How long topics keep their messages."""
     heap: Bytes = "512Mi"
     """Java heap of a broker; a quarter of the memory limit must stay free for everything else."""
     controller_heap: Bytes = "256Mi"
+    """The same of a dedicated controller."""
     resources: ResourceSettings = _resources("250m", "1Gi", "2", "1536Mi")
+    """Of a broker."""
     controller_resources: ResourceSettings = _resources("100m", "512Mi", "1", "768Mi")
+    """Of a dedicated controller."""
     storage: Bytes = "5Gi"
+    """Volume of a broker; how to let it grow is in the README."""
     controller_storage: Bytes = "1Gi"
+    """Volume of a dedicated controller."""
     incarnation: Incarnation = 1
     """Raise it by one after all volumes were lost: topics, users and ACLs are made again."""
 
     @model_validator(mode="after")
     def _quorum_can_elect(self) -> Self:
+        """The number of voters (`controllers`, or `brokers` in combined mode) is odd: an even
+        quorum tolerates no more failures than one node less, and can split."""
         voters = self.controllers or self.brokers
         if voters % 2 == 0:
             key = "controllers" if self.controllers else "brokers"
@@ -173,6 +200,9 @@ class KafkaSettings(Settings):
 
     @model_validator(mode="after")
     def _replicas_fit(self) -> Self:
+        """`replicationFactor` is at most `brokers`, or no topic could be created; and
+        `minInsyncReplicas` is below it (1 with a single copy), or one broker's restart would stop
+        all writes."""
         if self.replication_factor > self.brokers:
             raise ValueError(
                 f"replicationFactor ({self.replication_factor}) is above brokers ({self.brokers}), "
@@ -189,6 +219,8 @@ class KafkaSettings(Settings):
 
     @model_validator(mode="after")
     def _heap_fits(self) -> Self:
+        """`heap` (with controllers, `controllerHeap`) is at most 75 % of its container's memory
+        limit: Java needs the rest, and the kernel kills what exceeds the limit."""
         _check_share("heap", self.heap, self.resources, 0.75)
         if self.controllers:
             _check_share("controllerHeap", self.controller_heap, self.controller_resources, 0.75)
@@ -199,9 +231,13 @@ class PostgresSettings(Settings):
     """The PostgreSQL server; one role and one database per service that asks for one."""
 
     max_connections: Annotated[int, Field(ge=20, le=5000)] = 200
+    """Of all services together, and of Jobs and operators."""
     shared_buffers: Bytes = "128Mi"
+    """PostgreSQL's own page cache."""
     resources: ResourceSettings = _resources("100m", "256Mi", "2", "1Gi")
+    """Of the server."""
     storage: Bytes = "5Gi"
+    """Its volume; how to let it grow is in the README."""
     migration_seconds: Annotated[int, Field(ge=60)] = 300
     """How long one database's migrations may take, all attempts and the image pull included. What
     outlasts it is rolled back and would never get through: large tables need more."""
@@ -210,6 +246,7 @@ class PostgresSettings(Settings):
 
     @model_validator(mode="after")
     def _buffers_fit(self) -> Self:
+        """`sharedBuffers` is at most 50 % of the memory limit: sessions and sorts need the rest."""
         _check_share("sharedBuffers", self.shared_buffers, self.resources, 0.5)
         return self
 
@@ -218,10 +255,14 @@ class RedisSettings(Settings):
     """The cache. It holds nothing that cannot be read from PostgreSQL again."""
 
     max_memory: Bytes = "128Mi"
+    """Beyond it the least recently used keys go."""
     resources: ResourceSettings = _resources("50m", "64Mi", "500m", "256Mi")
+    """Of the server."""
 
     @model_validator(mode="after")
     def _memory_fits(self) -> Self:
+        """`maxMemory` is at most 75 % of the memory limit: keys must go before the kernel kills the
+        server."""
         _check_share("maxMemory", self.max_memory, self.resources, 0.75)
         return self
 
@@ -230,19 +271,27 @@ class ServiceSettings(Settings):
     """Size of one service; what it does is in infra/workloads.py."""
 
     replicas: Annotated[int, Field(ge=1, le=100)] = 2
+    """Pods. Two or more also get a disruption budget."""
     resources: ResourceSettings = _resources("100m", "256Mi", "1", "512Mi")
+    """Of a pod."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections to PostgreSQL, per pod."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The lowest level that is logged."""
 
 
 class ServicesSettings(RootModel[dict[str, ServiceSettings]]):
     """Service name to its size. A service that is not listed gets the defaults."""
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        json_schema_extra={"propertyNames": {"enum": list(workload_names())}},
+    )
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
+        """Every key is the name of a service."""
         for name in self.root:
             if name not in workload_names():
                 raise ValueError(_unknown("service", name, workload_names()))
@@ -256,6 +305,7 @@ class EntrySettings(Settings):
     """How the world reaches the published services."""
 
     type: Literal["NodePort", "LoadBalancer"] = "NodePort"
+    """Of the published Service."""
     host: Labelled = "localhost"
     """Name or address in the URLs this stack puts out."""
     http_port: Annotated[int, Field(ge=1, le=65535)] = 30080
@@ -267,6 +317,8 @@ class EntrySettings(Settings):
 
     @model_validator(mode="after")
     def _port_suits_type(self) -> Self:
+        """With `NodePort`, `httpPort` is from 30000 to 32767, the only ports that the API server
+        hands out. `tls` takes `LoadBalancer` and annotations: nothing else here would end TLS."""
         if self.type == "NodePort" and self.http_port not in NODE_PORTS:
             raise ValueError(
                 f"httpPort is {self.http_port}, but the API server only hands out node ports from "
@@ -297,6 +349,8 @@ class PlatformSettings(Settings):
 
     @model_validator(mode="after")
     def _protected_means_kept(self) -> Self:
+        """With `protect`, `kubernetes.volumeRetention` is `Retain`: protected StatefulSets whose
+        volumes go with them would protect nothing."""
         if self.protect and self.kubernetes.volume_retention != "Retain":
             raise ValueError(
                 "protect is true, but kubernetes.volumeRetention is Delete: the StatefulSets would "
@@ -306,6 +360,9 @@ class PlatformSettings(Settings):
 
     @model_validator(mode="after")
     def _connections_suffice(self) -> Self:
+        """What the services and all others may open together fits into `postgres.maxConnections`:
+        twice a service's replicas during a rollout, times `databasePoolSize` and what its pods hold
+        beside it; then superusers, Jobs and operators."""
         wanted = budget.of_services(WORKLOADS, self.services.of)
         kept = budget.of_others(WORKLOADS)
         if wanted + kept > self.postgres.max_connections:

@@ -20,53 +20,79 @@ class SettingsError(Exception):
 class ServiceSettings(BaseSettings):
     """The process itself. Times are in seconds."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     service_name: str = Field(min_length=1)
+    """What logs, metrics and connections call the process."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
+    """The lowest level that is logged."""
     http_host: str = "0.0.0.0"  # noqa: S104 - a pod listens on its own address only
+    """Address to listen on."""
     http_port: int = Field(default=8080, ge=0, le=65535)
-    # How long a request or batch in flight may take to finish after SIGTERM.
+    """Port to listen on; 0: any that is free."""
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=600)
-    # How long the listener stays open after SIGTERM while /ready already fails.
+    """How long a request or batch in flight may take to finish after SIGTERM."""
     drain_seconds: float = Field(default=1, ge=0, le=60)
+    """How long the listener stays open after SIGTERM while /ready already fails."""
 
 
 class DatabaseSettings(BaseSettings):
     """One PostgreSQL database, always over TLS with the server's name verified."""
 
-    model_config = SettingsConfigDict(env_prefix="DATABASE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="DATABASE_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     host: str = Field(min_length=1)
+    """Name of the server, which its certificate must carry."""
     port: int = Field(default=5432, ge=1, le=65535)
+    """Port of the server."""
     name: str = Field(min_length=1)
+    """Database."""
     user: str = Field(min_length=1)
+    """Role to log in as."""
     password_file: FilePath
+    """File that holds the password; read for every connection."""
     ca_file: FilePath
+    """File with the CA certificates that the server's must lead to."""
     pool_size: int = Field(default=10, ge=1, le=200)
+    """Most connections of this process."""
 
 
 class KafkaSettings(BaseSettings):
     """A Kafka cluster over SASL_SSL with SCRAM-SHA-512."""
 
-    model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="KAFKA_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     bootstrap_servers: str = Field(min_length=1)
+    """`host:port` of the brokers to ask first, separated by commas."""
     username: str = Field(min_length=1)
+    """SCRAM user to log in as."""
     password_file: FilePath
+    """File that holds the password; read for every connection."""
     ca_file: FilePath
+    """File with the CA certificates that the server's must lead to."""
 
 
 class RedisSettings(BaseSettings):
     """A Redis server over TLS with an ACL user."""
 
-    model_config = SettingsConfigDict(env_prefix="REDIS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="REDIS_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     host: str = Field(min_length=1)
+    """Name of the server, which its certificate must carry."""
     port: int = Field(default=6379, ge=1, le=65535)
+    """Port of the server."""
     username: str = Field(min_length=1)
+    """ACL user to log in as."""
     password_file: FilePath
+    """File that holds the password; read for every connection."""
     ca_file: FilePath
+    """File with the CA certificates that the server's must lead to."""
 
 
 S = TypeVar("S", bound=BaseSettings)

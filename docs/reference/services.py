@@ -1,0 +1,93 @@
+"""The reference of the services' variables, from their settings and from who loads them."""
+
+import ast
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from pydantic_settings import BaseSettings
+
+import services
+from docs.reference.accepts import accepts, default, first_paragraph, refusals
+from docs.reference.table import table
+
+
+def variables() -> str:
+    """A section per model of settings: who reads it, its variables, what is refused among them."""
+    parts: list[str] = []
+    for model in models():
+        prefix = str(model.model_config.get("env_prefix") or "")
+        readers = ", ".join(f"`{name}`" for name, read in programs().items() if model in read)
+        parts += [
+            f"### {_title(model)}",
+            f"{first_paragraph(model)} Read by {readers}.",
+            table(
+                ("Variable", "Accepts", "Default", "Meaning"),
+                (
+                    (
+                        f"`{(prefix + name).upper()}`",
+                        accepts(field),
+                        "*required*" if field.is_required() else default(field.default),
+                        field.description or "",
+                    )
+                    for name, field in model.model_fields.items()
+                ),
+            ),
+        ]
+        if insisted := list(refusals(model)):
+            parts += ["Refused unless:", "\n".join(f"- {sentence}" for sentence in insisted)]
+    return "\n\n".join(parts)
+
+
+@cache
+def programs() -> dict[str, tuple[type[BaseSettings], ...]]:
+    """Package with a `__main__` to the models of settings it loads from the environment."""
+    by_name = {model.__name__: model for model in models()}
+    found: dict[str, tuple[type[BaseSettings], ...]] = {}
+    for main in sorted(_folder().rglob("__main__.py")):
+        loaded = [name for name in _loaded(main) if name in by_name]
+        package = ".".join(main.parent.relative_to(_folder().parent).parts)
+        found[package] = tuple(dict.fromkeys(by_name[name] for name in loaded))
+    return found
+
+
+@cache
+def models() -> tuple[type[BaseSettings], ...]:
+    """Every model of settings in `services`, those that more programs read first."""
+    for module in pkgutil.walk_packages(services.__path__, f"{services.__name__}."):
+        found = importlib.util.find_spec(module.name)
+        if found and found.origin and "BaseSettings" in Path(found.origin).read_text("utf-8"):
+            importlib.import_module(module.name)
+    own = [m for m in BaseSettings.__subclasses__() if m.__module__.startswith(services.__name__)]
+    return tuple(sorted(own, key=lambda model: (_is_a_services(model), model.__module__)))
+
+
+def _is_a_services(model: type[BaseSettings]) -> bool:
+    """Whether one service alone has it."""
+    parts = model.__module__.split(".")
+    return (_folder() / parts[1] / "__main__.py").exists()
+
+
+def _loaded(main: Path) -> Iterator[str]:
+    """The names in `load(Name)` and `settings.load(settings.Name)`."""
+    for node in ast.walk(ast.parse(main.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(
+                func=ast.Name(id="load") | ast.Attribute(attr="load"),
+                args=[ast.Name(id=name) | ast.Attribute(attr=name)],
+            ):
+                yield name
+            case _:
+                pass
+
+
+def _title(model: type[BaseSettings]) -> str:
+    prefix = str(model.model_config.get("env_prefix") or "")
+    return f"{model.__name__.removesuffix('Settings')}: `{prefix}*`" if prefix else "The process"
+
+
+def _folder() -> Path:
+    return Path(next(iter(services.__path__)))

@@ -1,0 +1,70 @@
+"""docs/configuration.md and docs/services.md say what the code does."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from bootstrap.checkout import Checkout
+from bootstrap.environment import own_variables
+from docs.reference import accepts, services
+from docs.reference.pages import PAGES, current
+from infra import settings
+from infra.environment import Environment
+from tests.harness.repository import ROOT, texts
+
+CONFIGURATION, SERVICES = (page.read_text(encoding="utf-8") for page in PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_reference_is_current(page: Path):
+    assert page.read_text(encoding="utf-8") == current(page), (
+        "the settings changed: run `make docs`"
+    )
+
+
+def all_models() -> list[type[BaseModel]]:
+    of_stack_files = [
+        model
+        for model in vars(settings).values()
+        if isinstance(model, type)
+        and issubclass(model, BaseModel)
+        and model.__module__ == settings.__name__
+    ]
+    return [*of_stack_files, *services.models()]
+
+
+@pytest.mark.parametrize("model", all_models(), ids=lambda model: model.__name__)
+def test_every_setting_says_what_it_means_and_every_validator_what_it_insists_on(
+    model: type[BaseModel],
+):
+    top = model is settings.PlatformSettings
+    unsaid = [
+        name
+        for name, field in model.model_fields.items()
+        if not field.description and not (top and accepts.model_of(field)) and name != "root"
+    ]
+    assert not unsaid, "give them docstrings"
+    assert not [said for said in accepts.refusals(model) if "no docstring" in said]
+
+
+def test_every_program_of_the_services_has_its_variables_on_the_page():
+    assert {"services.migrate", "services.rest_service"} <= set(services.programs())
+    for program, models in services.programs().items():
+        assert not models or f"`{program}`" in SERVICES
+
+
+def test_what_make_exports_and_env_sets_is_on_the_page():
+    exported = re.findall(r"^export ((?!UV)[A-Z_ ]+)$", texts()["Makefile"], re.MULTILINE)
+    checkout = Checkout(root=ROOT, cache=ROOT)
+    names = {name for line in exported for name in line.split()} | set(own_variables(checkout))
+    assert names >= {"STACK", "KUBECONFIG"}
+    missing = {name for name in names if f"`{name}`" not in CONFIGURATION}
+    assert missing <= {"PULUMI_SKIP_UPDATE_CHECK", "VIRTUAL_ENV"}, "say what they are for"
+
+
+def test_the_programs_variables_are_each_on_the_page():
+    count = CONFIGURATION.count("\n| `MILLRACE_")
+    assert count == len(dataclasses.fields(Environment)) > 0

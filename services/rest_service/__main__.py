@@ -53,14 +53,14 @@ async def run(
 
 
 def main() -> int:
-    """Exit code 0 after a graceful end, 2 when the environment is wrong."""
+    """Exit code 0 after a graceful end, 1 with one line per variable when not configured."""
     try:
         settings = load(ServiceSettings)
         logging.configure(settings.service_name, settings.log_level)
         uvloop.run(run(settings, load(DatabaseSettings), load(RedisSettings)))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return 1
     return 0
 
 

@@ -120,9 +120,10 @@ async def _wait_for_server(
                 raise
             if time.monotonic() + pause > deadline:
                 raise MigrationError(
-                    f"{settings.name} on {settings.host}:{settings.port} let {settings.user} not in"
-                    f" within {wait_seconds:g} s ({type(error).__name__}: {error}); see that the"
-                    " server runs and that its role and database were provisioned"
+                    f"{settings.name} on {settings.host}:{settings.port} did not let"
+                    f" {settings.user} in within {wait_seconds:g} s ({type(error).__name__}:"
+                    f" {error}); see that the server runs and that its role"
+                    " and database were provisioned"
                 ) from error
             log.info("waiting_for_database", error=type(error).__name__)
             await asyncio.sleep(pause)

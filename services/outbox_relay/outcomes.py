@@ -56,7 +56,7 @@ class Settlement:
     sent: mark as processed. refund: give the counted attempt back. refused: attempts of the keys
     whose event was refused, not yet for good. unreached: keys whose broker did not answer while
     others did. topicless: keys whose next event has no topic to go to. All three kinds rest for a
-    while. park: put the event to the dead and its key aside.
+    while. park: move the event to the dead ones and set its key aside.
     """
 
     sent: list[OutboxEvent] = field(default_factory=list[OutboxEvent])

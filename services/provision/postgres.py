@@ -178,7 +178,7 @@ async def _admin(spec: PostgresSpec, wait_seconds: float) -> asyncpg.Connection:
                 raise
             if time.monotonic() + pause > deadline:
                 raise ProvisionError(
-                    f"postgres {spec.host}:{spec.port} let {spec.admin_user} not in within"
+                    f"postgres {spec.host}:{spec.port} did not let {spec.admin_user} in within"
                     f" {wait_seconds:g} s ({type(error).__name__}: {error}); see that it runs and"
                     " that admin_password_file holds the password it was initialised with"
                 ) from error

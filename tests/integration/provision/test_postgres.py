@@ -156,5 +156,5 @@ async def test_a_wrong_administrator_password_is_an_error_that_says_so(
         await provisioner.provision(
             spec.model_copy(update={"admin_password_file": wrong}), wait_seconds=0.2
         )
-    with pytest.raises(ProvisionError, match="let postgres not in"):
+    with pytest.raises(ProvisionError, match="did not let postgres in"):
         await provisioner.provision(spec.model_copy(update={"port": free_port()}), wait_seconds=0.2)

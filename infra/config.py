@@ -107,7 +107,7 @@ def parse(given: Mapping[str, str], stack_file: str) -> PlatformSettings:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     raise ConfigError(
         f"{stack_file} has {count}; nothing was touched:\n{lines}\n"
-        f"Every key is described in Pulumi.yaml and infra/stack.schema.json."
+        "Every key is described in docs/configuration.md."
     )
 
 

@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Mapping
 
+from bootstrap.builder import settings_folder
 from bootstrap.checkout import Checkout, saved_context
 
 
@@ -43,6 +44,8 @@ def own_variables(checkout: Checkout, environ: Mapping[str, str] = os.environ) -
             )
         ),
     }
+    if (builder := settings_folder(checkout)).is_dir():
+        variables["BUILDX_CONFIG"] = str(builder)
     if stack := context.get("stack"):
         variables["PULUMI_STACK"] = str(stack)
     return variables

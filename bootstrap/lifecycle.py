@@ -1,6 +1,5 @@
 """What ``up``, ``down`` and ``clean`` consist of, as plans of steps."""
 
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from bootstrap.cluster import airgap, k3d
 from bootstrap.cluster.choose import choose_environment
 from bootstrap.engine import answers, ensure_engine, ensure_image_tools
 from bootstrap.images.build import image_steps, remove_images
-from bootstrap.official import official_steps, read_releases
+from bootstrap.official import link_uv, official_steps, read_releases
 from bootstrap.progress import perform
 from bootstrap.registry import ensure_registry, remove_registry
 from bootstrap.standins.launchers import plugin_folder, write_launchers, write_plugin_cache
@@ -80,10 +79,7 @@ def _launchers(checkout: Checkout) -> Step:
             *write_plugin_cache(home, python, checkout.root),
         ):
             report.say(f"wrote {path.name}")
-        if uv := os.environ.get("UV"):  # the official language host looks for it on PATH
-            link = checkout.bin / "uv"
-            link.unlink(missing_ok=True)
-            link.symlink_to(uv)
+        link_uv(checkout)
         # Providers are put where the CLI installs plugins: it warns about each one on PATH.
         folder = plugin_folder(home, "kubernetes", PROVIDER_VERSION)
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Official releases: downloaded by pinned checksum, unpacked into the user's cache, linked."""
 
 import hashlib
+import os
 import platform
 import re
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from bootstrap.builder import define_builder
 from bootstrap.checkout import Checkout
 from bootstrap.steps import Report, Step, StepFailed
 from bootstrap.tools import locked
@@ -119,9 +121,23 @@ def _unpack(archive: Path, release: Release, target: Path) -> None:
             (target / program).chmod(0o755)
 
 
+def link_uv(checkout: Checkout) -> None:
+    """Put the ``uv`` that make uses on PATH, where language hosts look for it."""
+    if uv := os.environ.get("UV"):
+        link = checkout.bin / "uv"
+        link.unlink(missing_ok=True)
+        link.symlink_to(uv)
+
+
 def official_steps(checkout: Checkout, releases: Sequence[Release]) -> list[Step]:
-    """One step a release: download, verify, link into the checkout's ``bin``."""
-    steps: list[Step] = []
+    """One step a release (download, verify, link into the checkout's ``bin``) and what all need."""
+
+    def equip(report: Report) -> None:
+        link_uv(checkout)
+        define_builder(checkout)
+        report.say("linked uv, defined the builder")
+
+    steps = [Step("plugins", equip)]
     for release in releases:
 
         def run(report: Report, release: Release = release) -> None:

@@ -1,5 +1,8 @@
 """The checkout's own container registry: one container, one volume, one loopback port.
 
+There is one at a time. A k3d cluster brings its own, of the same name and at the same port; while
+that is there it is used, and whoever removes the cluster removes it too.
+
 Source: Debian's docker-registry (CNCF distribution 2.8), HTTP API V2.
 """
 
@@ -40,7 +43,10 @@ def ensure_registry(checkout: Checkout, report: Report) -> None:
     tag = ensure_image(checkout, REGISTRY, checkout.bin, report)
     with closing(connect()) as client:
         container = _existing(checkout, client)
-        if container is not None and not _is_current(container, client, tag, checkout):
+        keep = container is not None and (
+            _is_k3ds(container) or _is_current(container, client, tag, checkout)
+        )
+        if container is not None and not keep:
             container.remove(force=True)
             container = None
         if container is None:
@@ -58,6 +64,11 @@ def _existing(checkout: Checkout, client: DockerClient) -> Container | None:
         return client.containers.get(container_name(checkout))
     except NotFound:
         return None
+
+
+def _is_k3ds(container: Container) -> bool:
+    """Whether k3d made it (its pkg/client/registry.go sets the label) and so has to remove it."""
+    return container.labels.get("k3d.role") == "registry"
 
 
 def _is_current(container: Container, client: DockerClient, tag: str, checkout: Checkout) -> bool:

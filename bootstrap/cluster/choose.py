@@ -36,7 +36,7 @@ def choose_environment(checkout: Checkout, wanted: str = "") -> Choice:
     Raises:
         StepFailed: ``wanted`` is unknown, or cannot work on this machine.
     """
-    reachable = k3d.image_reachable()
+    reachable = k3d.images_reachable()
     return decide(
         wanted,
         reasons=possible_environments(registry_reachable=reachable)["dev"],

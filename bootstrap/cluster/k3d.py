@@ -12,13 +12,21 @@ from typing import Any
 
 from docker.errors import APIError, DockerException, NotFound
 
+from bootstrap.builder import remove_builder
 from bootstrap.checkout import DOCUMENTED_PORTS, Checkout
 from bootstrap.cluster.node import open_files_limit
 from bootstrap.engine import connect, privileged_possible
 from bootstrap.network import require_port
+from bootstrap.registry import remove_registry
 from bootstrap.steps import Report, StepFailed
+from bootstrap.tools import K3D
 
-K3S_IMAGE = "rancher/k3s:v1.36.4-k3s1"  # as in k3d.yaml; a test holds them together
+# As in k3d.yaml; a test holds them together.
+K3S_IMAGE = "rancher/k3s:v1.36.4-k3s1"
+REGISTRY_IMAGE = "registry:2.8.3"
+# k3d starts this one beside every cluster, for as long as creating it takes (pkg/client/tools.go).
+TOOLS_IMAGE = f"ghcr.io/k3d-io/k3d-tools:{K3D.version}"
+IMAGES = (K3S_IMAGE, REGISTRY_IMAGE, TOOLS_IMAGE)
 REACH_SECONDS = 10
 
 
@@ -51,19 +59,20 @@ def reasons_against(*, registry_reachable: bool) -> list[str]:
             "the container engine), and k3d's nodes are privileged"
         )
     if not registry_reachable:
-        reasons.append(f"{K3S_IMAGE} cannot be reached, nor other ready-made images")
+        reasons.append(f"not all images that k3d starts can be reached: {', '.join(IMAGES)}")
     return reasons
 
 
-def image_reachable() -> bool:
-    """Whether the image that k3d starts could be pulled: asked of the engine, so no without one."""
+def images_reachable() -> bool:
+    """Whether all that k3d starts could be pulled: asked of the engine, so no without one."""
     try:
         client = connect(timeout=REACH_SECONDS)
     except DockerException:
         return False
     try:
         api: Any = client.api  # its stubs leave parameters open
-        api.inspect_distribution(K3S_IMAGE)
+        for image in IMAGES:
+            api.inspect_distribution(image)
     except (APIError, OSError):
         return False
     finally:
@@ -79,6 +88,8 @@ def ensure_cluster(checkout: Checkout, report: Report) -> None:
     """
     state = cluster_status(checkout)
     if state == "absent":
+        # It would stand in the way of k3d's own, at whose name and port it is.
+        remove_registry(checkout)
         for name in DOCUMENTED_PORTS:
             require_port(checkout, checkout.port(name), name)
         report.say("creating the k3d cluster")
@@ -139,9 +150,10 @@ def remove_cluster(checkout: Checkout) -> None:
 
 
 def _remove_leftovers(checkout: Checkout) -> None:
-    """Remove what k3d forgets when it fails before the first container: network and volume."""
+    """Remove the builder, and what k3d forgets when it fails early: network and volume."""
     name = f"k3d-{cluster_name(checkout)}"
     with closing(connect()) as client:
+        remove_builder(checkout, client)
         with suppress(NotFound):
             client.networks.get(name).remove()
         with suppress(NotFound):

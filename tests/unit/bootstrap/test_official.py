@@ -1,5 +1,6 @@
 import hashlib
 import io
+import json
 import tarfile
 import threading
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.checkout import Checkout
+from bootstrap.environment import own_variables
 from bootstrap.official import (
     CATALOGUE,
     Release,
@@ -139,3 +141,22 @@ def test_versions_are_those_of_the_locked_sdks() -> None:
     }
     for name, release in read_releases(CATALOGUE, "x86_64").items():
         assert release.version == locked[name.replace("-resource", "")], name
+
+
+def test_official_tools_find_uv_and_a_builder_that_reaches_our_registry(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("UV", str(tmp_path / "uv"))
+    for step in official_steps(checkout, []):
+        step.run(Report(step.name, checkout.logs / "log"))
+    assert (checkout.bin / "uv").readlink() == tmp_path / "uv"
+
+    settings = Path(own_variables(checkout, {})["BUILDX_CONFIG"])
+    chosen = json.loads((settings / "current").read_text())
+    builder = json.loads((settings / "instances" / chosen["Name"]).read_text())
+    assert chosen["Global"], "whichever engine the plugin talks to"
+    assert builder["Nodes"][0]["DriverOpts"]["network"] == "host"
+
+
+def test_stand_ins_need_no_builder(checkout: Checkout) -> None:
+    assert "BUILDX_CONFIG" not in own_variables(checkout, {})

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
+from docker.errors import APIError
 
 from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.cluster import k3d
 from bootstrap.cluster.node import published_ports
+from bootstrap.tools import K3D
 
 REPOSITORY = find_checkout(os.environ).root
 
@@ -66,7 +68,45 @@ def test_pods_may_use_the_name_that_this_machine_pushes_to(checkout: Checkout) -
 
 
 def test_the_image_that_is_asked_for_is_the_one_that_is_started(checkout: Checkout) -> None:
-    assert filled_in(checkout)["image"] == k3d.K3S_IMAGE
+    config = filled_in(checkout)
+    assert config["image"] == k3d.K3S_IMAGE
+    assert config["registries"]["create"]["image"] == k3d.REGISTRY_IMAGE
+    assert config["options"]["k3d"]["disableLoadbalancer"], "else k3d-proxy belongs to IMAGES"
+
+
+def test_dev_is_offered_only_where_each_image_can_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """k3d pulls a tools image from a registry of its own, and gives up without it."""
+    asked: list[str] = []
+    lacking: set[str] = set()
+
+    class Engine:
+        """No registry answers where the tests run, so this one says which images there are."""
+
+        api: Any
+
+        def inspect_distribution(self, image: str) -> None:
+            asked.append(image)
+            if image in lacking:
+                raise APIError("manifest unknown")
+
+        def close(self) -> None:
+            pass
+
+    engine = Engine()
+    engine.api = engine
+    monkeypatch.setattr(k3d, "connect", lambda timeout: engine)
+    assert k3d.images_reachable()
+    assert f"ghcr.io/k3d-io/k3d-tools:{K3D.version}" in asked
+    for image in k3d.IMAGES:
+        lacking = {image}
+        assert not k3d.images_reachable()
+
+
+def test_the_kubelet_runs_on_control_groups_v1_too(checkout: Checkout) -> None:
+    arguments = [it["arg"] for it in filled_in(checkout)["options"]["k3s"]["extraArgs"]]
+    assert "--kubelet-arg=fail-cgroupv1=false" in arguments
 
 
 def test_the_users_own_kubeconfig_is_left_alone(checkout: Checkout) -> None:

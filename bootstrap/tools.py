@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootstrap.checkout import Checkout
+from bootstrap.compiling import Compiled, compile_sizes
 from bootstrap.steps import Report, Step, StepFailed
 
 KUBERNETES_VERSION = "1.36.4"
@@ -151,19 +152,6 @@ def check_go() -> str:
     return answer.removeprefix("go")
 
 
-def _packages(tool: GoTool, work: Path, environment: Mapping[str, str]) -> int:
-    """How many packages a cold build compiles: only the progress bar wants to know."""
-    listed = subprocess.run(
-        ["go", "list", "-deps", tool.package],
-        cwd=work,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return listed.stdout.count("\n")
-
-
 def _prepare(checkout: Checkout, tool: GoTool) -> Path:
     work = checkout.cache / "build" / tool_folder(checkout, tool).name
     shutil.copytree(_sources(checkout, tool), work, dirs_exist_ok=True)
@@ -219,25 +207,22 @@ def build(checkout: Checkout, tool: GoTool, report: Report) -> None:
             return
         work = _prepare(checkout, tool)
         _copy_embedded(tool, work, report)
-        total, compiled = _packages(tool, work, environment), 0
+        flags = ["-trimpath", "-ldflags", tool.ldflags]
+        compiled = Compiled(compile_sizes(tool.package, flags, work, environment))
 
-        def one_more(line: str) -> None:
-            nonlocal compiled
-            compiled += 1
-            report.progress(min(compiled, total), total)
+        def show(line: str) -> None:
+            compiled.begin(line)
+            report.progress(compiled.done, compiled.total)
             report.status = line
 
         draft = folder.with_name(f"{folder.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
         (draft / "bin").mkdir(parents=True)
         report.run(
-            [
-                *("go", "build", "-v", "-trimpath", "-ldflags", tool.ldflags),
-                *("-o", str(draft / "bin" / tool.binary), tool.package),
-            ],
+            ["go", "build", "-v", *flags, "-o", str(draft / "bin" / tool.binary), tool.package],
             cwd=work,
             env=environment,
-            on_line=one_more,
+            on_line=show,
         )
         draft.rename(folder)
         shutil.rmtree(work)

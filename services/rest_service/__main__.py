@@ -11,6 +11,8 @@ from services.rest_service.app import create_app
 from services.rest_service.cache import ResourceCache
 from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
+from services.rest_service.settings import IdempotencySettings
+from services.rest_service.upkeep import keep_forgetting
 from services.rest_service.wakeup import Wakeup
 from services.shared import logging, redis, server
 from services.shared.database import Database
@@ -28,7 +30,10 @@ CACHE_TIMEOUT = 0.25
 
 
 async def run(
-    settings: ServiceSettings, database_settings: DatabaseSettings, redis_settings: RedisSettings
+    settings: ServiceSettings,
+    database_settings: DatabaseSettings,
+    redis_settings: RedisSettings,
+    idempotency: IdempotencySettings,
 ) -> None:
     """Serve until SIGTERM; needs neither PostgreSQL nor Redis to start."""
     stop = asyncio.Event()
@@ -44,9 +49,11 @@ async def run(
     resources = ResourceService(ResourceRepository(database, wakeup), cache)
     app = create_app(settings.service_name, resources, readiness, registry)
     await database.open()
+    upkeep = asyncio.create_task(keep_forgetting(database, idempotency.retention))
     try:
         await server.serve(app, settings, readiness, stop)
     finally:
+        upkeep.cancel()
         await wakeup.close()
         await cache.close()
         await database.close()
@@ -57,7 +64,9 @@ def main() -> int:
     try:
         settings = load(ServiceSettings)
         logging.configure(settings.service_name, settings.log_level)
-        uvloop.run(run(settings, load(DatabaseSettings), load(RedisSettings)))
+        uvloop.run(
+            run(settings, load(DatabaseSettings), load(RedisSettings), load(IdempotencySettings))
+        )
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1

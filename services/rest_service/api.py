@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.rest_service.headers import ExpectedVersion, IdempotencyKey
 from services.rest_service.models import Resource, ResourceId, ResourceInput, ResourcePage
 from services.rest_service.repository import Origin
 from services.rest_service.service import ResourceService
@@ -61,26 +61,8 @@ def _json_only(request: Request) -> None:
         )
 
 
-def _expected_version(
-    if_match: Annotated[
-        str | None,
-        Header(description="The ETag of the version to change; without it, any version"),
-    ] = None,
-) -> int | None:
-    if if_match is None or if_match.strip() == "*":
-        return None
-    # 18 digits at most: what is longer than a bigint cannot be a version of ours.
-    match = re.fullmatch(r'"([0-9]{1,18})"', if_match.strip())
-    if match is None:
-        raise ProblemError(
-            400, "bad-if-match", "If-Match: must be one strong ETag as GET or PUT returned it"
-        )
-    return int(match[1])
-
-
 Service = Annotated[ResourceService, Depends(_service)]
 From = Annotated[Origin, Depends(_origin)]
-Expected = Annotated[int | None, Depends(_expected_version)]
 Id = Annotated[ResourceId, Path()]
 
 router = APIRouter(prefix="/api/v1/resources", tags=["resources"])
@@ -93,14 +75,15 @@ router = APIRouter(prefix="/api/v1/resources", tags=["resources"])
     responses=_problems(400, 413, 415, 422),
 )
 async def create(
-    given: ResourceInput, service: Service, origin: From, response: Response
+    given: ResourceInput, service: Service, origin: From, key: IdempotencyKey, response: Response
 ) -> Resource:
     """Create a resource and its resource.created event.
 
-    After a 503 the resource may exist all the same: the answer, not the write, may be what got
-    lost.
+    After a 503, or none at all, the resource may exist all the same: the answer, not the write,
+    may be what got lost. With an Idempotency-Key the request can simply be sent again; a
+    key that came before with other content is 422.
     """
-    resource = await service.create(given, origin)
+    resource = await service.create(given, origin, key)
     response.headers["Location"] = f"/api/v1/resources/{resource.id}"
     response.headers["ETag"] = _etag(resource)
     return resource
@@ -136,7 +119,7 @@ async def update(
     given: ResourceInput,
     service: Service,
     origin: From,
-    expected: Expected,
+    expected: ExpectedVersion,
     response: Response,
 ) -> Resource:
     """Replace a resource, and create its resource.updated event."""
@@ -146,7 +129,9 @@ async def update(
 
 
 @router.delete("/{resource_id}", status_code=204, responses=_problems(400, 404, 412, 422))
-async def delete(resource_id: Id, service: Service, origin: From, expected: Expected) -> None:
+async def delete(
+    resource_id: Id, service: Service, origin: From, expected: ExpectedVersion
+) -> None:
     """Delete a resource, and create its resource.deleted event."""
     await service.delete(resource_id, origin, expected)
 

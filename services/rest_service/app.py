@@ -8,7 +8,11 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
 
 from services.rest_service.api import router
-from services.rest_service.repository import NotFoundError, VersionMismatchError
+from services.rest_service.repository import (
+    KeyReusedError,
+    NotFoundError,
+    VersionMismatchError,
+)
 from services.rest_service.service import ResourceService
 from services.shared import http, problem
 from services.shared.database import DatabaseUnavailableError
@@ -54,7 +58,19 @@ def create_app(
             ),
         )
 
+    async def reused(request: Request, _error: Exception) -> Response:
+        return http.answer(
+            request.scope,
+            ProblemError(
+                422,
+                "idempotency-key-reused",
+                "this Idempotency-Key came before, with other content; use a new one for every"
+                " resource",
+            ),
+        )
+
     app.add_exception_handler(DatabaseUnavailableError, away)
+    app.add_exception_handler(KeyReusedError, reused)
     app.add_exception_handler(NotFoundError, missing)
     app.add_exception_handler(VersionMismatchError, mismatch)
     app.add_middleware(http.RequestContext, metrics=HttpMetrics(registry))

@@ -26,7 +26,7 @@ from services.shared.settings import SettingsError
 log = get_logger(__name__)
 
 TTL_SECONDS = 60
-"""Seed 003. Tombstones live as long, far longer than a reader takes from database to cache."""
+"""Tombstones live as long as entries, far longer than a reader takes from database to cache."""
 
 # KEYS[1]; ARGV: version, JSON ("" for a tombstone), TTL. Versions are compared as numbers.
 # A tombstone of version 4 lets version 4 in, an entry of version 4 only version 5.

@@ -6,7 +6,10 @@ because one round trip holds the row lock for the shortest time:
 - the resource row is locked and its version raised first; the outbox row is made from what that
   step returns, so the outbox sequence of one resource follows its versions, whoever writes;
 - NOTIFY wakes the relay at commit, debounced (wakeup.py); the relay polls too, so a lost one costs
-  only time.
+  only time;
+- a creation with an idempotency key is remembered in the same statement, so that it is either done
+  and known or neither. A second one with that key, in whatever process, waits at the key's index
+  for the first and gets what that one stored.
 """
 
 from __future__ import annotations
@@ -29,15 +32,22 @@ _FULL_PAYLOAD = f"""jsonb_build_object(
     'created_at', {_TIME.format("r.created_at")}, 'updated_at', {_TIME.format("r.updated_at")})"""
 
 
-def _with_event(change: str, event_type: str, payload: str) -> str:
+_CHANGED = """r.*, EXISTS (SELECT 1 FROM resources WHERE id = $1) AS existed
+        FROM (SELECT 1) AS one LEFT JOIN r ON true"""
+
+
+def _with_event(
+    change: str, event_type: str, payload: str, *, before: str = "", result: str = _CHANGED
+) -> str:
     """A statement that makes `change` (the rows r), writes their event and notifies.
 
     Parameters $1 to $6: resource id, event id, lane, correlation id, traceparent, and whether to
     notify; `change` has the rest. Always gives one row; its columns are null where `change`
-    touched nothing, and `existed` says whether the resource was there.
+    touched nothing, and `existed` says whether the resource was there. `before` is what `change`
+    builds on.
     """
     return f"""
-        WITH r AS ({change}),
+        WITH {before} r AS ({change}),
         e AS (
             INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type,
                                        payload, correlation_id, traceparent)
@@ -45,8 +55,7 @@ def _with_event(change: str, event_type: str, payload: str) -> str:
             RETURNING id
         ),
         n AS (SELECT pg_notify('{CHANNEL}', '') FROM e WHERE $6::boolean)
-        SELECT r.*, EXISTS (SELECT 1 FROM resources WHERE id = $1) AS existed
-        FROM (SELECT 1) AS one LEFT JOIN r ON true LEFT JOIN n ON true"""  # noqa: S608
+        SELECT {result} LEFT JOIN n ON true"""  # noqa: S608
 
 
 _CREATE = _with_event(
@@ -54,6 +63,25 @@ _CREATE = _with_event(
         RETURNING {_COLUMNS}""",  # noqa: S608
     "resource.created",
     _FULL_PAYLOAD,
+)
+# DO UPDATE, although nothing changes: only so does the statement see a row that was committed after
+# it began. Version 1 is what a creation answers, whatever became of the resource.
+_CREATE_ONCE = _with_event(
+    f"""INSERT INTO resources ({_COLUMNS})
+        SELECT resource_id, name, description, status, 1, created_at, created_at
+        FROM k WHERE resource_id = $1
+        RETURNING {_COLUMNS}""",  # noqa: S608
+    "resource.created",
+    _FULL_PAYLOAD,
+    before="""k AS (
+            INSERT INTO idempotency_keys (key, resource_id, name, description, status, created_at)
+            VALUES ($10, $1, $7, $8, $9, now())
+            ON CONFLICT (key) DO UPDATE SET key = excluded.key
+            RETURNING resource_id, name, description, status, created_at
+        ),""",
+    result="""k.resource_id AS id, k.name, k.description, k.status, 1 AS version, k.created_at,
+               k.created_at AS updated_at, r.id IS NULL AS existed
+        FROM k LEFT JOIN r ON true""",
 )
 # clock_timestamp(): now() is when the statement began, which may be before the writer it waited
 # for; updated_at must not go back.
@@ -87,6 +115,10 @@ class VersionMismatchError(Exception):
     """The resource is there, but not in the version that the caller saw."""
 
 
+class KeyReusedError(Exception):
+    """The idempotency key belongs to a creation with other content."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a write came from, to be carried by its event."""
@@ -102,12 +134,21 @@ class ResourceRepository:
         self._database = database
         self._wakeup = wakeup
 
-    async def create(self, given: ResourceInput, origin: Origin) -> Resource:
-        """Store a new resource, version 1, and its resource.created event."""
-        row = await self._write(
-            _CREATE, new_id(), origin, given.name, given.description, given.status
-        )
-        return _resource(row)
+    async def create(
+        self, given: ResourceInput, origin: Origin, key: str | None = None
+    ) -> Resource:
+        """Store a new resource, version 1, and its resource.created event.
+
+        With the `key` of an earlier creation: what that one returned, and nothing is stored.
+        Raises KeyReusedError when that one was given something else.
+        """
+        values = (given.name, given.description, given.status)
+        if key is None:
+            return _resource(await self._write(_CREATE, new_id(), origin, *values))
+        created = _resource(await self._write(_CREATE_ONCE, new_id(), origin, *values, key))
+        if (created.name, created.description, created.status) != values:
+            raise KeyReusedError
+        return created
 
     async def update(
         self, resource_id: str, given: ResourceInput, origin: Origin, expected: int | None

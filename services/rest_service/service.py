@@ -18,9 +18,9 @@ class ResourceService:
         self._repository = repository
         self._cache = cache
 
-    async def create(self, given: ResourceInput, origin: Origin) -> Resource:
+    async def create(self, given: ResourceInput, origin: Origin, key: str | None) -> Resource:
         # Not cached here: most resources are not read within the next minute.
-        return await self._repository.create(given, origin)
+        return await self._repository.create(given, origin, key)
 
     async def get(self, resource_id: str) -> Resource:
         cached = await self._cache.get(resource_id)

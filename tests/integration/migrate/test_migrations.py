@@ -109,4 +109,4 @@ async def test_the_command_reads_its_environment_and_logs_one_json_line(
     )
     assert run.returncode == 0, run.stdout + run.stderr
     line = json.loads(run.stdout)
-    assert (line["event"], line["before"], line["after"]) == ("migrated", None, "0001")
+    assert (line["event"], line["before"], line["after"]) == ("migrated", None, "0002")

@@ -23,12 +23,12 @@ from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
 from services.rest_service.wakeup import Wakeup
 from services.shared import redis as redis_client
-from services.shared.database import Database, connect
+from services.shared.database import Database, DatabaseUnavailableError, connect
 from services.shared.health import Readiness
 from services.shared.metrics import new_registry
 from services.shared.settings import DatabaseSettings, RedisSettings
 from tests.integration.containers import free_port
-from tests.integration.servers import eventually
+from tests.integration.servers import PostgresServer, eventually
 
 PATH = "/api/v1/resources"
 
@@ -146,6 +146,24 @@ async def process(
         finally:
             handle.kill()
             handle.wait()
+
+
+class LossyDatabase(Database):
+    """The connection breaks after every commit, before its answer."""
+
+    async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
+        await super().fetchrow(query, *args)
+        raise DatabaseUnavailableError("connection lost")
+
+
+async def waiting(postgres: PostgresServer, database: DatabaseSettings) -> bool:
+    """Whether a statement on the database waits for a lock."""
+    return bool(
+        await postgres.as_admin(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            f" AND datname = '{database.name}'"
+        )
+    )
 
 
 def _environment(prefix: str, values: dict[str, Any]) -> dict[str, str]:

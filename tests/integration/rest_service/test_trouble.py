@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
@@ -17,7 +16,7 @@ from services.rest_service.wakeup import Wakeup
 from services.shared import redis as redis_client
 from services.shared.database import Database, DatabaseUnavailableError, connect
 from services.shared.settings import DatabaseSettings
-from tests.integration.rest_service.conftest import PATH, Process, Rest
+from tests.integration.rest_service.conftest import PATH, LossyDatabase, Process, Rest, waiting
 from tests.integration.servers import Authority, PostgresServer, RedisServer, eventually
 
 
@@ -68,7 +67,7 @@ async def test_a_write_cut_off_by_the_server_is_503_and_leaves_nothing(
     await transaction.start()
     await blocker.execute("SELECT 1 FROM resources WHERE id = $1 FOR UPDATE", resource_id)
     write = asyncio.create_task(rest.http.put(f"{PATH}/{resource_id}", json={"name": "after"}))
-    await eventually(lambda: _waiting(postgres, rest.database))
+    await eventually(lambda: waiting(postgres, rest.database))
     await postgres.as_admin(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         f" WHERE application_name = 'rest-service' AND datname = '{rest.database.name}'"
@@ -78,14 +77,6 @@ async def test_a_write_cut_off_by_the_server_is_503_and_leaves_nothing(
     await blocker.close()
     assert len(await rest.events(resource_id)) == 1
     assert (await rest.http.get(f"{PATH}/{resource_id}")).json()["name"] == "before"
-
-
-class LossyDatabase(Database):
-    """The connection breaks after every commit, before its answer."""
-
-    async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
-        await super().fetchrow(query, *args)
-        raise DatabaseUnavailableError("connection lost")
 
 
 async def test_after_a_write_whose_answer_got_lost_nobody_reads_what_was_before_it(
@@ -107,15 +98,6 @@ async def test_after_a_write_whose_answer_got_lost_nobody_reads_what_was_before_
     assert (await rest.http.get(path)).status_code == 404
     await wakeup.close()
     await database.close()
-
-
-async def _waiting(postgres: PostgresServer, database: DatabaseSettings) -> bool:
-    return bool(
-        await postgres.as_admin(
-            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            f" AND datname = '{database.name}'"
-        )
-    )
 
 
 def cache_errors(rest: Rest) -> float:
@@ -322,7 +304,7 @@ async def test_sigterm_fails_ready_first_and_lets_requests_finish(
     await transaction.start()
     await blocker.execute("SELECT 1 FROM resources FOR UPDATE")
     write = asyncio.create_task(process.http.put(path, json={"name": "after"}))
-    await eventually(lambda: _waiting(postgres, restdb))
+    await eventually(lambda: waiting(postgres, restdb))
 
     await process.terminate()
     await eventually(lambda: _is(process, "/ready", 503))

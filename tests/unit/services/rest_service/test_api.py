@@ -44,11 +44,11 @@ def test_a_cached_resource_comes_back_the_same() -> None:
     assert Resource.model_validate_json(text) == resource
 
 
-@pytest.mark.parametrize("statement", ["_CREATE", "_UPDATE", "_DELETE"])
+@pytest.mark.parametrize("statement", ["_CREATE", "_CREATE_ONCE", "_UPDATE", "_DELETE"])
 def test_a_write_changes_then_records_then_notifies_in_one_statement(statement: str) -> None:
     sql: str = getattr(repository, statement)
     assert ";" not in sql
-    change, record, notify = (sql.index(part) for part in ("WITH r AS", "e AS (", "n AS (SELECT"))
+    change, record, notify = (sql.index(part) for part in (" r AS (", "e AS (", "n AS (SELECT"))
     assert change < record < notify
     # The event is made from what the locked row returned, never from the table or the request.
     assert "r.id, r.version" in sql[record:notify]

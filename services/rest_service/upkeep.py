@@ -1,0 +1,51 @@
+"""Forgets idempotency keys whose time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from services.shared.database import Database
+from services.shared.logging import get_logger
+
+log = get_logger(__name__)
+
+INTERVAL_SECONDS = 60.0
+BATCH = 1000
+
+# Several processes do this at once: none waits for another, nor for a request that has the key in
+# hand, so there is no order of locks to get wrong.
+_FORGET = """
+    WITH old AS (
+        SELECT key FROM idempotency_keys WHERE created_at < now() - $1::interval
+        ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ),
+    gone AS (DELETE FROM idempotency_keys k USING old WHERE k.key = old.key RETURNING 1)
+    SELECT count(*) FROM gone"""
+
+
+async def forget_keys(database: Database, retention: timedelta, batch: int = BATCH) -> int:
+    """One round: delete what is older than `retention`, `batch` at a time; return how many.
+
+    Raises DatabaseUnavailableError.
+    """
+    total = 0
+    while True:
+        row = await database.fetchrow(_FORGET, retention, batch)
+        assert row is not None, "count(*) gives a row"
+        total += row["count"]
+        if row["count"] < batch:
+            return total
+
+
+async def keep_forgetting(database: Database, retention: timedelta) -> None:
+    """forget_keys() for ever. Cancel it to stop."""
+    while True:
+        try:
+            forgotten = await forget_keys(database, retention)
+        except Exception as error:  # they stay a little longer
+            log.warning("upkeep_failed", error=f"{type(error).__name__}: {error}")
+        else:
+            if forgotten:
+                log.info("idempotency_keys_forgotten", count=forgotten)
+        await asyncio.sleep(INTERVAL_SECONDS)

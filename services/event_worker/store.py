@@ -9,92 +9,13 @@ from datetime import timedelta
 
 import asyncpg
 
+from services.event_worker import statements
 from services.event_worker.records import HeldRecord, Record
 from services.event_worker.sequencing import Decision, Progress, reached, release_gaps, sequence
 from services.shared.database import Connection, Database
 
-# Rows are made and locked in sorted order, so that two workers with resources in common wait for
-# each other and never in a circle.
-_CREATE = """
-INSERT INTO resource_progress (resource_id)
-SELECT r FROM unnest($1::text[]) WITH ORDINALITY AS t(r, place) ORDER BY place
-ON CONFLICT (resource_id) DO NOTHING
-"""
-_LOCK = """
-SELECT resource_id, version, deleted FROM resource_progress
-WHERE resource_id = ANY ($1::text[]) ORDER BY resource_id FOR UPDATE
-"""
-# What is held for a resource may be much: it is read only when its turn may have come, that is
-# when its lowest version is at most $2, and then a part at a time, from the lowest.
-_HELD = """
-SELECT h.*, false AS overdue
-FROM unnest($1::text[], $2::bigint[]) AS t(resource_id, upto)
-CROSS JOIN LATERAL (
-    SELECT resource_id, version, id::text AS id, event_type, task_id, action,
-           payload::text AS payload, correlation_id, held_at
-    FROM held_events WHERE resource_id = t.resource_id ORDER BY version, id LIMIT $3) AS h
-WHERE EXISTS (
-    SELECT 1 FROM held_events WHERE resource_id = t.resource_id AND version <= t.upto)
-ORDER BY h.resource_id, h.version, h.held_at
-"""
-# Overdue is also what waits before something overdue.
-_HELD_LONG = """
-SELECT h.*, h.version <= t.upto AS overdue
-FROM (SELECT resource_id, max(version) AS upto FROM held_events
-      WHERE resource_id = ANY ($1::text[]) AND held_at < clock_timestamp() - $2::interval
-      GROUP BY resource_id) AS t
-CROSS JOIN LATERAL (
-    SELECT resource_id, version, id::text AS id, event_type, task_id, action,
-           payload::text AS payload, correlation_id, held_at
-    FROM held_events WHERE resource_id = t.resource_id ORDER BY version, id LIMIT $3) AS h
-ORDER BY h.resource_id, h.version, h.held_at
-"""
-_HELD_LIMIT = 100
-# Inbox and effect are one row here: the event's id is the primary key, and a repeat inserts
-# nothing. ORDER BY makes seq rise in the order of `apply`.
-_APPLY = """
-INSERT INTO processed_events (id, event_type, resource_id, task_id, action, payload,
-                              aggregate_version, correlation_id)
-SELECT id, event_type, resource_id, task_id, action, payload::jsonb, version, correlation_id
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-            $8::text[]) WITH ORDINALITY
-     AS t(id, event_type, resource_id, task_id, action, payload, version, correlation_id, place)
-ORDER BY place
-ON CONFLICT (id) DO NOTHING
-RETURNING id::text AS id
-"""
-_PROGRESS = """
-UPDATE resource_progress p
-SET version = t.version, deleted = t.deleted, updated_at = clock_timestamp()
-FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS t(resource_id, version, deleted)
-WHERE p.resource_id = t.resource_id
-"""
-_HOLD = """
-INSERT INTO held_events (id, event_type, resource_id, task_id, action, payload, version,
-                         correlation_id)
-SELECT id, event_type, resource_id, task_id, action, payload::jsonb, version, correlation_id
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-            $8::text[])
-     AS t(id, event_type, resource_id, task_id, action, payload, version, correlation_id)
-ON CONFLICT DO NOTHING
-RETURNING id::text AS id
-"""
-_LIFT = "DELETE FROM held_events WHERE resource_id = ANY ($1::text[]) AND id = ANY ($2::uuid[])"
-_OVERDUE = """
-SELECT resource_id, version, deleted FROM resource_progress
-WHERE resource_id IN (
-    SELECT resource_id FROM held_events WHERE held_at < clock_timestamp() - $1::interval
-    ORDER BY held_at LIMIT 100)
-ORDER BY resource_id FOR UPDATE SKIP LOCKED
-"""
-_COUNT_HELD = "SELECT count(*) AS held FROM held_events"
-_FORGET = """
-DELETE FROM resource_progress WHERE resource_id IN (
-    SELECT resource_id FROM resource_progress p
-    WHERE deleted AND updated_at < clock_timestamp() - $1::interval
-      AND NOT EXISTS (SELECT 1 FROM held_events h WHERE h.resource_id = p.resource_id)
-    ORDER BY resource_id LIMIT 10000 FOR UPDATE SKIP LOCKED)
-"""
+# How many held events of one resource a transaction reads.
+_PART = 100
 
 
 class BadRecordError(Exception):
@@ -166,11 +87,11 @@ class EventStore:
                 progress: dict[str, Progress] = {}
                 held: list[HeldRecord] = []
                 if gated:
-                    await connection.execute(_CREATE, gated)
-                    progress = _progress(await connection.fetch(_LOCK, gated))
+                    await connection.execute(statements.CREATE, gated)
+                    progress = _progress(await connection.fetch(statements.LOCK, gated))
                     # A statement of its own: its snapshot must be younger than the locks.
                     upto = [version + 1 for version in reached(gated, records, progress)]
-                    held = _held(await connection.fetch(_HELD, gated, upto, _HELD_LIMIT))
+                    held = _held(await connection.fetch(statements.HELD, gated, upto, _PART))
                 decision = sequence(records, progress, held)
                 return await self._write(connection, decision), _unfinished(held, decision)
         except Exception as error:
@@ -183,9 +104,9 @@ class EventStore:
         outcome = Outcome()
         while True:
             async with self._database.connection() as connection, connection.transaction():
-                progress = _progress(await connection.fetch(_OVERDUE, self._deadline))
+                progress = _progress(await connection.fetch(statements.OVERDUE, self._deadline))
                 rows = await connection.fetch(
-                    _HELD_LONG, sorted(progress), self._deadline, _HELD_LIMIT
+                    statements.HELD_LONG, sorted(progress), self._deadline, _PART
                 )
                 decision = release_gaps(progress, held := _held(rows))
                 outcome.add(await self._write(connection, decision))
@@ -196,34 +117,34 @@ class EventStore:
 
     async def count_held(self) -> int:
         """How many events are held for any resource."""
-        row = await self._database.fetchrow(_COUNT_HELD)
+        row = await self._database.fetchrow(statements.COUNT_HELD)
         return row["held"] if row else 0
 
     async def forget_deleted(self, retention_days: int) -> None:
         """Drop the progress of resources deleted longer ago than any message can come again."""
         async with self._database.connection() as connection:
-            await connection.execute(_FORGET, timedelta(days=retention_days))
+            await connection.execute(statements.FORGET, timedelta(days=retention_days))
 
     async def _write(self, connection: Connection, decision: Decision) -> Outcome:
         stored: set[str] = set()
         if decision.apply:
-            rows = await connection.fetch(_APPLY, *_columns(decision.apply))
+            rows = await connection.fetch(statements.APPLY, *_columns(decision.apply))
             stored = {row["id"] for row in rows}
         if decision.progress:
             await connection.execute(
-                _PROGRESS,
+                statements.PROGRESS,
                 list(decision.progress),
                 [progress.version for progress in decision.progress.values()],
                 [progress.deleted for progress in decision.progress.values()],
             )
         if decision.hold:
-            rows = await connection.fetch(_HOLD, *_columns(decision.hold))
+            rows = await connection.fetch(statements.HOLD, *_columns(decision.hold))
             new = {row["id"] for row in rows}
             decision.repeats += [record for record in decision.hold if record.id not in new]
             decision.hold = [record for record in decision.hold if record.id in new]
         if decision.lift:
             await connection.execute(
-                _LIFT,
+                statements.LIFT,
                 sorted({record.resource_id or "" for record in decision.lift}),
                 [record.id for record in decision.lift],
             )
@@ -234,7 +155,7 @@ def _unfinished(held: Sequence[HeldRecord], decision: Decision) -> list[str]:
     """The resources of which all that was read took effect, and of which there may be more."""
     read = Counter(item.record.resource_id or "" for item in held)
     lifted = Counter(record.resource_id or "" for record in decision.lift)
-    return sorted(r for r, count in read.items() if count == _HELD_LIMIT == lifted[r])
+    return sorted(r for r, count in read.items() if count == _PART == lifted[r])
 
 
 def _outcome(decision: Decision, stored: set[str]) -> Outcome:

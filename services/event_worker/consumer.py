@@ -31,7 +31,7 @@ log = get_logger(__name__)
 T = TypeVar("T")
 _POLL_SECONDS = 0.5
 _LONGEST_PAUSE = 5.0
-_LAG_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
 _DEAD_LETTER_SECONDS = 10.0
 _LEAVE_SECONDS = 3.0
 # A commit has no deadline of its own: this is what ends it when the broker does not answer.
@@ -71,7 +71,7 @@ class ConsumerLoop:
         self._uncommitted: dict[tuple[str, int], int] = {}
         self._losses = 0
         self._paused = False
-        self._lag_due = 0.0
+        self._look_due = 0.0
 
     def stop(self) -> None:
         """Finish the batch that is being stored, commit it, and leave. Thread-safe."""
@@ -114,7 +114,7 @@ class ConsumerLoop:
                         self._handle(consumer)
                     except _AbandonedError:
                         log.info("batch_abandoned", messages=len(self._pending))
-                self._watch_lag(consumer)
+                self._look_around(consumer)
             if self._group.leave_on_stop:
                 self._leave(consumer)
         finally:
@@ -259,11 +259,16 @@ class ConsumerLoop:
         self._metrics.commit_failures.inc()
         log.warning("offset_commit_failed", error=str(error))
 
-    def _watch_lag(self, consumer: Consumer) -> None:
+    def _look_around(self, consumer: Consumer) -> None:
         now = time.monotonic()
-        if now < self._lag_due:
+        if now < self._look_due:
             return
-        self._lag_due = now + _LAG_SECONDS
+        self._look_due = now + _LOOK_SECONDS
+        # What could not be committed must not wait for the next message: gaps.py goes by it.
+        self._commit(consumer, ())
+        self._measure_lag(consumer)
+
+    def _measure_lag(self, consumer: Consumer) -> None:
         try:
             for place in consumer.position(consumer.assignment()):
                 # The broker sends the end of a partition with every fetch: this asks nobody.

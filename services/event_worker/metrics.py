@@ -45,6 +45,11 @@ class WorkerMetrics:
             "Events that wait for an earlier one of their resource.",
             registry=registry,
         )
+        self.overdue = Gauge(
+            "worker_held_events_overdue",
+            "Of these, events past the deadline; what they wait for may come yet.",
+            registry=registry,
+        )
         self.gaps = Counter(
             "worker_gaps_released",
             "Versions of resources given up as missing after the deadline.",

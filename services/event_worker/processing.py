@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -56,18 +57,16 @@ class Processor:
         self._metrics.duration.observe(time.monotonic() - started)
         return bad
 
-    async def release_gaps(self) -> None:
-        """Let overdue held events go and say so."""
-        outcome = await self._store.release_gaps()
-        self._count(outcome)
-        if outcome.skipped_versions:
+    async def release_gaps(self, horizon: datetime) -> None:
+        """Let go everything held since before `horizon`, and say what was given up for it."""
+        while outcome := await self._store.release_gaps(horizon):
+            self._count(outcome)
             self._metrics.gaps.inc(outcome.skipped_versions)
             log.warning(
                 "missing_events_given_up",
                 versions=outcome.skipped_versions,
                 resources=sorted({r.resource_id or "" for r in outcome.processed})[:20],
             )
-        self._metrics.held.set(await self._store.count_held())
 
     async def _one_by_one(self, good: Sequence[tuple[Message, Record]]) -> list[BadMessage]:
         bad: list[BadMessage] = []

@@ -53,13 +53,19 @@ class Message(Protocol):
     def headers(self) -> Any: ...
 
 
+def numbers_events(topic: str) -> bool:
+    """Whether the events of `topic` have a place in the order of their resource; tasks do not."""
+    return topic.rpartition(".")[0] == "resource"
+
+
 def to_record(message: Message) -> Record:
     """The row a message stands for. Raises BadEventError when it stands for none."""
     envelope, payload = parse(message.topic(), message.key(), message.value(), message.headers())
     if len(envelope.type) > MAX_TYPE_LENGTH:
         raise BadEventError(f"event type: longer than {MAX_TYPE_LENGTH} characters")
-    subject, _, verb = envelope.type.rpartition(".")
-    if subject == "resource":
+    verb = envelope.type.rpartition(".")[2]
+    numbered = numbers_events(envelope.type)
+    if numbered:
         resource_id = _text(payload, "id", MAX_ID_LENGTH, required=True)
         if resource_id != envelope.aggregate_id:
             raise BadEventError("value.id: differs from the message's key")
@@ -75,8 +81,7 @@ def to_record(message: Message) -> Record:
         task_id=task_id,
         action=action[:MAX_ACTION_LENGTH],
         payload=envelope.payload,
-        # Only resource events are numbered; the order of tasks is their own.
-        version=envelope.aggregate_version if subject == "resource" else None,
+        version=envelope.aggregate_version if numbered else None,
         correlation_id=envelope.correlation_id,
     )
 

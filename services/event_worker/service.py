@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from services.event_worker.consumed import Consumed
 from services.event_worker.consumer import ConsumerLoop
 from services.event_worker.dead_letters import DeadLetters
+from services.event_worker.gaps import Gaps
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.processing import Processor
+from services.event_worker.records import numbers_events
 from services.event_worker.settings import GroupSettings, WorkerSettings
 from services.event_worker.store import EventStore
-from services.event_worker.upkeep import keep_releasing_gaps, keep_tables
+from services.event_worker.upkeep import keep_closing_gaps, keep_tables
 from services.shared.database import Database
 from services.shared.health import Readiness
 from services.shared.kafka import Config, consumer_config, producer_config
@@ -43,14 +46,18 @@ async def run(
         group.dead_letter_topic,
     )
 
-    def consuming() -> Config:
+    def consuming(*, member: bool = True) -> Config:
         return consumer_config(
             kafka,
             client_id,
             group_id=group.group_id,
-            group_instance_id=group.group_instance_id,
+            group_instance_id=group.group_instance_id if member else None,
             session_timeout_ms=group.session_timeout_ms,
         )
+
+    numbered = [topic for topic in group.topics if numbers_events(topic)]
+    consumed = Consumed(lambda: consuming(member=False), numbered)
+    gaps = Gaps(processor, store, consumed, metrics)
 
     heartbeat = Heartbeat(settings.wedged_after_seconds)
     consumer = ConsumerLoop(
@@ -71,7 +78,7 @@ async def run(
     stop_on_signals(stop)
     log.info("worker_starting", topics=list(group.topics), group=group.group_id)
     helpers = [
-        asyncio.create_task(keep_releasing_gaps(processor, metrics, settings.gap_check_seconds)),
+        asyncio.create_task(keep_closing_gaps(gaps, metrics, settings.gap_check_seconds)),
         asyncio.create_task(keep_tables(database, store, metrics, settings)),
         asyncio.create_task(_stop_on(stop, consumer)),
     ]

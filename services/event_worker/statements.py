@@ -30,7 +30,7 @@ ORDER BY h.resource_id, h.version, h.held_at
 HELD_LONG = """
 SELECT h.*, h.version <= t.upto AS overdue
 FROM (SELECT resource_id, max(version) AS upto FROM held_events
-      WHERE resource_id = ANY ($1::text[]) AND held_at < clock_timestamp() - $2::interval
+      WHERE resource_id = ANY ($1::text[]) AND held_at < $2::timestamptz
       GROUP BY resource_id) AS t
 CROSS JOIN LATERAL (
     SELECT resource_id, version, id::text AS id, event_type, task_id, action,
@@ -71,11 +71,15 @@ LIFT = "DELETE FROM held_events WHERE resource_id = ANY ($1::text[]) AND id = AN
 OVERDUE = """
 SELECT resource_id, version, deleted FROM resource_progress
 WHERE resource_id IN (
-    SELECT resource_id FROM held_events WHERE held_at < clock_timestamp() - $1::interval
-    ORDER BY held_at LIMIT 100)
+    SELECT resource_id FROM held_events WHERE held_at < $1::timestamptz
+    ORDER BY held_at LIMIT $2)
 ORDER BY resource_id FOR UPDATE SKIP LOCKED
 """
-COUNT_HELD = "SELECT count(*) AS held FROM held_events"
+WAITING = """
+SELECT count(*) AS held, count(*) FILTER (WHERE held_at < now() - $1::interval) AS overdue,
+       now() - $1::interval AS horizon
+FROM held_events
+"""
 FORGET = """
 DELETE FROM resource_progress WHERE resource_id IN (
     SELECT resource_id FROM resource_progress p

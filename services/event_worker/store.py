@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 
@@ -20,6 +20,15 @@ _PART = 100
 
 class BadRecordError(Exception):
     """The database refuses the content of a record for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many events are held, and how many of them since before `horizon`, the deadline ago."""
+
+    held: int
+    overdue: int
+    horizon: datetime
 
 
 @dataclass(slots=True)
@@ -37,6 +46,9 @@ class Outcome:
         for name, records in other.by_name().items():
             self.by_name()[name].extend(records)
         self.skipped_versions += other.skipped_versions
+
+    def __bool__(self) -> bool:
+        return any(self.by_name().values())
 
     def by_name(self) -> dict[str, list[Record]]:
         """The lists by the value of the metric's label."""
@@ -99,26 +111,25 @@ class EventStore:
                 raise BadRecordError(f"{type(error).__name__}: {error}") from error
             raise
 
-    async def release_gaps(self) -> Outcome:
-        """Let go what has waited beyond the deadline, of 100 resources at a time."""
-        outcome = Outcome()
-        while True:
-            async with self._database.connection() as connection, connection.transaction():
-                progress = _progress(await connection.fetch(statements.OVERDUE, self._deadline))
-                rows = await connection.fetch(
-                    statements.HELD_LONG, sorted(progress), self._deadline, _PART
-                )
-                decision = release_gaps(progress, held := _held(rows))
-                outcome.add(await self._write(connection, decision))
-                unfinished = _unfinished(held, decision)
-            if not unfinished:
-                return outcome
-            await self._finish(outcome, unfinished)
+    async def waiting(self) -> Waiting:
+        """What is held for any resource, by the database's clock."""
+        row = await self._database.fetchrow(statements.WAITING, self._deadline)
+        assert row is not None  # an aggregate
+        return Waiting(row["held"], row["overdue"], row["horizon"])
 
-    async def count_held(self) -> int:
-        """How many events are held for any resource."""
-        row = await self._database.fetchrow(statements.COUNT_HELD)
-        return row["held"] if row else 0
+    async def release_gaps(self, horizon: datetime) -> Outcome:
+        """Let go what has been held since before `horizon`, of some resources at a time.
+
+        An empty outcome says that nothing is left, or that another worker has it in hand.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            progress = _progress(await connection.fetch(statements.OVERDUE, horizon, _PART))
+            rows = await connection.fetch(statements.HELD_LONG, sorted(progress), horizon, _PART)
+            decision = release_gaps(progress, held := _held(rows))
+            outcome = await self._write(connection, decision)
+            unfinished = _unfinished(held, decision)
+        await self._finish(outcome, unfinished)
+        return outcome
 
     async def forget_deleted(self, retention_days: int) -> None:
         """Drop the progress of resources deleted longer ago than any message can come again."""

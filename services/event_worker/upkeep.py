@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from services.event_worker.gaps import Gaps
 from services.event_worker.metrics import WorkerMetrics
-from services.event_worker.processing import Processor
 from services.event_worker.settings import WorkerSettings
 from services.event_worker.store import EventStore
 from services.shared.database import Database
@@ -17,14 +17,12 @@ log = get_logger(__name__)
 PROCESSED = PartitionedTable("processed_events")
 
 
-async def keep_releasing_gaps(
-    processor: Processor, metrics: WorkerMetrics, interval: float
-) -> None:
+async def keep_closing_gaps(gaps: Gaps, metrics: WorkerMetrics, interval: float) -> None:
     """Look for overdue held events every `interval` seconds. Cancel it to stop."""
     while True:
         result = "error"
         try:
-            await processor.release_gaps()
+            await gaps.look()
             result = "success"
         except Exception as error:  # they wait a little longer
             log.warning("gaps_not_released", error=f"{type(error).__name__}: {error}")

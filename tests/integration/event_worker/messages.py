@@ -32,8 +32,12 @@ class Sender:
         event_id: str | None = None,
         value: bytes | None = None,
         headers: Mapping[str, str | bytes] | None = None,
+        partition: int = -1,
     ) -> str:
-        """One message, not flushed; the event id. `value` and `headers` replace what is built."""
+        """One message, not flushed; the event id. `value` and `headers` replace what is built.
+
+        partition: -1 for that of the key.
+        """
         event_id = event_id or new_id()
         built: dict[str, str | bytes | None] = {
             "event_id": event_id,
@@ -50,14 +54,15 @@ class Sender:
             key=key,
             value=body if value is None else value,
             headers=built,
+            partition=partition,
             on_delivery=lambda error, _: self._failures.append(error) if error else None,
         )
         self._producer.poll(0)
         return event_id
 
-    def resource(self, key: str, verb: str, version: int) -> str:
+    def resource(self, key: str, verb: str, version: int, partition: int = -1) -> str:
         """`verb`: c, u or d."""
-        return self.send(TYPES[verb], key, version=version)
+        return self.send(TYPES[verb], key, version=version, partition=partition)
 
     def flush(self) -> None:
         assert self._producer.flush(30) == 0
@@ -85,6 +90,12 @@ class Rows:
         for row in await self.all():
             found[row["resource_id"]].append(row["aggregate_version"])
         return dict(found)
+
+    async def held_long_ago(self, condition: str = "true") -> None:
+        """Past any deadline, without waiting for it."""
+        await self.connection.execute(
+            f"UPDATE held_events SET held_at = now() - interval '1 day' WHERE {condition}"
+        )
 
     def reach(self, count: int, table: str = "processed_events") -> Callable[[], Awaitable[bool]]:
         async def reached() -> bool:

@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry
 
 from services.event_worker import store as store_module
 from services.event_worker import upkeep
+from services.event_worker.metrics import WorkerMetrics
+from services.event_worker.processing import Processor
 from services.event_worker.records import HeldRecord, Record
 from services.event_worker.settings import WorkerSettings
 from services.event_worker.store import BadRecordError, EventStore
@@ -116,15 +118,30 @@ async def test_a_queue_cut_off_midway_goes_on_with_the_next_delivery(
 async def test_a_long_queue_behind_a_gap_is_released_whole(
     database: CountingDatabase, rows: Rows
 ) -> None:
-    patient, store = EventStore(database, 600), EventStore(database, 0.000001)
-    await patient.process([record("gap", version) for version in range(3, 253) if version != 200])
+    store = EventStore(database, 600)
+    await store.process([record("gap", version) for version in range(3, 253) if version != 200])
     # Only the last one is overdue; it is beyond the first part that is read.
-    await rows.connection.execute(
-        "UPDATE held_events SET held_at = now() + interval '1 hour' WHERE version < 252"
-    )
-    outcome = await store.release_gaps()
+    await rows.held_long_ago("version = 252")
+    horizon = (await store.waiting()).horizon
+    outcome = await store.release_gaps(horizon)
+    while more := await store.release_gaps(horizon):
+        outcome.add(more)
     assert (len(outcome.processed), outcome.skipped_versions) == (249, 3)
     assert await rows.count("held_events") == 0
+
+
+async def test_one_round_gives_up_every_gap_that_is_overdue_and_no_other(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    store = EventStore(database, 600)
+    await store.process([record(f"many-{n}", 2) for n in range(250)])
+    await rows.held_long_ago()
+    await store.process([record("patient", 2)])
+    metrics = WorkerMetrics(CollectorRegistry())
+    await Processor(store, metrics).release_gaps((await store.waiting()).horizon)
+    assert await rows.count() == 250
+    left = await store.waiting()
+    assert (left.held, left.overdue) == (1, 0)
 
 
 async def test_workers_with_resources_in_common_neither_deadlock_nor_mix_up_the_order(

@@ -1,0 +1,73 @@
+"""When a missing event is given up: it has been waited for, and cannot be on its way.
+
+The relay publishes the events of a resource in the order of their versions. What has not come
+although its successor has is therefore in a partition that is not consumed yet, or it is lost. No
+time tells the one from the other: catching up, or waiting for a server, may take longer than any
+deadline. So a gap that is overdue waits for a line, too: where every partition of the topics
+ended when it was found overdue. It is given up when the group has consumed everything before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.event_worker.consumed import Consumed, NoEvidenceError, Place
+from services.event_worker.metrics import WorkerMetrics
+from services.event_worker.processing import Processor
+from services.event_worker.store import EventStore, Waiting
+from services.shared.logging import get_logger
+
+log = get_logger(__name__)
+
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Events held before `horizon` came before `ends` was asked, so what they wait for did too."""
+
+    horizon: datetime
+    ends: dict[Place, int]
+
+
+class Gaps:
+    """Looks for gaps past their deadline and gives up those that nothing can close any more."""
+
+    def __init__(
+        self, processor: Processor, store: EventStore, consumed: Consumed, metrics: WorkerMetrics
+    ) -> None:
+        self._processor = processor
+        self._store = store
+        self._consumed = consumed
+        self._metrics = metrics
+        self._line: Line | None = None
+
+    async def look(self) -> None:
+        """One round. Raises DatabaseUnavailableError."""
+        waiting = await self._waiting()
+        if not waiting.overdue:
+            self._line = None
+            return
+        try:
+            self._line = self._line or Line(
+                waiting.horizon, await asyncio.to_thread(self._consumed.ends)
+            )
+            left = await asyncio.to_thread(self._consumed.left, self._line.ends)
+        except NoEvidenceError as error:
+            log.warning("overdue_gaps_wait", events=waiting.overdue, reason=str(error))
+            return
+        if left:
+            named = {f"{topic}/{number}": n for (topic, number), n in sorted(left.items())[:_NAMED]}
+            log.warning("overdue_gaps_wait", events=waiting.overdue, messages_before_them=named)
+            return
+        await self._processor.release_gaps(self._line.horizon)
+        self._line = None
+        await self._waiting()
+
+    async def _waiting(self) -> Waiting:
+        waiting = await self._store.waiting()
+        self._metrics.held.set(waiting.held)
+        self._metrics.overdue.set(waiting.overdue)
+        return waiting

@@ -21,6 +21,7 @@ from services.event_worker.dead_letters import DeadLetters
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.processing import BadMessage, Processor
 from services.event_worker.settings import GroupSettings, WorkerSettings
+from services.event_worker.sizing import FittingSize
 from services.shared.events import EVENT_ID
 from services.shared.kafka import Config
 from services.shared.liveness import Heartbeat
@@ -71,6 +72,7 @@ class ConsumerLoop:
         self._uncommitted: dict[tuple[str, int], int] = {}
         self._losses = 0
         self._paused = False
+        self._part = FittingSize(settings.batch_size)
         self._look_due = 0.0
 
     def stop(self) -> None:
@@ -153,18 +155,28 @@ class ConsumerLoop:
     def _handle(self, consumer: Consumer) -> None:
         stored: list[Message] = []
         bad: list[BadMessage] = []
+        losses = self._losses
 
         def store() -> None:
-            fresh = self._pending[len(stored) :]
-            bad.extend(self._in_loop(self._processor.process(fresh)))
-            stored.extend(fresh)
+            part = self._pending[len(stored) : len(stored) + self._part.now]
+            try:
+                bad.extend(self._in_loop(self._processor.process(part)))
+            except Exception:
+                self._part.failed(len(part))
+                raise
+            self._part.succeeded()
+            stored.extend(part)
 
         def bury() -> None:
             self._dead_letters.send(bad, _DEAD_LETTER_SECONDS)
 
         try:
-            # More than once only if messages came in while a server was away.
+            # More than once only after a failure: messages came in meanwhile, or a part failed.
             while len(stored) < len(self._pending):
+                if stored:
+                    if self._stopping.is_set():
+                        break
+                    self._stand_by(consumer, 0, losses)
                 self._insist(consumer, store)
                 if bad:
                     self._insist(consumer, bury)
@@ -209,22 +221,32 @@ class ConsumerLoop:
             except Exception as error:  # any: nothing may be skipped, whatever the reason
                 log.warning("batch_will_be_retried", error=f"{type(error).__name__}: {error}")
             self._metrics.retries.inc()
-            self._pause(consumer)
-            until = time.monotonic() + pause
-            while (left := until - time.monotonic()) > 0:
-                self._heartbeat.beat()
-                if self._stopping.is_set():
-                    raise _AbandonedError
-                message = consumer.poll(min(0.2, left))
-                kept = [message] if message is not None and self._is_data(message) else []
-                if self._losses != losses:
-                    # Not committed, so whoever owns the partitions now gets the batch. What
-                    # this poll returned belongs to the new assignment.
-                    self._carried += kept
-                    raise _AbandonedError
-                # Paused partitions give nothing, but nothing that came may be dropped.
-                self._pending += kept
+            self._stand_by(consumer, pause, losses)
             pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _stand_by(self, consumer: Consumer, seconds: float, losses: int) -> None:
+        """Poll paused partitions for `seconds` and once at least: it keeps the membership.
+
+        Raises _AbandonedError when partitions go, or the worker stops.
+        """
+        self._pause(consumer)
+        until = time.monotonic() + seconds
+        while True:
+            self._heartbeat.beat()
+            if self._stopping.is_set():
+                raise _AbandonedError
+            left = until - time.monotonic()
+            message = consumer.poll(max(0.0, min(0.2, left)))
+            kept = [message] if message is not None and self._is_data(message) else []
+            if self._losses != losses:
+                # Not committed, so whoever owns the partitions now gets the batch. What this
+                # poll returned belongs to the new assignment.
+                self._carried += kept
+                raise _AbandonedError
+            # Paused partitions give nothing, but nothing that came may be dropped.
+            self._pending += kept
+            if left <= 0:
+                return
 
     def _pause(self, consumer: Consumer) -> None:
         if not self._paused:

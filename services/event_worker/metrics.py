@@ -52,7 +52,7 @@ class WorkerMetrics:
         )
         self.gaps = Counter(
             "worker_gaps_released",
-            "Versions of resources given up as missing after the deadline.",
+            "Gaps in the versions of a resource given up; a gap is one however many are missing.",
             registry=registry,
         )
         self.rebalances = Counter(

@@ -37,8 +37,8 @@ class Processor:
     async def process(self, messages: Sequence[Message]) -> list[BadMessage]:
         """Store what can be stored of `messages` and return the rest.
 
-        One transaction; only when the database refuses some record's content, one for each.
-        Safe to repeat. Raises when the database is away or not migrated yet.
+        One transaction; only when the database refuses some record's content, halves of it until
+        that record is alone. Safe to repeat. Raises when the database is away or not migrated yet.
         """
         started = time.monotonic()
         bad: list[BadMessage] = []
@@ -49,10 +49,7 @@ class Processor:
             except BadEventError as error:
                 bad.append(BadMessage(message, str(error)))
         if good:
-            try:
-                self._count(await self._stored([record for _, record in good]))
-            except BadRecordError:
-                bad += await self._one_by_one(good)
+            bad += await self._store_or_refuse(good)
         self._metrics.batch_size.observe(len(messages))
         self._metrics.duration.observe(time.monotonic() - started)
         return bad
@@ -61,21 +58,25 @@ class Processor:
         """Let go everything held since before `horizon`, and say what was given up for it."""
         while outcome := await self._store.release_gaps(horizon):
             self._count(outcome)
-            self._metrics.gaps.inc(outcome.skipped_versions)
+            self._metrics.gaps.inc(outcome.gaps)
             log.warning(
                 "missing_events_given_up",
-                versions=outcome.skipped_versions,
+                gaps=outcome.gaps,
                 resources=sorted({r.resource_id or "" for r in outcome.processed})[:20],
             )
 
-    async def _one_by_one(self, good: Sequence[tuple[Message, Record]]) -> list[BadMessage]:
-        bad: list[BadMessage] = []
-        for message, record in good:
-            try:
-                self._count(await self._stored([record]))
-            except BadRecordError as error:
-                bad.append(BadMessage(message, f"refused by the database: {error}"))
-        return bad
+    async def _store_or_refuse(self, some: Sequence[tuple[Message, Record]]) -> list[BadMessage]:
+        try:
+            self._count(await self._stored([record for _, record in some]))
+        except BadRecordError as error:
+            if len(some) == 1:
+                return [BadMessage(some[0][0], f"refused by the database: {error}")]
+            middle = len(some) // 2
+            return [
+                *await self._store_or_refuse(some[:middle]),
+                *await self._store_or_refuse(some[middle:]),
+            ]
+        return []
 
     async def _stored(self, records: Sequence[Record]) -> Outcome:
         result = "error"

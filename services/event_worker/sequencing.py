@@ -28,7 +28,7 @@ class Decision:
 
     stale: ids in `apply` whose version has been passed before: a repeat, which the inbox drops,
     or an event that was given up as missing and came after all, which is stored late.
-    skipped: versions that were given up, only when gaps are released.
+    gaps: how many runs of missing versions were given up, only when gaps are released.
     """
 
     apply: list[Record] = field(default_factory=list[Record])
@@ -38,7 +38,7 @@ class Decision:
     stale: set[str] = field(default_factory=set[str])
     repeats: list[Record] = field(default_factory=list[Record])
     """Records that are held already and came again."""
-    skipped: int = 0
+    gaps: int = 0
 
 
 def sequence(
@@ -129,7 +129,7 @@ class _State:
             if lowest > version:
                 return
             now = self._now.get(resource, Progress())
-            self._decision.skipped += max(0, lowest - now.version - 1)
+            self._decision.gaps += lowest > now.version + 1
             self._now[resource] = Progress(lowest - 1, now.deleted)
             self.drain(resource)
 

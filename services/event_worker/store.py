@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,9 +13,11 @@ import asyncpg
 from services.event_worker import statements
 from services.event_worker.records import HeldRecord, Record
 from services.event_worker.sequencing import Decision, Progress, reached, release_gaps, sequence
+from services.event_worker.sizing import FittingSize
 from services.shared.database import Connection, Database
+from services.shared.events import MAX_VERSION
 
-# How many held events of one resource a transaction reads.
+# How many held events of one resource a transaction reads at most, and how many overdue resources.
 _PART = 100
 
 
@@ -39,13 +42,13 @@ class Outcome:
     late: list[Record] = field(default_factory=list[Record])
     duplicate: list[Record] = field(default_factory=list[Record])
     held: list[Record] = field(default_factory=list[Record])
-    skipped_versions: int = 0
+    gaps: int = 0
 
     def add(self, other: Outcome) -> None:
         """Count what a further transaction did."""
         for name, records in other.by_name().items():
             self.by_name()[name].extend(records)
-        self.skipped_versions += other.skipped_versions
+        self.gaps += other.gaps
 
     def __bool__(self) -> bool:
         return any(self.by_name().values())
@@ -74,6 +77,7 @@ class EventStore:
     def __init__(self, database: Database, gap_deadline_seconds: float) -> None:
         self._database = database
         self._deadline = timedelta(seconds=gap_deadline_seconds)
+        self._part = FittingSize(_PART)
 
     async def process(self, records: Sequence[Record]) -> Outcome:
         """Store `records` in one transaction: those whose turn it is, and the rest as held.
@@ -94,18 +98,22 @@ class EventStore:
         self, records: Sequence[Record], resources: list[str] | None
     ) -> tuple[Outcome, list[str]]:
         gated = resources or sorted({r.resource_id for r in records if r.version and r.resource_id})
+        limit = self._part.now
         try:
-            async with self._database.connection() as connection, connection.transaction():
+            async with self._transaction() as connection:
                 progress: dict[str, Progress] = {}
                 held: list[HeldRecord] = []
                 if gated:
                     await connection.execute(statements.CREATE, gated)
                     progress = _progress(await connection.fetch(statements.LOCK, gated))
                     # A statement of its own: its snapshot must be younger than the locks.
-                    upto = [version + 1 for version in reached(gated, records, progress)]
-                    held = _held(await connection.fetch(statements.HELD, gated, upto, _PART))
+                    next_up = [
+                        min(version + 1, MAX_VERSION)
+                        for version in reached(gated, records, progress)
+                    ]
+                    held = _held(await connection.fetch(statements.HELD, gated, next_up, limit))
                 decision = sequence(records, progress, held)
-                return await self._write(connection, decision), _unfinished(held, decision)
+                return await self._write(connection, decision), _unfinished(held, decision, limit)
         except Exception as error:
             if is_bad_record(error):
                 raise BadRecordError(f"{type(error).__name__}: {error}") from error
@@ -122,12 +130,13 @@ class EventStore:
 
         An empty outcome says that nothing is left, or that another worker has it in hand.
         """
-        async with self._database.connection() as connection, connection.transaction():
-            progress = _progress(await connection.fetch(statements.OVERDUE, horizon, _PART))
-            rows = await connection.fetch(statements.HELD_LONG, sorted(progress), horizon, _PART)
+        limit = self._part.now
+        async with self._transaction() as connection:
+            progress = _progress(await connection.fetch(statements.OVERDUE, horizon, limit))
+            rows = await connection.fetch(statements.HELD_LONG, sorted(progress), horizon, limit)
             decision = release_gaps(progress, held := _held(rows))
             outcome = await self._write(connection, decision)
-            unfinished = _unfinished(held, decision)
+            unfinished = _unfinished(held, decision, limit)
         await self._finish(outcome, unfinished)
         return outcome
 
@@ -135,6 +144,17 @@ class EventStore:
         """Drop the progress of resources deleted longer ago than any message can come again."""
         async with self._database.connection() as connection:
             await connection.execute(statements.FORGET, timedelta(days=retention_days))
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._database.connection() as connection, connection.transaction():
+                yield connection
+        except Exception as error:
+            if not is_bad_record(error):
+                self._part.failed(self._part.now)
+            raise
+        self._part.succeeded()
 
     async def _write(self, connection: Connection, decision: Decision) -> Outcome:
         stored: set[str] = set()
@@ -162,17 +182,15 @@ class EventStore:
         return _outcome(decision, stored)
 
 
-def _unfinished(held: Sequence[HeldRecord], decision: Decision) -> list[str]:
+def _unfinished(held: Sequence[HeldRecord], decision: Decision, limit: int) -> list[str]:
     """The resources of which all that was read took effect, and of which there may be more."""
     read = Counter(item.record.resource_id or "" for item in held)
     lifted = Counter(record.resource_id or "" for record in decision.lift)
-    return sorted(r for r, count in read.items() if count == _PART == lifted[r])
+    return sorted(r for r, count in read.items() if count == limit == lifted[r])
 
 
 def _outcome(decision: Decision, stored: set[str]) -> Outcome:
-    outcome = Outcome(
-        held=decision.hold, duplicate=list(decision.repeats), skipped_versions=decision.skipped
-    )
+    outcome = Outcome(held=decision.hold, duplicate=list(decision.repeats), gaps=decision.gaps)
     for record in decision.apply:
         if record.id not in stored:
             outcome.duplicate.append(record)

@@ -97,6 +97,15 @@ class Rows:
             f"UPDATE held_events SET held_at = now() - interval '1 day' WHERE {condition}"
         )
 
+    async def slow_down(self, table: str, when: str, seconds: float) -> None:
+        """Let the server sleep for every row of `table`. `when`: "BEFORE INSERT", for example."""
+        row = "OLD" if "DELETE" in when else "NEW"
+        await self.connection.execute(
+            f"CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN PERFORM pg_sleep({seconds}); RETURN {row}; END $$;"
+            f" CREATE TRIGGER slow {when} ON {table} FOR EACH ROW EXECUTE FUNCTION sleep()"
+        )
+
     def reach(self, count: int, table: str = "processed_events") -> Callable[[], Awaitable[bool]]:
         async def reached() -> bool:
             return await self.count(table) == count

@@ -90,6 +90,26 @@ async def test_a_worker_waits_for_postgres_without_leaving_the_group_or_losing_a
     assert await worker.metric("worker_rebalances_total") == rebalances
 
 
+async def test_a_batch_that_cannot_be_stored_in_time_is_stored_in_parts(
+    start_worker: StartWorker, sender: Sender, rows: Rows, kafka_server: KafkaServer, group: str
+) -> None:
+    # 120 rows in one statement would take 7.2 s; it is given 5 s.
+    await rows.slow_down("processed_events", "BEFORE INSERT", 0.06)
+    for n in range(120):
+        sender.resource(f"slow-{n}", "c", 1, partition=2)
+    sender.flush()
+    end = kafka_server.committed(group)["resource.created", 2] + 120
+    worker = start_worker()
+    await eventually(rows.reach(120))
+    assert await worker.metric("worker_batch_retries_total") >= 1
+
+    async def committed() -> bool:
+        return kafka_server.committed(group)["resource.created", 2] == end
+
+    await eventually(committed)
+    assert await worker.metric("worker_messages_processed_total") == 120
+
+
 async def test_a_worker_comes_back_after_kafka(
     start_worker: StartWorker, sender: Sender, rows: Rows, kafka: KafkaServer
 ) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -23,7 +25,8 @@ from services.event_worker.settings import WorkerSettings
 from services.event_worker.store import BadRecordError, EventStore
 from services.event_worker.upkeep import PROCESSED, tend_tables
 from services.shared import partitions
-from services.shared.database import Database
+from services.shared.database import Database, DatabaseUnavailableError
+from services.shared.events import MAX_VERSION
 from services.shared.ids import new_id
 from services.shared.partitions import create_ahead, lower_bound, partitions_of
 from services.shared.settings import DatabaseSettings
@@ -40,6 +43,27 @@ class CountingDatabase(Database):
         async with super().connection() as connection:
             with connection.query_logger(lambda record: self.statements.append(record.query)):
                 yield connection
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message; a bad one is good text that jsonb refuses."""
+
+    name: str
+    bad: bool = False
+    event_id: str = field(default_factory=new_id)
+
+    def topic(self) -> str:
+        return "resource.created"
+
+    def key(self) -> bytes:
+        return self.name.encode()
+
+    def value(self) -> bytes:
+        return json.dumps({"id": self.name, "note": "\0" if self.bad else ""}).encode()
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [("event_id", self.event_id.encode()), ("aggregate_version", b"1")]
 
 
 @pytest.fixture
@@ -126,7 +150,7 @@ async def test_a_long_queue_behind_a_gap_is_released_whole(
     outcome = await store.release_gaps(horizon)
     while more := await store.release_gaps(horizon):
         outcome.add(more)
-    assert (len(outcome.processed), outcome.skipped_versions) == (249, 3)
+    assert (len(outcome.processed), outcome.gaps) == (249, 2)
     assert await rows.count("held_events") == 0
 
 
@@ -171,6 +195,53 @@ async def test_a_refused_record_leaves_nothing_of_its_batch(
         await store.process([record("good", 1), record("bad", 1, payload='{"a": "\\ud800"}')])
     assert await rows.count() == 0
     assert await rows.count("resource_progress") == 0
+
+
+async def test_the_highest_version_there_is_does_not_shut_its_resource(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    store = EventStore(database, 600)
+    await store.process([record("top", MAX_VERSION)])
+    await rows.held_long_ago()
+    released = await store.release_gaps((await store.waiting()).horizon)
+    assert (len(released.processed), released.gaps) == (1, 1)
+    outcome = await store.process([record("top", MAX_VERSION - 1), record("other", 1)])
+    assert (len(outcome.late), len(outcome.processed)) == (1, 1)
+
+
+async def test_a_record_that_is_refused_is_found_in_few_transactions(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    processor = Processor(EventStore(database, 600), WorkerMetrics(CollectorRegistry()))
+    messages = [Received(f"r-{n}", bad=n == 100) for n in range(256)]
+    (refused,) = await processor.process(messages)
+    assert refused.message is messages[100]
+    assert await rows.count() == 255
+    # Of each size, from 256 to 1, the half with the record, and the other one.
+    assert len([s for s in database.statements if s == "BEGIN;"]) == 1 + 2 * 8
+
+
+@pytest.mark.parametrize("sleeps", ["processed_events", "held_events"])
+async def test_a_queue_that_cannot_be_moved_in_time_is_moved_in_smaller_parts(
+    workerdb: DatabaseSettings, database: CountingDatabase, rows: Rows, sleeps: str
+) -> None:
+    await EventStore(database, 600).process([record("slow", version) for version in range(2, 102)])
+    when = "BEFORE INSERT" if sleeps == "processed_events" else "BEFORE DELETE"
+    await rows.slow_down(sleeps, when, 0.02)
+    await rows.held_long_ago()
+    hasty = Database(workerdb, CollectorRegistry(), application_name="test", command_timeout=0.5)
+    await hasty.open()
+    store = EventStore(hasty, 600)
+    failures = 0
+    while (waiting := await store.waiting()).held:
+        try:
+            await store.release_gaps(waiting.horizon)
+        except DatabaseUnavailableError:
+            failures += 1
+            assert failures < 20
+    await hasty.close()
+    assert failures > 0
+    assert await rows.versions() == {"slow": list(range(2, 102))}
 
 
 async def test_upkeep_drops_days_past_retention_and_forgets_resources_long_deleted(

@@ -21,6 +21,17 @@ BROKER: Final = "broker"
 """Common name of every node's certificate, and so the principal nodes know each other by."""
 ADMIN: Final = "admin"
 
+_LONE_NODE: Final = {"broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 1000}
+"""How soon a node that is a whole cluster takes itself back.
+
+A controller refuses a broker that restarted until the session of its former incarnation has run
+out, and counts that session from its own start: a lone node that was killed waits for itself, with
+the default for nine seconds. With this it has waited by the time its logs are read. Shorter
+sessions take the leadership from brokers that are merely slow, which several nodes must not do to
+each other; here nobody else could take it, and it returns with the next heartbeat.
+(`ClusterControlManager.registerBroker` and `activate` in Kafka's metadata module.)
+"""
+
 
 def server_properties(
     *,
@@ -59,6 +70,8 @@ def server_properties(
     }
     if "broker" in roles:
         values["inter.broker.listener.name"] = "INTERNAL"
+    if "broker" in roles and "controller" in roles and "," not in voters:
+        values |= _LONE_NODE
     return "".join(f"{key}={value}\n" for key, value in values.items())
 
 

@@ -38,6 +38,17 @@ def test_one_node_is_broker_and_controller_and_votes_for_itself() -> None:
     assert [s.name for s in platforms.recorded(COMBINED).of("StatefulSet")] == ["kafka"]
 
 
+def test_a_lone_node_does_not_wait_long_for_its_own_session_and_several_do_not_flap() -> None:
+    found = config(COMBINED)
+    session, beat = (
+        int(found[f"broker.{key}.ms"]) for key in ("session.timeout", "heartbeat.interval")
+    )
+    assert session <= 3000
+    assert beat * 3 <= session, "one late heartbeat must not fence the broker"
+    for nodes in ("kafka", "kafka-controller"):
+        assert "broker.session.timeout.ms" not in config(SEPARATE, nodes), "Kafka's own default"
+
+
 def test_three_dedicated_controllers_vote_and_brokers_know_them() -> None:
     voters = config(SEPARATE, "kafka-controller")["controller.quorum.voters"]
     assert voters.split(",")[2] == (

@@ -66,8 +66,8 @@ WORKLOADS: Final = (
         command=("python", "-m", "services.event_worker"),
         database="workerdb",
         consumes=RESOURCE_EVENTS + TASK_EVENTS,
-        # No KAFKA_GROUP_INSTANCE_ID: a roll-out gives pods new names (docs/decisions/0010).
         produces=(DEAD_LETTER,),
+        pod_name_env=("KAFKA_GROUP_INSTANCE_ID",),
     ),
 )
 

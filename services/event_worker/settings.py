@@ -26,8 +26,9 @@ class GroupSettings(BaseSettings):
     group_id: str = Field(default="event-worker", min_length=1)
     """The consumer group."""
     group_instance_id: str | None = None
-    """Static membership: the same name after a restart within the session timeout gets its
-    partitions back without a rebalance. Empty: an ordinary member."""
+    """Static membership: the same name gets its partitions back without a rebalance after a
+    restart, and after an outage of Kafka beyond the session timeout without waiting for its own
+    former session. Empty: an ordinary member."""
     topics: Annotated[tuple[str, ...], NoDecode] = TOPICS
     """Topics to read, separated by commas."""
     session_timeout_ms: int = Field(default=15_000, ge=6000, le=300_000)

@@ -125,6 +125,24 @@ async def test_a_worker_comes_back_after_kafka(
     assert worker.running()
 
 
+async def test_an_outage_of_kafka_beyond_the_session_does_not_cost_another_session_afterwards(
+    start_worker: StartWorker, sender: Sender, rows: Rows, kafka: KafkaServer, group: str
+) -> None:
+    worker = start_worker()
+    sender.resource("outlasting", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(1))
+    kafka.container.kill()
+    await eventually(lambda: lost(worker))
+    before = len(kafka.container.logs())
+    kafka.restart()
+    sender.resource("outlasting", "u", 2)
+    sender.flush()
+    await eventually(rows.reach(2))
+    # A member that comes back as a new one waits until the group has given up the old one.
+    assert f"in group {group} has failed" not in kafka.container.logs()[before:]
+
+
 async def test_a_static_member_that_crashes_and_comes_back_in_time_disturbs_nobody(
     start_worker: StartWorker, sender: Sender, rows: Rows
 ) -> None:
@@ -179,6 +197,10 @@ async def retried(worker: ServiceProcess, times: float) -> bool:
 
 async def assigned(worker: ServiceProcess) -> bool:
     return await worker.metric("worker_rebalances_total") > 0
+
+
+async def lost(worker: ServiceProcess) -> bool:
+    return '"partitions_lost"' in worker.log.read_text()
 
 
 async def commit(server: KafkaServer, group: str, offsets: dict[tuple[str, int], int]) -> bool:

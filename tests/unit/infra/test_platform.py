@@ -97,11 +97,12 @@ def test_the_relay_knows_its_pod_and_publishes_as_itself():
     assert "KAFKA_TOPICS" not in env
 
 
-def test_the_worker_joins_its_group_as_an_ordinary_member_of_the_five_topics():
+def test_the_worker_joins_its_group_under_its_pods_name_and_reads_the_five_topics():
     env = env_of(composed("airgap"), "event-worker")
     assert env["DATABASE_NAME"] == "workerdb"
     assert env["KAFKA_GROUP_ID"] == "event-worker"
-    assert "KAFKA_GROUP_INSTANCE_ID" not in env, "a roll-out's pods have new names"
+    assert env["KAFKA_GROUP_INSTANCE_ID"]["fieldRef"]["fieldPath"] == "metadata.name"
+    assert "KAFKA_LEAVE_ON_STOP" not in env, "a roll-out's pods have new names"
     assert env["KAFKA_TOPICS"].split(",") == [
         "resource.created",
         "resource.updated",

@@ -33,7 +33,7 @@ from services.shared.logging import get_logger
 log = get_logger(__name__)
 
 T = TypeVar("T")
-_OUTAGE_PAUSES = (0.1, 0.25, 0.5, 1.0, 2.0)
+_OUTAGE_PAUSES = (0.1, 0.25, 0.5)  # and each look at Kafka waits a second for it to answer
 # Said nothing, or undid the statement for the sake of another: it may be made again.
 _REPEATABLE = (
     DatabaseUnavailableError,

@@ -242,7 +242,7 @@ class PostgresSettings(Settings):
     """How long one database's migrations may take, all attempts and the image pull included. What
     outlasts it is rolled back and would never get through: large tables need more."""
     incarnation: Incarnation = 1
-    """Raise it by one after the volume was lost: roles and databases are made and migrated again."""
+    """Raise it by one after the volume was lost: roles, databases and tables are made again."""
 
     @model_validator(mode="after")
     def _buffers_fit(self) -> Self:

@@ -39,6 +39,11 @@ class RelayMetrics:
             "Day partitions past retention that are kept because they hold unsent events.",
             registry=registry,
         )
+        self.sick_partitions = Gauge(
+            "outbox_sick_partitions",
+            "Partitions that take nothing; their events wait and others go around them.",
+            registry=registry,
+        )
         self.claim_duration = stage("outbox_claim_duration_seconds", "Time to claim a batch.")
         self.publish_duration = stage(
             "outbox_publish_duration_seconds", "Time until every send of a batch is answered."

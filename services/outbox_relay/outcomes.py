@@ -11,6 +11,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from services.shared.events import Envelope
 
@@ -24,6 +25,13 @@ class Answer(enum.Enum):
     TOPIC = "topic"  # its topic is missing or not ours to write; an operator has to mend that
     REFUSED = "refused"  # an error of this event that a further try may not meet
     PERMANENT = "permanent"  # an error of this event that every try will meet
+
+
+class Place(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +51,14 @@ class OutboxEvent:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to one event and, unless acknowledged, its reason."""
+    """The answer to one event and, unless acknowledged, its reason.
+
+    place: the partition that did not take the event, where that is known.
+    """
 
     answer: Answer
     reason: str = ""
+    place: Place | None = None
 
 
 @dataclass(slots=True)
@@ -62,7 +74,8 @@ class Settlement:
     sent: list[OutboxEvent] = field(default_factory=list[OutboxEvent])
     refund: list[OutboxEvent] = field(default_factory=list[OutboxEvent])
     refused: dict[str, int] = field(default_factory=dict[str, int])
-    unreached: set[str] = field(default_factory=set[str])
+    unreached: dict[str, Place | None] = field(default_factory=dict[str, Place | None])
+    """The partition, where it is known, by key."""
     topicless: dict[str, str] = field(default_factory=dict[str, str])
     """The reason by key."""
     park: list[tuple[OutboxEvent, str]] = field(default_factory=list[tuple[OutboxEvent, str]])
@@ -70,6 +83,11 @@ class Settlement:
     """Events that Kafka took but that will be sent again."""
     away: bool = False
     """Some send failed because of the cluster; what was merely not sent does not say that."""
+
+    @property
+    def sick(self) -> set[Place]:
+        """Partitions that took nothing."""
+        return {place for place in self.unreached.values() if place}
 
     @property
     def outage(self) -> bool:
@@ -106,7 +124,7 @@ def settle(
                 settlement.refund.append(event)
             case Answer.ENVIRONMENT:
                 settlement.refund.append(event)
-                settlement.unreached.add(event.key)
+                settlement.unreached[event.key] = result.place
             case Answer.TOPIC:
                 settlement.refund.append(event)
                 settlement.topicless[event.key] = result.reason

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from services.outbox_relay.metrics import RelayMetrics
-from services.outbox_relay.outcomes import Answer, OutboxEvent, Result
+from services.outbox_relay.outcomes import Answer, OutboxEvent, Place, Result
+from services.outbox_relay.sick import Leaders
 from services.shared.kafka import (
     Config,
     is_environment,
@@ -63,10 +64,13 @@ class Publisher:
             self._thread, self._publish, batch, enqueue_until, settle_until
         )
 
-    async def reachable(self, seconds: float = 1.0) -> bool:
-        """Whether the cluster answers at all; costs no event an attempt."""
+    async def leaders(self, seconds: float = 1.0) -> Leaders | None:
+        """Which partitions have a leader, None when the cluster does not answer at all.
+
+        Costs no event an attempt.
+        """
         return await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._reachable, seconds
+            self._thread, self._leaders, seconds
         )
 
     async def close(self) -> None:
@@ -97,12 +101,15 @@ class Publisher:
             self._lost = True
         log.warning("kafka_client", error=error.str(), code=error.name(), fatal=error.fatal())
 
-    def _reachable(self, seconds: float) -> bool:
+    def _leaders(self, seconds: float) -> Leaders | None:
         try:
-            self._open().list_topics(timeout=seconds)
-        except Exception:  # whatever the reason, the answer is no
-            return False
-        return True
+            topics = self._open().list_topics(timeout=seconds).topics
+        except Exception:  # whatever the reason, there is no answer
+            return None
+        return {
+            name: [topic.partitions[n].leader >= 0 for n in sorted(topic.partitions)]
+            for name, topic in topics.items()
+        }
 
     def _publish(
         self, batch: Sequence[OutboxEvent], enqueue_until: float, settle_until: float
@@ -176,24 +183,24 @@ class _Sending:
         """A send failed because of the cluster: nothing more may go out behind it."""
         self.lost = False
 
-    def on_delivery(self, index: int) -> Callable[[KafkaError | None, object], None]:
-        def report(error: KafkaError | None, _message: object) -> None:
+    def on_delivery(self, index: int) -> Callable[[KafkaError | None, Message], None]:
+        def report(error: KafkaError | None, message: Message) -> None:
             self.outstanding -= 1
             if error is None:
                 self.results[index] = Result(Answer.ACKED)
             else:
-                self.refuse(index, error)
+                self.refuse(index, error, _place(error, message))
 
         return report
 
-    def refuse(self, index: int, error: KafkaError) -> None:
+    def refuse(self, index: int, error: KafkaError, place: Place | None = None) -> None:
         reason = f"{error.name()}: {error.str()}"
         if is_producer_lost(error):
             self.lost = True
         if error.code() == KafkaError._PURGE_QUEUE:
             self.results[index] = _NOT_SENT
         elif is_environment(error) or is_producer_lost(error):
-            self.results[index] = Result(Answer.ENVIRONMENT, reason)
+            self.results[index] = Result(Answer.ENVIRONMENT, reason, place)
             self.broken = True
         else:
             if is_topic(error):
@@ -207,3 +214,11 @@ class _Sending:
         # Handed over but never answered: it may have arrived.
         sent = Result(Answer.ENVIRONMENT, "no answer in time") if self.outstanding else _NOT_SENT
         return [result or sent for result in self.results]
+
+
+def _place(error: KafkaError, message: Message) -> Place | None:
+    topic, partition = message.topic(), message.partition()
+    # Negative: no partition was chosen yet. A lost producer says nothing about any.
+    if is_producer_lost(error) or topic is None or partition is None or partition < 0:
+        return None
+    return Place(topic, partition)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Collection, Mapping
 
-import asyncpg
-
+from services.outbox_relay.books import Books
+from services.outbox_relay.detour import Detour
 from services.outbox_relay.leases import Held, Leases
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import (
@@ -18,11 +18,11 @@ from services.outbox_relay.outcomes import (
     Result,
     Settlement,
     exhausted,
-    pause_seconds,
     settle,
 )
 from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.settings import SAFETY_SECONDS, RelaySettings
+from services.outbox_relay.sick import SickPartitions
 from services.outbox_relay.store import OutboxStore
 from services.outbox_relay.trouble import Trouble
 from services.outbox_relay.wake import Pace, Wake
@@ -32,14 +32,9 @@ from services.shared.logging import get_logger
 
 log = get_logger(__name__)
 
-T = TypeVar("T")
 _OUTAGE_PAUSES = (0.1, 0.25, 0.5)  # and each look at Kafka waits a second for it to answer
-# Said nothing, or undid the statement for the sake of another: it may be made again.
-_REPEATABLE = (
-    DatabaseUnavailableError,
-    asyncpg.TransactionRollbackError,  # deadlock, serialization
-    asyncpg.LockNotAvailableError,
-)
+# A partition that takes anything does so at once; the healthy ones wait meanwhile.
+_PROBE_SECONDS = 1.0
 
 
 class Relay:
@@ -64,8 +59,9 @@ class Relay:
         self._metrics = metrics
         self._heartbeat = heartbeat
         self._pace = Pace(settings.poll_min_seconds, settings.poll_max_seconds)
-        self._resting: dict[str, float] = {}
-        self._topic_failures: dict[str, int] = {}
+        self._books = Books(store, metrics, heartbeat)
+        self._sick = SickPartitions()
+        self._detour = Detour(self._sick)
         self._outages = 0
         self._trouble = Trouble()
 
@@ -95,25 +91,29 @@ class Relay:
 
     async def _turn(self, stop: asyncio.Event) -> float:
         """One batch, or none; returns how long to wait for a wake-up before the next turn."""
-        if self._outages and not await self._publisher.reachable():
+        if self._outages and await self._publisher.leaders() is None:
             return await self._sit_out(stop)
         lanes = self._leases.usable(self._settings.batch_seconds)
         if not lanes:
             return self._pace.after_nothing()
         started = time.monotonic()
+        if self._sick.due(started):
+            await self._probe(lanes, stop)
+            lanes = self._leases.usable(self._settings.batch_seconds)
         batch = await self._claim(lanes)
+        more = self._detour.moved if self._sick else len(batch) == self._settings.batch_size
         if not batch:
-            return self._pace.after_nothing()
-        results = await self._publish(batch, lanes)
-        settlement = settle(batch, results, self._settings.max_attempts)
-        await self._write_back(settlement, {lane: held.token for lane, held in lanes.items()}, stop)
-        if settlement.outage:
-            return await self._sit_out(stop)
+            return 0 if more else self._pace.after_nothing()
+        settlement = await self._send(batch, lanes, stop)
+        if settlement.away and not await self._find_sick(settlement):
+            if settlement.outage:
+                return await self._sit_out(stop)
+            self._books.rest(settlement.unreached)
         if self._outages:
             log.info("kafka_available")
         self._outages = 0
         pause = self._pace.after_work()
-        if len(batch) == self._settings.batch_size:
+        if more:
             return 0
         # A wake-up that came during the batch must not start a batch per event: let some gather.
         await asyncio.sleep(max(0.0, started + self._settings.gather_seconds - time.monotonic()))
@@ -130,13 +130,14 @@ class Relay:
 
     async def _claim(self, lanes: dict[int, Held]) -> list[OutboxEvent]:
         now = time.monotonic()
-        self._resting = {key: until for key, until in self._resting.items() if until > now}
-        batch = await self._store.claim(
-            {lane: held.token for lane, held in lanes.items()},
-            lease_left=self._settings.batch_seconds,
-            resting_keys=list(self._resting),
-            limit=self._settings.batch_size,
-            careful_attempts=self._settings.careful_attempts,
+        tokens, settings = _tokens(lanes), self._settings
+        claim = self._claim_around_sick if self._sick else self._store.claim
+        batch = await claim(
+            tokens,
+            lease_left=settings.batch_seconds,
+            resting_keys=self._books.resting(),
+            limit=settings.batch_size,
+            careful_attempts=settings.careful_attempts,
         )
         # A turn without lanes asks the database nothing, so this is where it shows that it is back.
         if self._trouble.over():
@@ -146,7 +147,74 @@ class Relay:
             self._metrics.batch_size.observe(len(batch))
         return batch
 
-    async def _publish(self, batch: list[OutboxEvent], lanes: dict[int, Held]) -> list[Result]:
+    async def _claim_around_sick(
+        self,
+        tokens: Mapping[int, int],
+        *,
+        lease_left: float,
+        resting_keys: Collection[str],
+        limit: int,
+        careful_attempts: int,
+    ) -> list[OutboxEvent]:
+        """OutboxStore.claim() in two steps: only the relay knows an event's partition."""
+        after = self._detour.cursors(tokens)
+        look = await self._store.look(tokens, after, lease_left=lease_left)
+        chosen = self._detour.choose(
+            look, resting_keys, limit=limit, careful_attempts=careful_attempts
+        )
+        return await self._store.take(tokens, chosen, lease_left=lease_left) if chosen else []
+
+    async def _find_sick(self, settlement: Settlement) -> bool:
+        """Whether the cluster is there and only partitions of it are not, which are then known."""
+        leaders = await self._publisher.leaders() if settlement.sick else None
+        if leaders is None:
+            return False
+        self._sick.fell(settlement.sick, leaders, time.monotonic())
+        self._metrics.sick_partitions.set(len(self._sick))
+        return True
+
+    async def _probe(self, lanes: dict[int, Held], stop: asyncio.Event) -> None:
+        """Try every sick partition whose rest is over, with one event."""
+        leaders = await self._publisher.leaders()
+        if leaders is None:
+            return
+        known = len(self._sick)
+        probes = self._sick.examine(leaders, time.monotonic())
+        batch: list[OutboxEvent] = []
+        if probes:
+            batch = await self._store.take(
+                _tokens(lanes), list(probes), lease_left=self._settings.batch_seconds
+            )
+        taken = {item.event.id for item in batch}
+        gone = [place for event_id, place in probes.items() if event_id not in taken]
+        self._sick.retract(gone)
+        if batch:
+            settlement = await self._send(batch, lanes, stop, at_most=_PROBE_SECONDS)
+            refused = {item.event.id for item in settlement.refund}
+            now = time.monotonic()
+            self._sick.fell([probes[event_id] for event_id in taken & refused], leaders, now)
+            self._sick.healed([probes[event_id] for event_id in taken - refused], now)
+        if gone or len(self._sick) < known:
+            self._detour.start_over()
+        self._metrics.sick_partitions.set(len(self._sick))
+
+    async def _send(
+        self,
+        batch: list[OutboxEvent],
+        lanes: dict[int, Held],
+        stop: asyncio.Event,
+        *,
+        at_most: float = math.inf,
+    ) -> Settlement:
+        """Publish and write back; after `at_most` seconds the answers still out are given up."""
+        results = await self._publish(batch, lanes, at_most)
+        settlement = settle(batch, results, self._settings.max_attempts)
+        await self._books.write_back(settlement, _tokens(lanes), stop)
+        return settlement
+
+    async def _publish(
+        self, batch: list[OutboxEvent], lanes: dict[int, Held], at_most: float
+    ) -> list[Result]:
         if len(batch) == 1 and exhausted(batch[0], self._settings.max_attempts):
             # The claim gives such an event alone, see careful_attempts.
             reason = f"no answer to {batch[0].attempts - 1} attempts; it may kill the relay"
@@ -157,7 +225,7 @@ class Relay:
         results = await self._publisher.publish(
             batch,
             enqueue_until=over - self._settings.message_timeout_ms / 1000,
-            settle_until=over,
+            settle_until=min(over, started + at_most),
         )
         self._metrics.publish_duration.observe(time.monotonic() - started)
         now = time.time()
@@ -168,79 +236,9 @@ class Relay:
                 self._metrics.failures.labels(result.answer.value).inc()
         return results
 
-    async def _write_back(
-        self, settlement: Settlement, tokens: dict[int, int], stop: asyncio.Event
-    ) -> None:
-        store, metrics = self._store, self._metrics
-        if settlement.sent:
-            started = time.monotonic()
-            tries, marked = await self._insist(lambda: store.mark(tokens, settlement.sent), stop)
-            metrics.mark_duration.observe(time.monotonic() - started)
-            lost = len(settlement.sent) - marked
-            # After a repeated statement fewer rows may only mean that the first one had worked.
-            if lost and tries == 1:
-                metrics.lost_marks.inc(lost)
-                log.warning("lease_lost_before_mark", events=lost)
-            for item in settlement.sent:
-                self._topic_failures.pop(item.key, None)
-                metrics.published.labels(item.event.type).inc()
-        if settlement.refund:
-            await self._insist(lambda: store.refund(tokens, settlement.refund), stop)
-        metrics.repeats.inc(settlement.repeats)
-        now = time.monotonic()
-        for key, attempts in settlement.refused.items():
-            self._resting[key] = now + pause_seconds(attempts)
-            log.warning("event_refused", key=key, attempts=attempts)
-        self._rest_topicless(settlement.topicless, now)
-        if not settlement.outage:
-            # A partition without a leader must not cost every batch its full timeout.
-            self._resting |= dict.fromkeys(settlement.unreached, now + pause_seconds(1))
-        for item, reason in settlement.park:
-            await self._park(tokens, item, reason, stop)
 
-    def _rest_topicless(self, topicless: dict[str, str], now: float) -> None:
-        """Longer each time, and without end: that the topic is missing is no event's fault."""
-        for key in topicless:
-            failures = self._topic_failures[key] = self._topic_failures.get(key, 0) + 1
-            self._resting[key] = now + pause_seconds(failures)
-        if topicless:
-            reasons = sorted(set(topicless.values()))
-            log.warning("topic_unavailable", keys=len(topicless), reasons=reasons)
-
-    async def _park(
-        self, tokens: dict[int, int], item: OutboxEvent, reason: str, stop: asyncio.Event
-    ) -> None:
-        _, parked = await self._insist(lambda: self._store.park(tokens, item, reason), stop)
-        if parked:
-            self._metrics.parked.inc()
-            log.error(
-                "key_parked",
-                key=item.key,
-                event_id=item.event.id,
-                event_type=item.event.type,
-                attempts=item.attempts,
-                correlation_id=item.event.correlation_id,
-                reason=reason,
-            )
-
-    async def _insist(
-        self, statement: Callable[[], Awaitable[T]], stop: asyncio.Event
-    ) -> tuple[int, T]:
-        """Repeat an idempotent statement until the database has answered it.
-
-        What Kafka has taken is known only here: giving up would send all of it again. At shutdown
-        one more try is made, then the error is raised.
-        """
-        tries = 1
-        while True:
-            try:
-                return tries, await statement()
-            except _REPEATABLE:
-                if stop.is_set():
-                    raise
-            self._heartbeat.beat()
-            tries += 1
-            await asyncio.sleep(min(2.0, 0.1 * 2 ** min(tries, 5)))
+def _tokens(lanes: Mapping[int, Held]) -> dict[int, int]:
+    return {lane: held.token for lane, held in lanes.items()}
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

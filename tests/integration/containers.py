@@ -61,6 +61,11 @@ class Container:
         with contextlib.suppress(APIError):
             self._handle.unpause()
 
+    def execute(self, script: str) -> None:
+        """Run a bash script in it; AssertionError with the output when it fails."""
+        code, output = self._handle.exec_run(["bash", "-ec", script])
+        assert code == 0, output.decode(errors="replace")[-3000:]
+
     def logs(self) -> str:
         return self._handle.logs().decode(errors="replace")
 

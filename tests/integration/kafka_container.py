@@ -214,8 +214,13 @@ def headers_of(message: Message) -> dict[str, str]:
     }
 
 
-def start_kafka(containers: Containers, authority: Authority) -> KafkaServer:
-    """One combined node; `localhost` and the host's ports are its advertised addresses."""
+def start_kafka(
+    containers: Containers, authority: Authority, *, more_ports: Sequence[int] = ()
+) -> KafkaServer:
+    """One combined node; `localhost` and the host's ports are its advertised addresses.
+
+    `more_ports` are the host's too, for a second node inside the container.
+    """
     client, internal = free_port(), free_port()
     broker = authority.ca.issue_cert("localhost", common_name=kafka_config.BROKER)
     admin = authority.ca.issue_cert("admin.invalid", common_name=kafka_config.ADMIN)
@@ -267,8 +272,8 @@ group.initial.rebalance.delay.ms=0
         containers.image("kafka"),
         ["/bin/bash", "-ec", script],
         uid=uid,
-        ports=[client, internal],
-        host_ports={client: client, internal: internal},
+        ports=[client, internal, *more_ports],
+        host_ports={port: port for port in (client, internal, *more_ports)},
         files=files,
     )
     return KafkaServer(container, authority, client, internal, certificate_file, key_file)

@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from services.outbox_relay.store import PLANNER
 from services.shared.settings import DatabaseSettings
 from tests.integration.kafka_container import RELAY, KafkaServer, Reader
+from tests.integration.outbox_relay.hand import CountingDatabase
 from tests.integration.outbox_relay.outbox import Outbox
 from tests.integration.processes import ServiceProcess, environment
 
@@ -61,3 +64,14 @@ def reader(kafka_server: KafkaServer) -> Iterator[Reader]:
     made = kafka_server.reader()
     yield made
     made.close()
+
+
+@pytest.fixture
+async def database(restdb: DatabaseSettings) -> AsyncIterator[CountingDatabase]:
+    made = CountingDatabase(
+        restdb, CollectorRegistry(), application_name="test", server_settings=PLANNER
+    )
+    made.statements = []
+    await made.open()
+    yield made
+    await made.close()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import asyncpg
 import pytest
 
-from services.outbox_relay.upkeep import OUTBOX
+from services.outbox_relay import upkeep as upkeep_module
+from services.outbox_relay.settings import RelaySettings
+from services.outbox_relay.upkeep import OUTBOX, tend_partitions
+from services.shared import partitions
 from services.shared.database import connect
 from services.shared.partitions import create_ahead, drop_old, lower_bound, partitions_of
 from services.shared.settings import DatabaseSettings
+from tests.integration.outbox_relay.hand import CountingDatabase, Hand
 from tests.integration.outbox_relay.outbox import Outbox
 from tests.integration.servers import eventually
 
@@ -91,6 +96,56 @@ async def test_a_partition_that_holds_unsent_events_is_kept_without_a_lock_on_it
         dropped, kept = await drop_old(upkeep, OUTBOX, today(), RETENTION)
     assert OUTBOX.partition(old) in kept
     assert OUTBOX.partition(old) not in dropped
+
+
+async def test_upkeep_creates_ahead_and_drops_only_what_is_sent(
+    outbox: Outbox, database: CountingDatabase
+) -> None:
+    relay = Hand(database, "one")
+    settings = RelaySettings(id="one", retention_days=3, partitions_ahead_days=6)
+    old, older = today() - timedelta(days=8), today() - timedelta(days=9)
+    for day, sent in ((old, "now()"), (older, "NULL")):
+        await outbox.connection.execute(
+            "INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type,"
+            f" payload, processed_at) VALUES ($1, 0, 'old', 1, 'resource.created', '{{}}', {sent})",
+            lower_bound(day),
+        )
+        await create(outbox, day)
+    await tend_partitions(database, relay.metrics, settings)
+    names = await partitions_of(outbox.connection, OUTBOX)
+    assert OUTBOX.partition(today() + timedelta(days=6)) in names
+    assert OUTBOX.partition(old) not in names
+    assert OUTBOX.partition(older) in names
+    assert await outbox.value("SELECT count(*) FROM outbox_events") == 1
+    await tend_partitions(database, relay.metrics, settings)
+
+
+class MonthAhead(datetime):
+    """The clock of a pod that is wrong by a month."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> MonthAhead:
+        return cls.fromtimestamp(time.time() + 30 * 86400, tz)
+
+
+async def test_upkeep_goes_by_the_servers_day_whatever_the_pods_clock_says(
+    outbox: Outbox, database: CountingDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (upkeep_module, partitions):
+        monkeypatch.setattr(module, "datetime", MonthAhead, raising=False)
+    before = await partitions_of(outbox.connection, OUTBOX)
+    assert OUTBOX.partition(today()) in before
+    settings = RelaySettings(id="one", retention_days=3, partitions_ahead_days=3)
+    await tend_partitions(database, Hand(database, "one").metrics, settings)
+    assert await partitions_of(outbox.connection, OUTBOX) == before
+
+
+async def create(outbox: Outbox, day: date) -> None:
+    """The day's partition, out of rows that the default partition holds already."""
+    assert await create_ahead(outbox.connection, OUTBOX, day, 0) == [OUTBOX.partition(day)]
+    assert await outbox.value(f"SELECT count(*) FROM {OUTBOX.partition(day)}") == 1, (
+        "rows move out of the default partition"
+    )
 
 
 async def waits(outbox: Outbox, connection: asyncpg.Connection, seconds: float = 0) -> object:

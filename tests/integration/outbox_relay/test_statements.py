@@ -1,73 +1,10 @@
-"""The relay's SQL on a real database: fences, statement counts, partitions."""
+"""The relay's SQL on a real database: fences and statement counts."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Any
-
-import pytest
-from prometheus_client import CollectorRegistry
-
-from services.outbox_relay import upkeep
-from services.outbox_relay.leases import Leases
-from services.outbox_relay.metrics import RelayMetrics
-from services.outbox_relay.outcomes import OutboxEvent
-from services.outbox_relay.settings import RelaySettings
-from services.outbox_relay.store import PLANNER, OutboxStore
-from services.outbox_relay.upkeep import OUTBOX, tend_partitions
-from services.shared import partitions
-from services.shared.database import Database
-from services.shared.partitions import create_ahead, lower_bound, partitions_of
-from services.shared.settings import DatabaseSettings
+from services.outbox_relay.detour import Look
+from tests.integration.outbox_relay.hand import CountingDatabase, Hand
 from tests.integration.outbox_relay.outbox import Outbox
-
-
-class CountingDatabase(Database):
-    """Remembers every statement that is sent."""
-
-    statements: list[str]
-
-    @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
-        async with super().connection() as connection:
-            with connection.query_logger(lambda record: self.statements.append(record.query)):
-                yield connection
-
-
-class Hand:
-    """A relay's leases and store, moved by hand."""
-
-    def __init__(self, database: CountingDatabase, owner: str, ttl: float = 30) -> None:
-        self.metrics = RelayMetrics(CollectorRegistry())
-        self.leases = Leases(database, self.metrics, owner, ttl)
-        self.store = OutboxStore(database, owner)
-
-    @property
-    def tokens(self) -> dict[int, int]:
-        return {lane: held.token for lane, held in self.leases.usable(0).items()}
-
-    async def claim(self, limit: int = 500, **changes: Any) -> list[OutboxEvent]:
-        return await self.store.claim(
-            changes.get("lanes", self.tokens),
-            lease_left=changes.get("lease_left", 1),
-            resting_keys=changes.get("resting_keys", []),
-            limit=limit,
-            careful_attempts=3,
-        )
-
-
-@pytest.fixture
-async def database(restdb: DatabaseSettings) -> AsyncIterator[CountingDatabase]:
-    made = CountingDatabase(
-        restdb, CollectorRegistry(), application_name="test", server_settings=PLANNER
-    )
-    made.statements = []
-    await made.open()
-    yield made
-    await made.close()
 
 
 async def expire_all(outbox: Outbox) -> None:
@@ -122,6 +59,8 @@ async def test_who_lost_a_lane_can_neither_claim_nor_mark_nor_park_there(
     assert await old.store.refund(tokens, [event]) == 0
     assert await old.store.park(tokens, event, "too late") is False
     assert await old.claim(lanes=tokens) == []
+    assert await old.look(tokens) == Look()
+    assert await old.store.take(tokens, [event.event.id], lease_left=1) == []
     (again,) = await new.claim()
     assert again.event.id == event.event.id
     assert again.attempts == 2
@@ -199,84 +138,3 @@ async def test_a_suspicious_event_is_claimed_alone(
     for _ in range(3):
         assert len(await relay.claim()) == 5
     assert len(await relay.claim()) == 1
-
-
-async def test_a_batch_reads_no_more_the_longer_the_backlog_is(
-    outbox: Outbox, database: CountingDatabase
-) -> None:
-    relay = Hand(database, "one")
-    await relay.leases.balance()
-    # As after an outage: the statistics are of a time when everything was sent.
-    await outbox.connection.execute("ANALYZE outbox_events")
-    await outbox.connection.execute(
-        """INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type,
-                                      payload)
-           SELECT overlay($1 placing lpad(to_hex(n), 12, '0') from 25), n % 64, 'key-' || n % 999,
-                  n, 'resource.created', '{}' FROM generate_series(1, 30000) n""",
-        lower_bound(datetime.now(UTC).date()),
-    )
-    batches = 8  # beyond asyncpg's and the planner's choice of a generic plan
-    for _ in range(batches):
-        batch = await relay.claim()
-        assert len(batch) == 500
-        await relay.store.mark(relay.tokens, batch)
-    await database.close()  # flushes the statistics of its connections
-    read = await outbox.value(
-        "SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables"
-        " WHERE relname LIKE 'outbox\\_events%'"
-    )
-    assert isinstance(read, int)
-    # 64 rows of each of 64 lanes to choose from, and the chosen twice more.
-    assert batches * 500 < read <= batches * (64 * 64 + 3 * 500)
-
-
-async def test_upkeep_creates_ahead_and_drops_only_what_is_sent(
-    outbox: Outbox, database: CountingDatabase
-) -> None:
-    relay = Hand(database, "one")
-    settings = RelaySettings(id="one", retention_days=3, partitions_ahead_days=6)
-    today = datetime.now(UTC).date()
-    old, older = today - timedelta(days=8), today - timedelta(days=9)
-    for day, sent in ((old, "now()"), (older, "NULL")):
-        await outbox.connection.execute(
-            "INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type,"
-            f" payload, processed_at) VALUES ($1, 0, 'old', 1, 'resource.created', '{{}}', {sent})",
-            lower_bound(day),
-        )
-        await create(outbox, day)
-    await tend_partitions(database, relay.metrics, settings)
-    names = await partitions_of(outbox.connection, OUTBOX)
-    assert OUTBOX.partition(today + timedelta(days=6)) in names
-    assert OUTBOX.partition(old) not in names
-    assert OUTBOX.partition(older) in names
-    assert await outbox.value("SELECT count(*) FROM outbox_events") == 1
-    await tend_partitions(database, relay.metrics, settings)
-
-
-class MonthAhead(datetime):
-    """The clock of a pod that is wrong by a month."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> MonthAhead:
-        return cls.fromtimestamp(time.time() + 30 * 86400, tz)
-
-
-async def test_upkeep_goes_by_the_servers_day_whatever_the_pods_clock_says(
-    outbox: Outbox, database: CountingDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (upkeep, partitions):
-        monkeypatch.setattr(module, "datetime", MonthAhead, raising=False)
-    today = datetime.now(UTC).date()
-    before = await partitions_of(outbox.connection, OUTBOX)
-    assert OUTBOX.partition(today) in before
-    settings = RelaySettings(id="one", retention_days=3, partitions_ahead_days=3)
-    await tend_partitions(database, Hand(database, "one").metrics, settings)
-    assert await partitions_of(outbox.connection, OUTBOX) == before
-
-
-async def create(outbox: Outbox, day: date) -> None:
-    """The day's partition, out of rows that the default partition holds already."""
-    assert await create_ahead(outbox.connection, OUTBOX, day, 0) == [OUTBOX.partition(day)]
-    assert await outbox.value(f"SELECT count(*) FROM {OUTBOX.partition(day)}") == 1, (
-        "rows move out of the default partition"
-    )

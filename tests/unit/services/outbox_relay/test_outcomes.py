@@ -10,6 +10,7 @@ import pytest
 from services.outbox_relay.outcomes import (
     Answer,
     OutboxEvent,
+    Place,
     Result,
     exhausted,
     pause_seconds,
@@ -78,9 +79,13 @@ def test_kafkas_absence_is_never_counted_and_never_parks() -> None:
     assert settled.outage
 
 
-def test_one_unreachable_partition_rests_its_keys_and_is_no_outage() -> None:
-    settled = settle(batch("ab"), [AWAY, ACKED], 10)
-    assert settled.unreached == {"a"}
+def test_one_unreachable_partition_is_named_and_is_no_outage() -> None:
+    place = Place("resource.created", 3)
+    settled = settle(
+        batch("abc"), [Result(Answer.ENVIRONMENT, "timed out", place), ACKED, AWAY], 10
+    )
+    assert settled.unreached == {"a": place, "c": None}
+    assert settled.sick == {place}
     assert not settled.outage
 
 

@@ -9,37 +9,24 @@ import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.outbox_relay.leases import Leases
+from services.outbox_relay.books import Books
 from services.outbox_relay.metrics import RelayMetrics
-from services.outbox_relay.publisher import Publisher
-from services.outbox_relay.relay import Relay
-from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.store import OutboxStore
-from services.outbox_relay.wake import Wake
 from services.shared.database import Database, DatabaseUnavailableError
 from services.shared.liveness import Heartbeat
 from services.shared.settings import DatabaseSettings
 
 
 @pytest.fixture
-def relay(tmp_path: Path) -> Relay:
-    """A relay whose pool was never opened: the database is away."""
+def books(tmp_path: Path) -> Books:
+    """Over a pool that was never opened: the database is away."""
     file = tmp_path / "file"
     file.write_text("secret")
     where = DatabaseSettings(
         host="localhost", port=1, name="d", user="u", password_file=file, ca_file=file, pool_size=1
     )
-    metrics = RelayMetrics(CollectorRegistry())
     database = Database(where, CollectorRegistry(), application_name="test")
-    return Relay(
-        RelaySettings(id="one"),
-        store=OutboxStore(database, "one"),
-        leases=Leases(database, metrics, "one", 10),
-        publisher=Publisher(dict, metrics),
-        wake=Wake(),
-        metrics=metrics,
-        heartbeat=Heartbeat(60),
-    )
+    return Books(OutboxStore(database, "one"), RelayMetrics(CollectorRegistry()), Heartbeat(60))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +39,7 @@ def relay(tmp_path: Path) -> Relay:
     ],
 )
 async def test_what_kafka_has_taken_is_marked_however_the_first_try_ends(
-    relay: Relay, failure: Exception
+    books: Books, failure: Exception
 ) -> None:
     failures = [failure]
 
@@ -61,12 +48,12 @@ async def test_what_kafka_has_taken_is_marked_however_the_first_try_ends(
             raise failures.pop()
         return 7
 
-    assert await relay._insist(mark, asyncio.Event()) == (2, 7)
+    assert await books._insist(mark, asyncio.Event()) == (2, 7)
 
 
-async def test_a_mistake_in_a_statement_is_not_repeated(relay: Relay) -> None:
+async def test_a_mistake_in_a_statement_is_not_repeated(books: Books) -> None:
     async def mark() -> int:
         raise asyncpg.UndefinedColumnError("no such column")
 
     with pytest.raises(asyncpg.UndefinedColumnError):
-        await relay._insist(mark, asyncio.Event())
+        await books._insist(mark, asyncio.Event())

@@ -22,7 +22,7 @@ from services.outbox_relay.outcomes import (
 )
 from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.settings import SAFETY_SECONDS, RelaySettings
-from services.outbox_relay.sick import SickPartitions
+from services.outbox_relay.sick import SickPartitions, leaderless
 from services.outbox_relay.store import OutboxStore
 from services.outbox_relay.trouble import Trouble
 from services.outbox_relay.wake import Pace, Wake
@@ -101,7 +101,7 @@ class Relay:
             await self._probe(lanes, stop)
             lanes = self._leases.usable(self._settings.batch_seconds)
         batch = await self._claim(lanes)
-        more = self._detour.moved if self._sick else len(batch) == self._settings.batch_size
+        more = len(batch) == self._settings.batch_size or (self._sick and self._detour.moved)
         if not batch:
             return 0 if more else self._pace.after_nothing()
         settlement = await self._send(batch, lanes, stop)
@@ -169,7 +169,9 @@ class Relay:
         leaders = await self._publisher.leaders() if settlement.sick else None
         if leaders is None:
             return False
-        self._sick.fell(settlement.sick, leaders, time.monotonic())
+        # The others without a leader need not cost a batch each.
+        sick = settlement.sick | leaderless(leaders, {place.topic for place in settlement.sick})
+        self._sick.fell(sick, leaders, time.monotonic())
         self._metrics.sick_partitions.set(len(self._sick))
         return True
 

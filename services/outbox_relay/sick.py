@@ -23,6 +23,16 @@ LONGEST_PAUSE = 15.0
 """Seconds between two tries of a partition; also the longest that it stays unused once healed."""
 
 
+def leaderless(leaders: Leaders, topics: Iterable[str]) -> set[Place]:
+    """The partitions of `topics` that have no leader."""
+    return {
+        Place(topic, number)
+        for topic in topics
+        for number, led in enumerate(leaders.get(topic, ()))
+        if not led
+    }
+
+
 @dataclass(slots=True)
 class _Rest:
     failures: int

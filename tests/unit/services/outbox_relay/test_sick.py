@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import murmur2
 
 from services.outbox_relay.outcomes import Place
-from services.outbox_relay.sick import SickPartitions
+from services.outbox_relay.sick import SickPartitions, leaderless
 
 TOPIC, OTHER = "resource.created", "resource.updated"
 LEADERS = {TOPIC: [True] * 6, OTHER: [True] * 4}
@@ -29,6 +29,11 @@ def test_only_the_events_that_go_there_have_a_sick_place(sick: SickPartitions) -
     assert sick.place_of(OTHER, key_on(3)) is None
     assert sick.concerns(key_on(3))
     assert not sick.concerns(key_on(2))
+
+
+def test_the_metadata_names_the_partitions_of_a_topic_that_have_no_leader() -> None:
+    leaders = {TOPIC: [True, False, False], OTHER: [False]}
+    assert leaderless(leaders, [TOPIC, "unheard-of"]) == {Place(TOPIC, 1), Place(TOPIC, 2)}
 
 
 def test_a_place_rests_longer_each_time_up_to_a_limit(sick: SickPartitions) -> None:

@@ -7,7 +7,7 @@ import binascii
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from services.rest_service.headers import ExpectedVersion, IdempotencyKey
 from services.rest_service.models import Resource, ResourceId, ResourceInput, ResourcePage
@@ -42,7 +42,9 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, description="next_cursor of the page before")
+    cursor: Annotated[
+        str | None, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]{48}$"})
+    ] = Field(default=None, description="next_cursor of the page before; no other is accepted")
 
 
 def _service(request: Request) -> ResourceService:

@@ -31,8 +31,16 @@ def create_app(
     registry: CollectorRegistry,
 ) -> FastAPI:
     """The application; whoever calls it opens and closes what it stands on."""
-    # No /docs: its page loads scripts from a content delivery network.
-    app = FastAPI(title="Millrace resources", version="1", docs_url=None, redoc_url=None)
+    # No /docs: its page loads scripts from a content delivery network. No redirects from a trailing
+    # slash: the Location would be absolute, with the scheme that the last hop used, which behind
+    # TLS is http; and a path has one spelling.
+    app = FastAPI(
+        title="Millrace resources",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.resources = resources
     app.include_router(router)
     app.router.routes.extend(health_routes(service_name, readiness, registry))

@@ -22,16 +22,16 @@ def _header(request: Request, name: str) -> str | None:
     return ", ".join(values) if values else None
 
 
-def _text(pattern: str) -> WithJsonSchema:
+def _text(pattern: str, example: str) -> WithJsonSchema:
     # For the documentation alone: what does not match is 400, and FastAPI would make it 422.
-    return WithJsonSchema({"type": "string", "pattern": pattern})
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
 
 
 def _expected_version(
     request: Request,
     _if_match: Annotated[
         str | None,
-        _text(_IF_MATCH),
+        _text(_IF_MATCH, '"3"'),
         Header(
             alias="If-Match",
             description="The ETag of the version to change; without it, any version",
@@ -52,7 +52,7 @@ def _idempotency_key(
     request: Request,
     _key: Annotated[
         str | None,
-        _text(_IDEMPOTENCY_KEY),
+        _text(_IDEMPOTENCY_KEY, '"8e03978e-40d5-43dd-bc93-6894a57f9324"'),
         Header(
             alias="Idempotency-Key",
             description=(
@@ -61,7 +61,6 @@ def _idempotency_key(
                 " created again. A new UUID for every resource is a good key. Remembered for at"
                 " least 24 hours unless the service is set up otherwise."
             ),
-            examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
         ),
     ] = None,
 ) -> str | None:

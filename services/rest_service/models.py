@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.shared.ids import is_uuid7
+from services.shared.ids import UUID7_PATTERN, is_uuid7
 
 
 class Status(StrEnum):
@@ -35,11 +35,21 @@ def _resource_id(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+# The patterns are for the documentation: they say what the validators refuse. Lone surrogates are
+# not in it: few engines of regular expressions can name them, and few clients can send them.
+Text = Annotated[
+    str,
+    AfterValidator(_storable),
+    Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+]
 ResourceId = Annotated[
     str,
     AfterValidator(_resource_id),
-    Field(description="UUIDv7", examples=["01a1fb67-1800-7000-8000-000000000000"]),
+    Field(
+        description="UUIDv7",
+        examples=["01a1fb67-1800-7000-8000-000000000000"],
+        json_schema_extra={"pattern": f"^{UUID7_PATTERN}$"},
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared import problem, tracing
@@ -185,19 +186,34 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         kind, detail = _HTTP.get(error.status_code, ("http", str(error.detail)))
-        return answer(
-            request.scope, ProblemError(error.status_code, kind, detail, headers=error.headers)
-        )
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods_of(request))
+        return answer(request.scope, ProblemError(error.status_code, kind, detail, headers=headers))
 
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
 
 
+def _methods_of(request: Request) -> list[str]:
+    """What the path takes. Starlette names the methods of the first route alone, and a path of
+    ours has a route for each."""
+    routes = request.app.routes
+    return sorted(
+        method
+        for method in _METHODS
+        if any(r.matches({**request.scope, "method": method})[0] is Match.FULL for r in routes)
+    )
+
+
 _HTTP = {
     400: ("malformed-body", "the body cannot be read as JSON in UTF-8; correct it"),
     404: ("no-such-path", "nothing is served at this path; see /openapi.json"),
-    405: ("method-not-allowed", "this path does not take this method; the Allow header lists some"),
+    405: (
+        "method-not-allowed",
+        "this path does not take this method; the Allow header lists its own",
+    ),
 }
 
 

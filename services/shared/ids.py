@@ -10,7 +10,8 @@ import uuid_utils
 LANES = 64
 """Number of outbox lanes; the first migration makes a row in relay_lease for each."""
 
-_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+UUID7_PATTERN = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_UUID7 = re.compile(UUID7_PATTERN)
 
 
 def new_id() -> str:

@@ -56,6 +56,6 @@ def worker_app(
         )
 
     # The first route that matches answers.
-    return Starlette(
-        routes=[Route("/health", health), *health_routes(service, readiness, registry)]
-    )
+    app = Starlette(routes=[Route("/health", health), *health_routes(service, readiness, registry)])
+    app.router.redirect_slashes = False
+    return app

@@ -23,3 +23,11 @@ async def test_health_fails_when_the_loop_stands_still_and_recovers_with_it() ->
         assert (await client.get("/ready")).status_code == 200
         heartbeat.beat()
         assert (await client.get("/health")).status_code == 200
+
+
+async def test_a_trailing_slash_is_another_path_and_no_redirect() -> None:
+    registry = CollectorRegistry()
+    app = worker_app("relay", Readiness(registry), registry, Heartbeat(30))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert (await client.get("/health/")).status_code == 404

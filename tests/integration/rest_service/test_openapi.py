@@ -1,0 +1,68 @@
+"""The OpenAPI document and the service agree: requests drawn from the one are sent to the other."""
+
+import asyncio
+
+import httpx
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.integration.rest_service.conftest import PATH, Process
+
+# What no schema can say: whether a cursor was ever given out, or a key came before.
+UNSAYABLE = {"bad-cursor", "idempotency-key-reused", "version-mismatch"}
+
+BY_ID = f"{PATH}/{{resource_id}}"
+ANSWERED = {
+    f"POST {PATH}": {201},
+    f"GET {PATH}": {200},
+    f"GET {BY_ID}": {200, 404},
+    f"PUT {BY_ID}": {200, 404, 412},
+    f"DELETE {BY_ID}": {204, 404, 412},
+}
+"""What each operation is known to answer with among the drawn cases, or they say little."""
+
+
+async def test_no_request_that_the_document_allows_is_refused_and_every_answer_is_as_it_says(
+    process: Process,
+) -> None:
+    """60 cases for each of five operations, the same ones every time."""
+    document = (await process.http.get("/openapi.json")).json()
+    schema = schemathesis.openapi.from_dict(document)
+    schema.config.update(base_url=f"http://127.0.0.1:{process.port}")
+    answered: dict[str, set[int]] = {}
+
+    def try_operation(operation: schemathesis.APIOperation, http: httpx.Client) -> None:
+        seen = answered.setdefault(f"{operation.method.upper()} {operation.path}", set())
+
+        @given(case=operation.as_strategy(), existing=st.booleans())
+        @settings(
+            max_examples=60,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
+        def conforms(case: schemathesis.Case, existing: bool) -> None:
+            if existing and "resource_id" in case.path_parameters:
+                created = http.post(PATH, json={"name": "a"}).json()
+                case.path_parameters["resource_id"] = created["id"]
+            response = case.call()
+            seen.add(response.status_code)
+            kind = response.json()["type"].rpartition(":")[2] if response.status_code >= 400 else ""
+            unsayable = [positive_data_acceptance] if kind in UNSAYABLE else []
+            case.validate_response(response, excluded_checks=unsayable)
+
+        conforms()
+
+    def run() -> None:
+        with httpx.Client(base_url=process.http.base_url, timeout=30) as http:
+            for path, methods in document["paths"].items():
+                for method in methods:
+                    try_operation(schema[path][method], http)
+
+    await asyncio.to_thread(run)
+    assert set(answered) == set(ANSWERED)
+    for operation, statuses in ANSWERED.items():
+        assert statuses <= answered[operation], (operation, answered[operation])

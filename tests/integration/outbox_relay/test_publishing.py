@@ -32,6 +32,18 @@ async def test_an_event_travels_with_its_key_payload_and_headers(
     await eventually(outbox.all_sent)
 
 
+async def test_a_relay_has_its_producer_before_its_first_event(
+    outbox: Outbox, start_relay: StartRelay
+) -> None:
+    relay = start_relay()
+
+    async def made() -> bool:
+        return await relay.metric("outbox_producers_created_total") == 1
+
+    await eventually(made)
+    assert await outbox.value("SELECT count(*) FROM outbox_events") == 0
+
+
 async def test_events_go_out_once_and_in_order_per_key(
     outbox: Outbox, start_relay: StartRelay, reader: Reader
 ) -> None:

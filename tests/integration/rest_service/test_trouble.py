@@ -289,6 +289,14 @@ async def test_the_process_starts_without_its_servers_and_recovers(
     await eventually(lambda: _is(process, "/ready", 200))
 
 
+async def test_the_process_has_a_connection_before_anybody_asks_for_it(process: Process) -> None:
+    async def connected() -> bool:
+        found = (await process.http.get("/metrics")).text
+        return 'db_pool_connections{state="idle"} 1.0' in found
+
+    await eventually(connected)
+
+
 async def _is(process: Process, path: str, status: int) -> bool:
     return await process.status(path) == status
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 import yaml
 from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_settings import NoDecode
 
 _PLAIN = {
     bool: "`true` or `false`",
@@ -34,7 +35,7 @@ def accepts(field: FieldInfo) -> str:
 def default(value: Any) -> str:
     """As YAML or a variable would spell it."""
     match value:
-        case None:
+        case None | ():
             return "none"
         case str():
             text = value
@@ -72,6 +73,8 @@ def _type(annotation: Any, metadata: Iterable[Any]) -> str:
         return _type(inner[0], [*inner[1:], *metadata])
     if origin in (Union, UnionType):
         return _type(next(one for one in inner if one is not NoneType), metadata)
+    if origin is tuple and NoDecode in metadata:
+        return "Names, separated by commas"
     if origin is not None:
         return _of_several(origin, inner)
     marks = list(_flat(metadata))
@@ -87,7 +90,7 @@ def _of_several(origin: Any, inner: tuple[Any, ...]) -> str:
         return _listed(inner, "or")
     if origin is dict:
         return f"Table; values: {_lower(_type(inner[1], ()))}"
-    return "Names, separated by commas"
+    return f"List; each: {_lower(_type(inner[0], ()))}"
 
 
 def _flat(metadata: Iterable[Any]) -> Iterator[Any]:

@@ -9,11 +9,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class IdempotencySettings(BaseSettings):
-    """IDEMPOTENCY_*: for how long at least the answer to a creation is remembered by its key."""
+    """Creations that carry an Idempotency-Key."""
 
-    model_config = SettingsConfigDict(env_prefix="IDEMPOTENCY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="IDEMPOTENCY_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     retention_hours: float = Field(default=24, ge=1, le=24 * 31)
+    """For how long at least the answer to a creation is remembered by its key."""
 
     @property
     def retention(self) -> timedelta:

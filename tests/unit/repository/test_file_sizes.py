@@ -14,8 +14,6 @@ LARGER = {
     "bootstrap/tools.py": "what is built and how it is built are not parted yet",
     "infra/settings.py": "every key of a stack file in one place",
     "services/event_worker/consumer.py": "client, rebalance and offsets are not parted yet",
-    "services/event_worker/store.py": "statements and the rows they take are not parted yet",
-    "services/provision/kafka.py": "topics, users and ACLs are not parted yet",
 }
 """Path to the reason why it is one file. To be shortened; nothing is added without a reason."""
 

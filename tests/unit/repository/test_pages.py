@@ -82,6 +82,7 @@ def test_a_link_that_leads_nowhere_is_found(link: str, reason: str):
         "[a](..)",
         "[a](https://example.com/none.md)",
         "`[a](none.md)`",
+        "`` | `[a](none.md)`",
         "```\n[a](none.md)\n```",
     ],
 )

@@ -9,7 +9,7 @@ from infra import workloads
 from infra.convert import resources
 from infra.database import Database
 from infra.foundation import APPS, Foundation
-from infra.settings import EntrySettings, ServiceSettings
+from infra.settings import EntrySettings, KafkaSettings, ServiceSettings
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def _service(ground: Foundation, shared: Shared, record: workloads.Workload) -> 
             replicas=settings.replicas,
             entry=_entry(ground.settings.entry) if record.entry else Entry(),
             connections=tuple(_connections(shared, record, settings)),
-            env=_environment(record, settings),
+            env=_environment(record, settings, ground.settings.kafka),
             pod_name_env=record.pod_name_env,
         ),
         ground.child,
@@ -61,8 +61,15 @@ def _connections(
         yield shared.cache[record.name]
 
 
-def _environment(record: workloads.Workload, settings: ServiceSettings) -> dict[str, str]:
-    consumer = {"KAFKA_GROUP_ID": record.name, "KAFKA_TOPICS": ",".join(record.consumes)}
+def _environment(
+    record: workloads.Workload, settings: ServiceSettings, kafka: KafkaSettings
+) -> dict[str, str]:
+    consumer = {
+        "KAFKA_GROUP_ID": record.name,
+        "KAFKA_TOPICS": ",".join(record.consumes),
+        # What Kafka may deliver again must be recognised for as long.
+        "KAFKA_RETENTION_HOURS": str(kafka.retention_hours),
+    }
     return {"LOG_LEVEL": settings.log_level} | (consumer if record.consumes else {})
 
 

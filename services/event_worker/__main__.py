@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from services.event_worker.service import run
-from services.event_worker.settings import GroupSettings, WorkerSettings
+from services.event_worker.settings import GroupSettings, RetentionSettings, WorkerSettings
 from services.shared import logging
 from services.shared.settings import (
     DatabaseSettings,
@@ -29,6 +29,7 @@ def main() -> int:
                 load(KafkaSettings),
                 load(GroupSettings),
                 load(WorkerSettings),
+                retention=load(RetentionSettings),
             )
         )
     except SettingsError as error:

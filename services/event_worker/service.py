@@ -11,7 +11,7 @@ from services.event_worker.gaps import Gaps
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.processing import Processor
 from services.event_worker.records import numbers_events
-from services.event_worker.settings import GroupSettings, WorkerSettings
+from services.event_worker.settings import GroupSettings, RetentionSettings, WorkerSettings
 from services.event_worker.store import EventStore
 from services.event_worker.upkeep import keep_closing_gaps, keep_tables
 from services.shared.database import Database
@@ -32,6 +32,8 @@ async def run(
     kafka: KafkaSettings,
     group: GroupSettings,
     settings: WorkerSettings,
+    *,
+    retention: RetentionSettings,
 ) -> None:
     """Consume and serve HTTP until SIGTERM or SIGINT."""
     registry = new_registry()
@@ -79,7 +81,7 @@ async def run(
     log.info("worker_starting", topics=list(group.topics), group=group.group_id)
     helpers = [
         asyncio.create_task(keep_closing_gaps(gaps, metrics, settings.gap_check_seconds)),
-        asyncio.create_task(keep_tables(database, store, metrics, settings)),
+        asyncio.create_task(keep_tables(database, store, metrics, settings, retention.days)),
         asyncio.create_task(_stop_on(stop, consumer)),
     ]
     work = asyncio.create_task(asyncio.to_thread(consumer.run))

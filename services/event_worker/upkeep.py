@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from services.event_worker.gaps import Gaps
 from services.event_worker.metrics import WorkerMetrics
@@ -30,25 +31,36 @@ async def keep_closing_gaps(gaps: Gaps, metrics: WorkerMetrics, interval: float)
         await asyncio.sleep(interval)
 
 
-async def tend_tables(database: Database, store: EventStore, settings: WorkerSettings) -> None:
-    """One round: partitions ahead, partitions past retention, resources long deleted."""
+async def tend_tables(
+    database: Database, store: EventStore, settings: WorkerSettings, retention_days: int
+) -> None:
+    """One round: partitions ahead, partitions past retention, resources long deleted.
+
+    The id says when an event was made, which may be weeks before it is published and processed.
+    Only from then on can it come again, so a partition stays while it has a row processed lately.
+    """
+    table = replace(PROCESSED, keep=f"processed_at >= now() - interval '{retention_days} days'")
     async with database.connection() as connection:
         today = await server_day(connection)
         created = await create_ahead(connection, PROCESSED, today, settings.partitions_ahead_days)
-        dropped, _ = await drop_old(connection, PROCESSED, today, settings.retention_days)
-    await store.forget_deleted(settings.retention_days)
+        dropped, _ = await drop_old(connection, table, today, retention_days)
+    await store.forget_deleted(retention_days)
     if created or dropped:
         log.info("partitions_tended", created=created, dropped=dropped)
 
 
 async def keep_tables(
-    database: Database, store: EventStore, metrics: WorkerMetrics, settings: WorkerSettings
+    database: Database,
+    store: EventStore,
+    metrics: WorkerMetrics,
+    settings: WorkerSettings,
+    retention_days: int,
 ) -> None:
     """tend_tables() for ever. Cancel it to stop."""
     while True:
         pause, result = settings.upkeep_interval_seconds, "error"
         try:
-            await tend_tables(database, store, settings)
+            await tend_tables(database, store, settings, retention_days)
             result = "success"
         except Exception as error:  # the default partition catches rows until it works again
             log.warning("upkeep_failed", error=f"{type(error).__name__}: {error}")

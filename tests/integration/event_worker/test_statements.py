@@ -256,7 +256,10 @@ async def test_upkeep_drops_days_past_retention_and_forgets_resources_long_delet
     await rows.connection.execute(
         "UPDATE resource_progress SET updated_at = now() - interval '20 days'"
     )
-    await tend_tables(database, store, WorkerSettings(partitions_ahead_days=5))
+    await rows.connection.execute(
+        "UPDATE processed_events SET processed_at = now() - interval '20 days'"
+    )
+    await tend_tables(database, store, WorkerSettings(partitions_ahead_days=5), 15)
     names = await partitions_of(rows.connection, PROCESSED)
     assert PROCESSED.partition(old) not in names
     assert PROCESSED.partition(today + timedelta(days=5)) in names
@@ -280,6 +283,29 @@ async def test_upkeep_goes_by_the_servers_day_whatever_the_pods_clock_says(
     today = datetime.now(UTC).date()
     before = await partitions_of(rows.connection, PROCESSED)
     assert PROCESSED.partition(today) in before
-    settings = WorkerSettings(retention_days=3, partitions_ahead_days=3)
-    await tend_tables(database, EventStore(database, 600), settings)
+    settings = WorkerSettings(partitions_ahead_days=3)
+    await tend_tables(database, EventStore(database, 600), settings, 3)
     assert await partitions_of(rows.connection, PROCESSED) == before
+
+
+async def test_an_event_published_weeks_after_its_making_is_remembered_as_long_as_any_other(
+    database: CountingDatabase, rows: Rows
+) -> None:
+    store, settings = EventStore(database, 600), WorkerSettings()
+    with_a_partition = datetime.now(UTC).date() - timedelta(days=40)
+    without = with_a_partition - timedelta(days=3)
+    await create_ahead(rows.connection, PROCESSED, with_a_partition, 0)
+    late = [
+        record("unparked", n + 1, id=lower_bound(day))
+        for n, day in enumerate((with_a_partition, without))
+    ]
+    assert len((await store.process(late)).processed) == 2
+    await tend_tables(database, store, settings, 15)
+    assert len((await store.process(late)).duplicate) == 2
+    await rows.connection.execute(
+        "UPDATE processed_events SET processed_at = now() - interval '15 days'"
+    )
+    await tend_tables(database, store, settings, 15)
+    assert await rows.count() == 0
+    names = await partitions_of(rows.connection, PROCESSED)
+    assert PROCESSED.partition(with_a_partition) not in names

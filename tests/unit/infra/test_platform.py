@@ -112,6 +112,15 @@ def test_the_worker_joins_its_group_under_its_pods_name_and_reads_the_five_topic
     ]
 
 
+@pytest.mark.parametrize("stack", ["airgap", "prod"])
+def test_the_worker_knows_how_long_the_topics_keep_what_it_must_recognise(stack: str):
+    platform = composed(stack)
+    for topic in spec_of(platform, "kafka")["topics"]:
+        kept = int(topic["config"]["retention.ms"])
+        hours = int(env_of(platform, "event-worker")["KAFKA_RETENTION_HOURS"])
+        assert kept == hours * 3_600_000, topic["name"]
+
+
 def test_kafka_accounts_may_do_what_the_records_say_and_nothing_else():
     users = {user["name"]: user for user in spec_of(composed("prod"), "kafka")["users"]}
     assert set(users) == {"outbox-relay-rest", "event-worker"}

@@ -56,6 +56,15 @@ class Client:
             self.worker._on_revoke(self, [TopicPartition("resource.created", 3)])
         return [Message(7)]
 
+    def assignment(self) -> list[TopicPartition]:
+        return []
+
+    def position(self, _partitions: list[TopicPartition]) -> list[TopicPartition]:
+        return []
+
+    def pause(self, _partitions: list[TopicPartition]) -> None:
+        self.poll = lambda _seconds: None  # pyright: ignore[reportAttributeAccessIssue]
+
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
         assert not asynchronous
         if self.refusals:
@@ -63,6 +72,30 @@ class Client:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         self.committed.append({(p.topic, p.partition): p.offset for p in offsets})
         return offsets
+
+
+class Database:
+    """Stores at most `most` messages at a time; stops the worker after `parts`."""
+
+    def __init__(self, worker: ConsumerLoop, most: int, parts: int = 100) -> None:
+        self.worker = worker
+        self.most = most
+        self.parts = parts
+        self.tried: list[int] = []
+
+    def process(self, messages: list[Message]) -> list[BadMessage]:
+        self.tried.append(len(messages))
+        if len(messages) > self.most:
+            raise TimeoutError
+        self.parts -= 1
+        if not self.parts:
+            self.worker.stop()
+        return []
+
+
+class Beating:
+    def beat(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -76,7 +109,7 @@ def client() -> Client:
         processor=nothing,
         dead_letters=nothing,
         metrics=WorkerMetrics(CollectorRegistry()),
-        heartbeat=nothing,
+        heartbeat=cast("Any", Beating()),
         loop=nothing,
     )
     return made
@@ -88,6 +121,32 @@ def test_offsets_that_could_not_be_committed_go_along_with_the_next_commit(clien
     client.worker._commit(client, [Message(2)])
     client.worker._commit(client, [])
     assert client.committed == [{("resource.created", 3): 3, ("resource.created", 5): 5}]
+
+
+def test_offsets_that_could_not_be_committed_do_not_wait_for_the_next_message(
+    client: Client,
+) -> None:
+    client.refusals = 1
+    client.worker._commit(client, [Message(1)])
+    client.worker._look_around(client)
+    assert client.committed == [{("resource.created", 3): 2}]
+
+
+@pytest.mark.parametrize(
+    ("parts", "tried", "committed"),
+    [(100, [8, 4, 2, 2, 2, 2], 8), (1, [8, 4, 2], 2)],
+    ids=["to the end", "until it is told to stop"],
+)
+def test_a_batch_that_cannot_be_stored_at_once_is_stored_in_parts_and_what_is_stored_committed(
+    client: Client, parts: int, tried: list[int], committed: int
+) -> None:
+    worker = client.worker
+    worker._processor = database = Database(worker, most=3, parts=parts)
+    worker._in_loop = lambda found: found
+    worker._pending = [Message(offset) for offset in range(8)]
+    worker._handle(client)
+    assert database.tried == tried
+    assert client.committed == [{("resource.created", 3): committed}]
 
 
 def test_offsets_that_could_not_be_committed_are_tried_once_more_before_partitions_go(

@@ -20,10 +20,21 @@ def test_less_than_the_size_that_fails_is_halved_all_the_same() -> None:
     assert size.now == 4
 
 
-def test_a_few_successes_bring_the_size_back_and_no_further() -> None:
+def test_successes_in_a_row_bring_the_size_back_and_no_further() -> None:
     size = FittingSize(500)
     for _ in range(9):
         size.failed(size.now)
-    for _ in range(9):
+    for _ in range(40):
         size.succeeded()
     assert size.now == 500
+
+
+def test_too_much_is_not_tried_every_other_time() -> None:
+    size, failures = FittingSize(500), 0
+    for _ in range(100):
+        if size.now > 60:
+            failures += 1
+            size.failed(size.now)
+        else:
+            size.succeeded()
+    assert failures <= 24

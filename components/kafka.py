@@ -7,7 +7,7 @@ import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
 from components import kafka_config as texts
-from components import pods, probes, stateful
+from components import kafka_quorum, pods, probes, stateful
 from components.args import (
     Args,
     Files,
@@ -117,6 +117,7 @@ class Kafka(pulumi.ComponentResource):
         self._name = name
         self._args = args
         controllers = f"{name}-controller"
+        self._fixed_voters = kafka_quorum.fixed_voters(name)
         groups = (name, controllers) if args.controllers else (name,)
         self._tls = self._certificate(
             f"{name}-tls", texts.BROKER, texts.dns_names(groups, args.namespace_name)
@@ -188,7 +189,9 @@ class Kafka(pulumi.ComponentResource):
         }
         mounts = (
             Mount(
-                files=stateful.config_files(name, args.namespace, "kafka", config, self),
+                files=stateful.config_files(
+                    name, args.namespace, "kafka", config, self, hooks=self._fixed_voters
+                ),
                 path=texts.CONFIG_PATH,
             ),
             Mount(files=self._tls, path=texts.TLS_PATH),

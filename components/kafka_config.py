@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from components.kafka_quorum import VOTERS
 from components.stateful import host_names
 
 CLIENT_PORT: Final = 9092
@@ -49,7 +50,7 @@ def server_properties(
     }
     values: dict[str, str | int] = {
         "process.roles": ",".join(roles),
-        "controller.quorum.voters": voters,
+        VOTERS: voters,
         "controller.listener.names": "CONTROLLER",
         "listeners": ",".join(f"{n}://:{port}" for n, (port, _, on) in listeners.items() if on),
         "listener.security.protocol.map": ",".join(
@@ -142,6 +143,19 @@ if [ ! -f "$data/kafka/meta.properties" ]; then
   java -Xmx128m -Dlog4j2.configurationFile=@CONFIG@/log4j2.properties -cp "/opt/kafka/libs/*" \
     kafka.tools.StorageTool format "--cluster-id=$CLUSTER_ID" --config "$config"
 fi
+# Kafka itself takes any voters it is told, even when those with empty volumes are the majority.
+voters() { { grep -oE "$1" || true; } | tr -dc '0-9\n' | sort -n | xargs; }
+state="$data/kafka/__cluster_metadata-0/quorum-state"
+if [ -f "$state" ]; then
+  had=$(voters '"voterId":[0-9]+' <"$state")
+  told=$(sed -n 's/^@VOTERS@=//p' "$config" | voters '[0-9]+@')
+  if [ -n "$had" ] && [ "$had" != "$told" ]; then
+    echo "the quorum on the volume of $POD_NAME has the voters $had, but the configuration has" \
+      "$told: refusing to start, for new voters could elect a leader that knows no topics. Set" \
+      "millrace:kafka.controllers (or, when it is 0, brokers) back to what it was." >&2
+    exit 1
+  fi
+fi
 if [ ! -f "$data/formatted" ]; then
   echo "$CLUSTER_ID" >"$data/formatted"
 fi
@@ -180,6 +194,7 @@ def _filled(text: str) -> str:
         "TLS": TLS_PATH,
         "CLIENT": str(CLIENT_PORT),
         "INTERNAL": str(INTERNAL_PORT),
+        "VOTERS": VOTERS,
     }.items():
         text = text.replace(f"@{name}@", value)
     return text

@@ -175,13 +175,15 @@ def config_files(
     component: str,
     data: Mapping[str, str],
     parent: pulumi.ComponentResource,
+    *,
+    hooks: pulumi.ResourceHookBinding | None = None,
 ) -> Files:
     """A ConfigMap `<name>-config` of file names and texts."""
     made = k8s.core.v1.ConfigMap(
         f"{name}-config",
         metadata=pods.metadata(f"{name}-config", namespace, pods.labels(name, component)),
         data=dict(data),
-        opts=pulumi.ResourceOptions(parent=parent),
+        opts=pulumi.ResourceOptions(parent=parent, hooks=hooks),
     )
     return Files(
         kind="ConfigMap",

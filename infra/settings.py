@@ -159,7 +159,8 @@ class KafkaSettings(Settings):
     brokers: Annotated[int, Field(ge=1, le=9)] = 1
     """Nodes that hold the topics' partitions."""
     controllers: Annotated[int, Field(ge=0, le=5)] = 0
-    """Dedicated controllers; 0: the brokers are controllers too (combined mode)."""
+    """Dedicated controllers; 0: the brokers are controllers too (combined mode). Their number is
+    decided when the cluster is made: a change is refused (docs/decisions/0017)."""
     replication_factor: Annotated[int, Field(ge=1, le=5)] = 1
     """Copies of every partition, Kafka's own topics included."""
     min_insync_replicas: Annotated[int, Field(ge=1, le=4)] = 1

@@ -9,11 +9,11 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pulumi
 from google.protobuf import json_format
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks, rpc, settings
 
 T = TypeVar("T")
 
@@ -41,6 +41,8 @@ class Registered:
     dependencies: frozenset[str]
     """URNs."""
     custom: bool
+    before_update: tuple[str, ...] = ()
+    """Names of the hooks that can refuse an update; `Recording.hooks` has the functions."""
     outputs: dict[str, Any] | None = None
     """What a component registered; None when it never called `register_outputs`."""
     secret_outputs: frozenset[str] = frozenset()
@@ -62,6 +64,7 @@ class Recording:
     """Everything one program registered."""
 
     resources: list[Registered] = field(default_factory=list)
+    hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[Registered]:
         """All resources of a kind, in the order of their names."""
@@ -120,6 +123,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     provider=request.provider,
                     dependencies=frozenset(request.dependencies),
                     custom=request.custom,
+                    before_update=tuple(request.hooks.before_update),
                 )
             )
         return super().RegisterResource(request)
@@ -132,6 +136,17 @@ class RecordingMonitor(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)
 
 
+class RecordingHooks:
+    """In the place of the SDK's callback server, which starts for a real engine only."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        assert hook.name not in self._recording.hooks, f"hook {hook.name} made twice"
+        self._recording.hooks[hook.name] = hook
+
+
 def build(program: Callable[[], T]) -> tuple[Recording, T]:
     """Run the program to its end. What it raises, also inside `apply`, is raised here."""
     recording = Recording()
@@ -142,6 +157,7 @@ def build(program: Callable[[], T]) -> tuple[Recording, T]:
         monitor.mocks, project=f"test-{secrets.token_hex(4)}", stack="unit", preview=False,
         monitor=monitor,
     )  # fmt: skip
+    cast("Any", settings.SETTINGS).callbacks = RecordingHooks(recording)
 
     @pulumi.runtime.test
     def run() -> None:

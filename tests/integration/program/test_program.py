@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -155,3 +156,24 @@ def test_the_policy_pack_stops_a_preview_that_breaks_a_rule(project: Callable[[s
     assert "image-exact" in said
     assert "image nginx:latest means another one tomorrow" in said
     assert "pod-security-restricted" in said
+
+
+def test_a_changed_quorum_fails_the_preview_and_the_update_before_any_node_changes(
+    project: Callable[[str], Project],
+):
+    made = project("prod")
+    made.up()
+    before = _stateful_sets(made)
+    document = yaml.safe_load(made.stack_file.read_text())
+    document["config"]["millrace:kafka"]["controllers"] = 5
+    made.stack_file.write_text(yaml.safe_dump(document))
+    for verb in (("preview",), ("up", "--yes", "--skip-preview")):
+        said = made.run(*verb, "--stack", made.stack, expect=1)
+        assert "would change from 3 voters" in said
+        assert "Set millrace:kafka.controllers (or, when it is 0, brokers) back" in said
+    assert _stateful_sets(made) == before
+
+
+def _stateful_sets(made: Project) -> list[dict[str, Any]]:
+    found = [document for _, document in documents(made.manifests)]
+    return [document for document in found if document["kind"] == "StatefulSet"]

@@ -214,7 +214,9 @@ class FakeHost:
             f" touch {self.data}/kafka/meta.properties;; esac\n"
         )
         java.chmod(0o755)
-        (config_path / "server.properties").write_text("a=b\n")
+        self.config = config_path / "server.properties"
+        self.state = self.data / "kafka" / "__cluster_metadata-0" / "quorum-state"
+        self.configure(voters=1)
         self.script = (
             kafka_config.scripts()["start.sh"]
             .replace(kafka_config.DATA_PATH, str(self.data))
@@ -223,6 +225,10 @@ class FakeHost:
         )
         self.properties = folder / "tmp" / "server.properties"
         self.path = f"{folder / 'bin'}:/usr/bin:/bin"
+
+    def configure(self, voters: int) -> None:
+        named = kafka_config.voters("kafka", "data", voters, first_id=0)
+        self.config.write_text(f"controller.quorum.voters={named}\n")
 
     def start(self, **env: str) -> subprocess.CompletedProcess[str]:
         self.calls.write_text("")
@@ -280,3 +286,33 @@ def test_a_controller_advertises_nothing(host: FakeHost) -> None:
     found = properties(host.properties.read_text())
     assert found["node.id"] == "101"
     assert "advertised.listeners" not in found
+
+
+def test_a_node_refuses_other_voters_than_its_volume_has(host: FakeHost) -> None:
+    """With a volume from before: its mark holds the cluster's id only."""
+    host.start()
+    host.state.parent.mkdir()
+    host.state.write_text('{"leaderId":0,"currentVoters":[{"voterId":0}],"data_version":0}')
+    host.configure(voters=3)
+    refused = host.start()
+    assert refused.returncode == 1
+    assert host.calls.read_text() == ""
+    assert "has the voters 0, but the configuration has 0 1 2: refusing to start" in refused.stderr
+    assert "Set millrace:kafka.controllers (or, when it is 0, brokers) back" in refused.stderr
+    host.configure(voters=1)
+    assert host.start().returncode == 0
+
+
+def test_voters_are_the_same_in_any_order(host: FakeHost) -> None:
+    host.start()
+    host.state.parent.mkdir()
+    host.state.write_text('{"currentVoters":[{"voterId":2},{"voterId":0},{"voterId":1}]}')
+    host.configure(voters=3)
+    assert host.start().returncode == 0
+
+
+def test_a_volume_that_names_no_voters_is_left_to_kafka(host: FakeHost) -> None:
+    host.start()
+    host.state.parent.mkdir()
+    host.state.write_text('{"leaderId":-1,"data_version":1}')
+    assert host.start().returncode == 0

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from components import kafka_config as texts
 from components import kafka_quorum, pods, probes, stateful
+from components import kafka_scripts as scripts
 from components.args import (
     Args,
     Files,
@@ -141,6 +142,8 @@ class Kafka(pulumi.ComponentResource):
             {"client": texts.CLIENT_PORT},
             self,
             startup_seconds=_STARTUP_SECONDS,
+            # One that catches up serves; when all of them do, clients still need a way in.
+            publish_not_ready=True,
         )
         host = stateful.host_names(name, args.namespace_name)[2]
         hosts = texts.pod_hosts(name, args.namespace_name, args.brokers.replicas)
@@ -185,7 +188,8 @@ class Kafka(pulumi.ComponentResource):
                 retention_hours=args.retention_hours,
             ),
             "log4j2.properties": texts.log4j2_properties(),
-            **texts.scripts(),
+            "client.properties": texts.client_properties(),
+            **scripts.scripts(),
         }
         mounts = (
             Mount(
@@ -196,15 +200,10 @@ class Kafka(pulumi.ComponentResource):
             ),
             Mount(files=self._tls, path=texts.TLS_PATH),
         )
-        ports = {
-            "client": texts.CLIENT_PORT,
-            "controller": texts.CONTROLLER_PORT,
-            "internal": texts.INTERNAL_PORT,
-        }
-        if "broker" not in roles:
-            ports = {"controller": texts.CONTROLLER_PORT}
-        elif "controller" not in roles:
-            del ports["controller"]
+        ports = texts.ports(roles)
+        # A single broker has nobody to catch up with.
+        replicated = "broker" in roles and nodes.replicas > 1
+        ready = ("bash", f"{texts.CONFIG_PATH}/ready.sh")
         probed = "internal" if "broker" in roles else "controller"
         headless = stateful.host_names(f"{name}-headless", args.namespace_name)[-1]
         return stateful.server(
@@ -223,13 +222,15 @@ class Kafka(pulumi.ComponentResource):
                     "ADVERTISED_DOMAIN": headless if "broker" in roles else "",
                     "HEAP_MEBIBYTES": str(mebibytes(nodes.heap)),
                     "PROBE_PORT": str(ports[probed]),
+                    "REPLICATED": "yes" if replicated else "",
                 },
                 ports=ports,
                 probes=probes.build(
                     probes.Probes(
                         port=probed,
                         startup_seconds=_STARTUP_SECONDS,
-                        readiness_command=("bash", f"{texts.CONFIG_PATH}/ready.sh"),
+                        startup_command=ready,
+                        readiness_command=(*ready, scripts.IN_SYNC_FILE) if replicated else ready,
                     )
                 ),
                 resources=nodes.resources,

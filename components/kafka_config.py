@@ -1,11 +1,11 @@
-"""The texts a Kafka node runs from: server.properties, logging, start and readiness scripts.
+"""The texts a Kafka node runs from: server.properties, logging, names and numbers of nodes.
 
 Plain functions. Each node appends what only it knows (`node.id`, its advertised names) at start.
 """
 
 import base64
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from components.kafka_quorum import VOTERS
@@ -79,10 +79,7 @@ def server_properties(
 def _security() -> dict[str, str | int]:
     """TLS on all listeners; client certificates on all but CLIENT; everything denied by default."""
     return {
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": f"{TLS_PATH}/keystore.pem",
-        "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": f"{TLS_PATH}/ca.crt",
+        **_stores(),
         "ssl.client.auth": "required",
         "listener.name.client.ssl.client.auth": "none",
         "ssl.endpoint.identification.algorithm": "https",
@@ -96,6 +93,15 @@ def _security() -> dict[str, str | int]:
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
         "super.users": f"User:{BROKER};User:{ADMIN}",
+    }
+
+
+def _stores() -> dict[str, str]:
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": f"{TLS_PATH}/keystore.pem",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": f"{TLS_PATH}/ca.crt",
     }
 
 
@@ -118,86 +124,20 @@ def log4j2_properties() -> str:
     return "".join(f"{key} = {value}\n" for key, value in lines.items())
 
 
-START: Final = r"""#!/usr/bin/env bash
-# Starts one Kafka node. Works with the official image and with any that has java and the jars.
-set -euo pipefail
-data=@DATA@
-config=/tmp/server.properties
-number=$((FIRST_NODE_ID + ${POD_NAME##*-}))
-
-# cat, not cp: the mounted file is read-only, and a copy would be so too at the next start.
-cat @CONFIG@/server.properties >"$config"
-echo "node.id=$number" >>"$config"
-if [ -n "$ADVERTISED_DOMAIN" ]; then
-  host="$POD_NAME.$ADVERTISED_DOMAIN"
-  echo "advertised.listeners=CLIENT://$host:@CLIENT@,INTERNAL://$host:@INTERNAL@" >>"$config"
-fi
-
-if [ ! -f "$data/kafka/meta.properties" ]; then
-  # A voter that forgot its log could help elect a leader that lacks committed records.
-  if [ -f "$data/formatted" ]; then
-    echo "volume of $POD_NAME was formatted before, but $data/kafka/meta.properties is gone:" \
-      "refusing to start with an empty log. Restore the volume, or delete its claim." >&2
-    exit 1
-  fi
-  java -Xmx128m -Dlog4j2.configurationFile=@CONFIG@/log4j2.properties -cp "/opt/kafka/libs/*" \
-    kafka.tools.StorageTool format "--cluster-id=$CLUSTER_ID" --config "$config"
-fi
-# Kafka itself takes any voters it is told, even when those with empty volumes are the majority.
-voters() { { grep -oE "$1" || true; } | tr -dc '0-9\n' | sort -n | xargs; }
-state="$data/kafka/__cluster_metadata-0/quorum-state"
-if [ -f "$state" ]; then
-  had=$(voters '"voterId":[0-9]+' <"$state")
-  told=$(sed -n 's/^@VOTERS@=//p' "$config" | voters '[0-9]+@')
-  if [ -n "$had" ] && [ "$had" != "$told" ]; then
-    echo "the quorum on the volume of $POD_NAME has the voters $had, but the configuration has" \
-      "$told: refusing to start, for new voters could elect a leader that knows no topics. Set" \
-      "millrace:kafka.controllers (or, when it is 0, brokers) back to what it was." >&2
-    exit 1
-  fi
-fi
-if [ ! -f "$data/formatted" ]; then
-  echo "$CLUSTER_ID" >"$data/formatted"
-fi
-
-# exec: the JVM gets SIGTERM itself and hands its partitions over before it stops.
-exec java "-Xms${HEAP_MEBIBYTES}m" "-Xmx${HEAP_MEBIBYTES}m" -XX:+UseG1GC \
-  -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
-  -XX:+ExplicitGCInvokesConcurrent -XX:+ExitOnOutOfMemoryError \
-  -Djava.awt.headless=true -Djava.io.tmpdir=/tmp \
-  -Dlog4j2.configurationFile=@CONFIG@/log4j2.properties \
-  -cp "/opt/kafka/libs/*" kafka.Kafka "$config"
-"""
-
-READY: Final = r"""#!/usr/bin/env bash
-# Ready: the node completes a mutual TLS handshake with a certificate it would accept from a peer.
-# Kafka opens its listeners only when logs are recovered and the metadata has been read.
-set -euo pipefail
-if ! command -v openssl >/dev/null; then
-  exec 3<>"/dev/tcp/127.0.0.1/$PROBE_PORT"
-  exit
-fi
-exec openssl s_client -connect "127.0.0.1:$PROBE_PORT" -verify_return_error -brief \
-  -CAfile @TLS@/ca.crt -cert @TLS@/tls.crt -key @TLS@/tls.key </dev/null
-"""
+def ports(roles: Sequence[str]) -> dict[str, int]:
+    """Name to number of the ports a node of these roles listens on."""
+    every = {
+        "client": ("broker", CLIENT_PORT),
+        "controller": ("controller", CONTROLLER_PORT),
+        "internal": ("broker", INTERNAL_PORT),
+    }
+    return {name: port for name, (role, port) in every.items() if role in roles}
 
 
-def scripts() -> Mapping[str, str]:
-    """File name to text, for the ConfigMap."""
-    return {"start.sh": _filled(START), "ready.sh": _filled(READY)}
-
-
-def _filled(text: str) -> str:
-    for name, value in {
-        "DATA": DATA_PATH,
-        "CONFIG": CONFIG_PATH,
-        "TLS": TLS_PATH,
-        "CLIENT": str(CLIENT_PORT),
-        "INTERNAL": str(INTERNAL_PORT),
-        "VOTERS": VOTERS,
-    }.items():
-        text = text.replace(f"@{name}@", value)
-    return text
+def client_properties() -> str:
+    """A node's own way to INTERNAL, for commands that ask the cluster something."""
+    values = {"security.protocol": "SSL", **_stores()}
+    return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
 def pod_hosts(name: str, namespace: str, replicas: int) -> list[str]:

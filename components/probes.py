@@ -19,7 +19,8 @@ class Probes(Args):
     readiness_path: str | None = None
     liveness_path: str | None = None
     readiness_command: tuple[str, ...] = ()
-    """Also used while starting."""
+    startup_command: tuple[str, ...] = ()
+    """None: the readiness command. Differs where a start is over before the server is ready."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def build(probes: Probes) -> BuiltProbes:
         startup=_probe(
             probes.port,
             probes.startup_path,
-            probes.readiness_command,
+            probes.startup_command or probes.readiness_command,
             period=_STARTUP_PERIOD,
             failures=max(1, probes.startup_seconds // _STARTUP_PERIOD),
         ),

@@ -207,15 +207,22 @@ def service(
     parent: pulumi.ComponentResource,
     *,
     startup_seconds: int,
+    publish_not_ready: bool | None = None,
 ) -> k8s.core.v1.Service:
-    """The ClusterIP Service clients use: ready replicas only, and Pulumi waits for the first."""
+    """The ClusterIP Service clients use: ready replicas, unless others are published as well.
+
+    Pulumi waits for the first.
+    """
     return k8s.core.v1.Service(
         name,
         metadata=pods.metadata(
             name, namespace, pods.labels(name, component), pods.awaited(startup_seconds)
         ),
         spec=k8s.core.v1.ServiceSpecArgs(
-            type="ClusterIP", selector=pods.selector(name), ports=service_ports(ports)
+            type="ClusterIP",
+            selector=pods.selector(name),
+            publish_not_ready_addresses=publish_not_ready,
+            ports=service_ports(ports),
         ),
         opts=pulumi.ResourceOptions(parent=parent),
     )

@@ -69,6 +69,19 @@ class Container:
     def logs(self) -> str:
         return self._handle.logs().decode(errors="replace")
 
+    def put(self, files: Mapping[str, File]) -> None:
+        """Add files, or put others in their place, whether it runs or not."""
+        self._handle.put_archive("/", _archive(files))
+
+    def ask(self, *command: str) -> tuple[int, str]:
+        """Exit code and output of a command inside."""
+        done = self._handle.exec_run(list(command))
+        return done.exit_code, done.output.decode(errors="replace")
+
+    def exit_code(self) -> int:
+        """That of its own command, once it has ended by itself."""
+        return self._handle.wait(timeout=60)["StatusCode"]
+
     def running(self) -> bool:
         self._handle.reload()
         return self._handle.status == "running"
@@ -126,11 +139,13 @@ class Containers:
         environment: Mapping[str, str] | None = None,
         host_ports: Mapping[int, int] | None = None,
         memory: str = "1g",
+        on_host: bool = False,
     ) -> Container:
         """Start a container with its ports on free ports of 127.0.0.1.
 
         The host ports are fixed beforehand, so that they survive a stop and a start.
-        `host_ports` names them where the server must know its own.
+        `host_ports` names them where the server must know its own. `on_host`: on the host's own
+        network, for servers that tell each other and the test the same addresses.
         """
         chosen = {port: (host_ports or {}).get(port) or free_port() for port in ports}
         handle = self._engine.containers.create(
@@ -139,10 +154,12 @@ class Containers:
             command=[],
             name=self._checkout.name(f"test-{what}-{os.getpid()}"),
             labels=self._labels,
-            network=self._network.name,
+            network="host" if on_host else self._network.name,
             user=f"{uid}:{uid}",
             environment=dict(environment or {}),
-            ports={f"{port}/tcp": ("127.0.0.1", host) for port, host in chosen.items()},
+            ports={}
+            if on_host
+            else {f"{port}/tcp": ("127.0.0.1", host) for port, host in chosen.items()},
             mem_limit=memory,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],

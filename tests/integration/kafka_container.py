@@ -214,6 +214,30 @@ def headers_of(message: Message) -> dict[str, str]:
     }
 
 
+def admin_files(authority: Authority) -> tuple[Path, Path]:
+    """Certificate and key of the administrator."""
+    admin = authority.ca.issue_cert("admin.invalid", common_name=kafka_config.ADMIN)
+    certificate_file = authority.folder / "kafka-admin.crt"
+    certificate_file.write_bytes(b"".join(pem.bytes() for pem in admin.cert_chain_pems))
+    key_file = authority.folder / "kafka-admin.key"
+    key_file.write_bytes(admin.private_key_pem.bytes())
+    return certificate_file, key_file
+
+
+def tls_files(authority: Authority) -> dict[str, File]:
+    """What the component mounts as a node's certificate, for `localhost`."""
+    node = authority.ca.issue_cert("localhost", common_name=kafka_config.BROKER)
+    chain = b"".join(pem.bytes() for pem in node.cert_chain_pems)
+    key, tls = pkcs8(node.private_key_pem.bytes()), kafka_config.TLS_PATH
+    return {
+        tls: File(None, 0o755, KAFKA_UID),
+        f"{tls}/ca.crt": File(authority.ca_pem),
+        f"{tls}/tls.crt": File(chain),
+        f"{tls}/tls.key": File(key, 0o600, KAFKA_UID),
+        f"{tls}/keystore.pem": File(key + chain, 0o600, KAFKA_UID),
+    }
+
+
 def start_kafka(
     containers: Containers, authority: Authority, *, more_ports: Sequence[int] = ()
 ) -> KafkaServer:
@@ -222,12 +246,7 @@ def start_kafka(
     `more_ports` are the host's too, for a second node inside the container.
     """
     client, internal = free_port(), free_port()
-    broker = authority.ca.issue_cert("localhost", common_name=kafka_config.BROKER)
-    admin = authority.ca.issue_cert("admin.invalid", common_name=kafka_config.ADMIN)
-    certificate_file = authority.folder / "kafka-admin.crt"
-    certificate_file.write_bytes(b"".join(pem.bytes() for pem in admin.cert_chain_pems))
-    key_file = authority.folder / "kafka-admin.key"
-    key_file.write_bytes(admin.private_key_pem.bytes())
+    certificate_file, key_file = admin_files(authority)
     properties = kafka_config.server_properties(
         roles=("broker", "controller"),
         voters="0@localhost:9093",
@@ -243,7 +262,7 @@ advertised.listeners=CLIENT://localhost:{client},INTERNAL://localhost:{internal}
 offsets.topic.num.partitions=3
 group.initial.rebalance.delay.ms=0
 """
-    data, tls = kafka_config.DATA_PATH, kafka_config.TLS_PATH
+    data = kafka_config.DATA_PATH
     script = f"""
         test -f {data}/kafka/meta.properties || java -Xmx128m -cp "/opt/kafka/libs/*" \
             kafka.tools.StorageTool format --cluster-id=bWlsbHJhY2UtdGVzdHMtMQ \
@@ -258,14 +277,7 @@ group.initial.rebalance.delay.ms=0
         "/srv/kafka": File(None, 0o755, uid),
         "/srv/kafka/server.properties": File(properties.encode()),
         "/srv/kafka/log4j2.properties": File(kafka_config.log4j2_properties().encode()),
-        tls: File(None, 0o755, uid),
-        f"{tls}/ca.crt": File(authority.ca_pem),
-        f"{tls}/keystore.pem": File(
-            pkcs8(broker.private_key_pem.bytes())
-            + b"".join(pem.bytes() for pem in broker.cert_chain_pems),
-            0o600,
-            uid,
-        ),
+        **tls_files(authority),
     }
     container = containers.run(
         "kafka",

@@ -1,13 +1,15 @@
 """Kafka: quorum, listeners, identities, storage and the way nodes start and stop."""
 
 import base64
+import socket
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components import kafka_config
+from components import kafka_config, kafka_scripts
 from tests.harness import platforms
 from tests.harness.checks import properties
 from tests.harness.recording import Recording, record
@@ -150,7 +152,7 @@ def test_nodes_find_each_other_before_they_are_ready() -> None:
             assert spec["clusterIP"] == "None"
             assert spec["publishNotReadyAddresses"] is True
         else:
-            assert "publishNotReadyAddresses" not in spec, "clients only reach ready brokers"
+            assert spec["publishNotReadyAddresses"] is True, "a broker that catches up serves"
 
 
 def test_clients_and_administration_are_told_where_the_brokers_are() -> None:
@@ -218,7 +220,7 @@ class FakeHost:
         self.state = self.data / "kafka" / "__cluster_metadata-0" / "quorum-state"
         self.configure(voters=1)
         self.script = (
-            kafka_config.scripts()["start.sh"]
+            kafka_scripts.scripts()["start.sh"]
             .replace(kafka_config.DATA_PATH, str(self.data))
             .replace(kafka_config.CONFIG_PATH, str(config_path))
             .replace("/tmp/server.properties", str(folder / "tmp" / "server.properties"))
@@ -239,6 +241,7 @@ class FakeHost:
             "ADVERTISED_DOMAIN": "kafka-headless.data.svc.cluster.local",
             "CLUSTER_ID": "-starts-with-a-dash",
             "HEAP_MEBIBYTES": "512",
+            "REPLICATED": "",
         }
         return subprocess.run(
             ["bash", "-c", self.script],
@@ -316,3 +319,101 @@ def test_a_volume_that_names_no_voters_is_left_to_kafka(host: FakeHost) -> None:
     host.state.parent.mkdir()
     host.state.write_text('{"leaderId":-1,"data_version":1}')
     assert host.start().returncode == 0
+
+
+class Waiting:
+    """in-sync.sh beside a listening port, with a `java` that gives one answer after the other."""
+
+    def __init__(self, folder: Path, port: int, answers: Sequence[str | None]) -> None:
+        for name in ("bin", "answers"):
+            (folder / name).mkdir()
+        for number, answer in enumerate(answers, start=1):
+            if answer is not None:
+                (folder / "answers" / str(number)).write_text(answer)
+        self.asked, self.flag = folder / "asked", folder / "in-sync"
+        self.asked.write_text("")
+        programs = {
+            "java": f'echo "$@" >>{self.asked}\nexec cat {folder}/answers/$(wc -l <{self.asked})\n',
+            "sleep": "exit 0\n",
+        }
+        for name, text in programs.items():
+            (folder / "bin" / name).write_text(f"#!/bin/sh\n{text}")
+            (folder / "bin" / name).chmod(0o755)
+        self.said = subprocess.run(
+            ["bash", "-c", self._script(), "in-sync.sh", "1"],
+            env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin", "PROBE_PORT": str(port)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+
+    def _script(self) -> str:
+        text = kafka_scripts.scripts()["in-sync.sh"]
+        return text.replace(kafka_scripts.IN_SYNC_FILE, str(self.flag))
+
+    @property
+    def questions(self) -> int:
+        return len(self.asked.read_text().splitlines())
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def partition(leader: str, replicas: str, in_sync: str) -> str:
+    """A line as kafka-topics prints it."""
+    return (
+        f"\tTopic: a\tPartition: 0\tLeader: {leader}\tReplicas: {replicas}\tIsr: {in_sync}"
+        "\tElr: \tLastKnownElr: \n"
+    )
+
+
+def test_a_broker_waits_until_it_is_in_sync_with_every_leader(tmp_path: Path, port: int) -> None:
+    behind = partition("2", "0,1,2", "0,2")
+    waited = Waiting(tmp_path, port, [behind + behind, behind, ""])
+    assert waited.questions == 3
+    assert waited.flag.exists()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        partition("1", "0,1,2", "1,2"),
+        partition("12", "10,11,12", "12"),
+        partition("none", "0,1", "0"),
+        "",
+    ],
+    ids=["another is behind", "numbers that contain its own", "no leader to follow", "none behind"],
+)
+def test_a_broker_does_not_wait_for_others(tmp_path: Path, port: int, answer: str) -> None:
+    waited = Waiting(tmp_path, port, [answer])
+    assert waited.questions == 1
+    assert waited.flag.exists()
+
+
+def test_questions_nobody_answers_do_not_keep_a_broker_from_its_clients(
+    tmp_path: Path, port: int
+) -> None:
+    behind = partition("2", "0,1,2", "0,2")
+    waited = Waiting(tmp_path, port, [None] * 3 + [behind] + [None] * 10)
+    assert waited.questions == 14, "ten in a row"
+    assert waited.flag.exists()
+    assert "cannot tell whether broker 1 is in sync" in waited.said
+
+
+def test_only_brokers_that_copy_from_others_wait_and_only_for_readiness() -> None:
+    recording = platforms.recorded(SEPARATE)
+    broker = container(recording)
+    assert broker["readinessProbe"]["exec"]["command"][-1] == kafka_scripts.IN_SYNC_FILE
+    assert kafka_scripts.IN_SYNC_FILE not in broker["startupProbe"]["exec"]["command"], (
+        "catching up for longer than a start may take must not get it killed"
+    )
+    assert variables(recording)["REPLICATED"] == "yes"
+    for single in (
+        container(recording, "kafka-controller"),
+        container(platforms.recorded(COMBINED)),
+    ):
+        assert kafka_scripts.IN_SYNC_FILE not in single["readinessProbe"]["exec"]["command"]
+        assert {v["name"]: v.get("value") for v in single["env"]}["REPLICATED"] == ""

@@ -111,11 +111,9 @@ def _range(marks: list[Any]) -> str:
         return f", at most {most} characters and not empty" if most else ", not empty"
     if low is not None and high is not None:
         return f", {low:g} to {high:g}"
-    if high is not None:
-        return f", above {above:g} and at most {high:g}"
-    if low is not None:
-        return f", at least {low:g}"
-    return f", above {above:g}" if above is not None else ""
+    bounds = {"at least": low, "above": above, "at most": high}
+    said = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
+    return f", {' and '.join(said)}" if said else ""
 
 
 def _found(marks: list[Any], name: str) -> Any:

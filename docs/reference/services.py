@@ -86,7 +86,8 @@ def _loaded(main: Path) -> Iterator[str]:
 
 def _title(model: type[BaseSettings]) -> str:
     prefix = str(model.model_config.get("env_prefix") or "")
-    return f"{model.__name__.removesuffix('Settings')}: `{prefix}*`" if prefix else "The process"
+    name = model.__name__.removesuffix("Settings")
+    return f"{name}: `{prefix}*`" if prefix else name
 
 
 def _folder() -> Path:

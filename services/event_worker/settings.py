@@ -93,6 +93,8 @@ class RetentionSettings(BaseSettings):
     @field_validator("worker_retention_days")
     @classmethod
     def _outlasts_kafka(cls, days: int | None, info: ValidationInfo) -> int | None:
+        """What Kafka may still deliver is remembered: `WORKER_RETENTION_DAYS` covers
+        `KAFKA_RETENTION_HOURS`, the segment they end in, and a day to spare."""
         hours = info.data.get("kafka_retention_hours")
         if days is None or hours is None or days >= (needed := days_needed(hours)):
             return days

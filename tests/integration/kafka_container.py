@@ -239,11 +239,15 @@ def tls_files(authority: Authority) -> dict[str, File]:
 
 
 def start_kafka(
-    containers: Containers, authority: Authority, *, more_ports: Sequence[int] = ()
+    containers: Containers,
+    authority: Authority,
+    *,
+    name: str = "kafka",
+    more_ports: Sequence[int] = (),
 ) -> KafkaServer:
     """One combined node; `localhost` and the host's ports are its advertised addresses.
 
-    `more_ports` are the host's too, for a second node inside the container.
+    `name` is the container's. `more_ports` are the host's too, for a second node inside it.
     """
     client, internal = free_port(), free_port()
     certificate_file, key_file = admin_files(authority)
@@ -280,7 +284,7 @@ group.initial.rebalance.delay.ms=0
         **tls_files(authority),
     }
     container = containers.run(
-        "kafka",
+        name,
         containers.image("kafka"),
         ["/bin/bash", "-ec", script],
         uid=uid,

@@ -31,7 +31,8 @@ class SecondBroker:
 
     def __init__(self, containers: Containers, authority: Authority) -> None:
         self._client, self._internal = free_port(), free_port()
-        self.server = start_kafka(containers, authority, more_ports=[self._client, self._internal])
+        ports = [self._client, self._internal]
+        self.server = start_kafka(containers, authority, name="kafka-pair", more_ports=ports)
 
     def set_up(self) -> None:
         """Everything that tests and relays need, with both brokers there."""

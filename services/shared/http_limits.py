@@ -120,8 +120,8 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._state = _State.BODY
         super().on_headers_complete()
+        self._state = _State.BODY
 
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0

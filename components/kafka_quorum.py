@@ -16,7 +16,8 @@ VOTERS: Final = "controller.quorum.voters"
 def fixed_voters(name: str) -> pulumi.ResourceHookBinding:
     """Hooks for the ConfigMaps that hold `server.properties`: other voters fail the update.
 
-    They fail the preview too. As the StatefulSets take their files from these ConfigMaps, no node
+    They fail the preview too. (In place is how the provider updates ConfigMaps here: hooks see no
+    replacement's old inputs.) As the StatefulSets take their files from these ConfigMaps, no node
     is added or restarted.
     """
     hook = pulumi.ResourceHook(

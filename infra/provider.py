@@ -24,6 +24,8 @@ def kubernetes_provider(settings: KubernetesSettings, environment: Environment) 
             "kubernetes",
             cluster_identifier=identifier or "rendered",
             render_yaml_to_directory=str(environment.render_dir),
+            enable_config_map_mutable=True,
+            enable_secret_mutable=True,
         )
     if identifier is None:
         raise pulumi.RunError(

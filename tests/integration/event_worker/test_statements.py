@@ -225,15 +225,16 @@ async def test_a_record_that_is_refused_is_found_in_few_transactions(
 async def test_a_queue_that_cannot_be_moved_in_time_is_moved_in_smaller_parts(
     workerdb: DatabaseSettings, database: CountingDatabase, rows: Rows, sleeps: str
 ) -> None:
-    await EventStore(database, 600).process([record("slow", version) for version in range(2, 102)])
+    patient = EventStore(database, 600)
+    await patient.process([record("slow", version) for version in range(2, 102)])
     when = "BEFORE INSERT" if sleeps == "processed_events" else "BEFORE DELETE"
-    await rows.slow_down(sleeps, when, 0.02)
+    await rows.slow_down(sleeps, when, 0.05)
     await rows.held_long_ago()
-    hasty = Database(workerdb, CollectorRegistry(), application_name="test", command_timeout=0.5)
+    hasty = Database(workerdb, CollectorRegistry(), application_name="test", command_timeout=2)
     await hasty.open()
     store = EventStore(hasty, 600)
     failures = 0
-    while (waiting := await store.waiting()).held:
+    while (waiting := await patient.waiting()).held:
         try:
             await store.release_gaps(waiting.horizon)
         except DatabaseUnavailableError:

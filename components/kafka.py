@@ -204,6 +204,7 @@ class Kafka(pulumi.ComponentResource):
         # A single broker has nobody to catch up with.
         replicated = "broker" in roles and nodes.replicas > 1
         ready = ("bash", f"{texts.CONFIG_PATH}/ready.sh")
+        caught_up = (scripts.IN_SYNC_FILE,) if replicated else ()
         probed = "internal" if "broker" in roles else "controller"
         headless = stateful.host_names(f"{name}-headless", args.namespace_name)[-1]
         return stateful.server(
@@ -230,7 +231,7 @@ class Kafka(pulumi.ComponentResource):
                         port=probed,
                         startup_seconds=_STARTUP_SECONDS,
                         startup_command=ready,
-                        readiness_command=(*ready, scripts.IN_SYNC_FILE) if replicated else ready,
+                        readiness_command=(*ready, *caught_up),
                     )
                 ),
                 resources=nodes.resources,

@@ -71,7 +71,7 @@ async def run(
     stop_on_signals(stop)
     log.info("relay_starting", owner=owner)
     helpers = [
-        asyncio.create_task(publisher.reachable()),  # connects before the first event is there
+        asyncio.create_task(publisher.leaders()),  # connects before the first event is there
         _background(leases.keep()),
         _background(wake.listen(database)),
         _background(keep_partitions(database, metrics, settings)),

@@ -31,7 +31,7 @@ CLUSTER_SCOPED = ("Namespace",)
 def component_classes() -> dict[str, type[pulumi.ComponentResource]]:
     """Name to class, of every component in the package."""
     found: dict[str, type[pulumi.ComponentResource]] = {}
-    for module in pkgutil.iter_modules(components.__path__, "components."):
+    for module in pkgutil.walk_packages(components.__path__, "components."):
         for item in vars(importlib.import_module(module.name)).values():
             if (
                 isinstance(item, type)

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_FIELDS = "ImportPath,Dir,GoFiles,Stale"
+# Not asked for embedded files, go list takes packages that have some for stale, and all others
+# that need them.
+_FIELDS = "ImportPath,Dir,GoFiles,Stale,EmbedFiles"
 
 
 def compile_sizes(

@@ -31,12 +31,13 @@ def test_lines_that_name_no_package_change_nothing() -> None:
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
-    """A module of two packages without imports, so that little is compiled."""
+    """A module of two packages that import little; one embeds a file that nobody built before."""
     (tmp_path / "inner").mkdir()
     (tmp_path / "go.mod").write_text("module hello\n\ngo 1.26\n")
-    inner = f"package inner\n\n// {os.urandom(8).hex()}\nfunc Say() {{}}\n"
+    (tmp_path / "inner" / "word.txt").write_text(os.urandom(8).hex())
+    inner = 'package inner\n\nimport _ "embed"\n\n//go:embed word.txt\nvar Word string\n'
     (tmp_path / "inner" / "inner.go").write_text(inner)
-    main = 'package main\n\nimport "hello/inner"\n\nfunc main() { inner.Say() }\n'
+    main = 'package main\n\nimport "hello/inner"\n\nfunc main() { print(inner.Word) }\n'
     (tmp_path / "main.go").write_text(main)
     return tmp_path
 

@@ -117,10 +117,15 @@ class Image(Kind):
         engine = self._engine(inputs)
         former = engine.image_id(_name(state))
         if former is not None and outputs["digest"] != state.get("digest"):
-            # Nothing here needs the former image any more; its layers stay as cache.
+            # Nothing here needs the former image any more.
             _take_tags_off(engine, former, state, keep=inputs.get("tags") or ())
             if state.get("push"):
                 engine.untag(_name(state))
+        # What the new build used as well stays as cache for the next; the rest would never be
+        # used again, some hundred megabytes for every change of a source file.
+        engine.forget_layers(
+            [it for it in state.get("layers") or () if it not in outputs["layers"]]
+        )
         return outputs
 
     def update_changes(self, state: Properties, inputs: Properties) -> set[str]:
@@ -149,7 +154,7 @@ class Image(Kind):
         engine = self._engine(inputs)
         tags: list[str] = inputs.get("tags") or []
         network = inputs.get("network")
-        image = engine.build(
+        image, layers = engine.build(
             context,
             job,
             build_args=inputs.get("buildArgs") or {},
@@ -163,7 +168,12 @@ class Image(Kind):
         bases = _bases(engine, context, inputs)
         job.tell(f"built {image}" + (f", pushed as {pushed}" if pushed else ""), ephemeral=True)
         ref = f"{tags[0]}@{pushed}" if pushed else tags[0] if tags else image
-        return {"contextHash": f"{digest}-{bases}", "digest": pushed or image, "ref": ref}
+        return {
+            "contextHash": f"{digest}-{bases}",
+            "digest": pushed or image,
+            "ref": ref,
+            "layers": layers,  # for the next update alone; the official provider has no such output
+        }
 
     def _engine(self, inputs: Properties) -> Engine:
         given: Any = [*self.registries, *(inputs.get("registries") or [])]

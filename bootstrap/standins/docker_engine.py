@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 from bootstrap.standins.docker_context import BuildContext
 from bootstrap.standins.kinds import Job, StandinError
@@ -17,7 +17,16 @@ _BUILD_TIMEOUT_SECONDS = 3600
 _END = object()
 # What the classic builder says about itself, between the lines of the step.
 _CHATTER = re.compile(r"^ ---> |^Removing intermediate container |^$")
+# How it names the image that a step made or began with (the others are containers).
+_LAYER = re.compile(r"^ ---> ([0-9a-f]{12})$")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class Built(NamedTuple):
+    """A finished build: the image's id, and the ids (short) of all steps, in their order."""
+
+    image: str
+    layers: list[str]
 
 
 def host_platform() -> str:
@@ -61,8 +70,8 @@ class Engine:
         network: str | None,
         no_cache: bool,
         pull: bool,
-    ) -> str:
-        """Build and return the image's id; a failed build leaves neither container nor tag."""
+    ) -> Built:
+        """Build; a failed build leaves neither container nor tag."""
         with tempfile.TemporaryFile() as archive:
             context.write(archive)
             archive.seek(0)
@@ -85,8 +94,9 @@ class Engine:
             except self._errors.APIError as error:
                 raise StandinError(f"the build cannot start: {error.explanation}") from error
 
-    def _follow_build(self, lines: Iterator[dict[str, Any]], job: Job) -> str:
+    def _follow_build(self, lines: Iterator[dict[str, Any]], job: Job) -> Built:
         step = ""
+        layers: list[str] = []
         since_step: list[str] = []
         image = ""
         for entry in _while_wanted(lines, job):
@@ -97,6 +107,8 @@ class Engine:
                 since_step += [line for line in text.splitlines() if not _CHATTER.match(line)]
             if text:
                 job.tell(text, ephemeral=True)
+            if layer := _LAYER.match(text):
+                layers.append(layer[1])
             aux: Any = entry.get("aux")
             image = str((aux and aux.get("ID")) or image)
             if "error" in entry:
@@ -105,7 +117,7 @@ class Engine:
                 raise StandinError("\n".join(told))
         if not image:
             raise StandinError("the engine ended the build without an image and without an error")
-        return image
+        return Built(image, layers)
 
     def publish(self, image: str, tags: Sequence[str], push: bool, job: Job) -> str | None:
         """Tag ``image`` and push every tag: the digest in the registry, None without push.
@@ -189,6 +201,15 @@ class Engine:
             self._api.remove_image(reference, noprune=True)
         except self._errors.APIError:
             return  # gone already, or in use by a container: the tag is not worth a failure
+
+    def forget_layers(self, layers: Sequence[str]) -> None:
+        """Remove those of a former build's layers that nothing is called after or built upon."""
+        for layer in reversed(layers):  # each before the one it is built upon
+            try:
+                if not self._api.inspect_image(layer)["RepoTags"]:
+                    self._api.remove_image(layer, noprune=True)
+            except self._errors.APIError:
+                continue  # gone already, or something else is built upon it or runs on it
 
 
 def split_tag(tag: str) -> tuple[str, str]:

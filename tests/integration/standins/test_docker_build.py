@@ -15,6 +15,8 @@ import pytest
 from docker.errors import ImageNotFound, NotFound
 
 from bootstrap.checkout import find_checkout
+from bootstrap.images.build import in_engine
+from bootstrap.images.recipes import REGISTRY, image_tag
 from tests.integration.containers import Container, Containers, File
 from tests.integration.containers import TestEnvironmentError as LackError
 from tests.integration.standins.project import Project, interrupt
@@ -31,6 +33,18 @@ ARG WORD=none
 LABEL word=${WORD}
 FROM first AS never
 COPY nowhere.txt /
+"""
+# Two stages, as the image of the services has: the first one is nobody's parent in the end.
+STAGES = """\
+ARG BASE
+FROM ${{BASE}} AS first
+LABEL millrace.test={mark}
+ENV EARLY=1
+COPY words.txt /words.txt
+ENV LATE=1
+FROM ${{BASE}}
+LABEL millrace.test={mark}
+COPY --from=first /words.txt /words.txt
 """
 # These need a shell, so they are built on a real base image; they never come to a push.
 FAILING = """\
@@ -86,13 +100,10 @@ class Registry:
 
 @pytest.fixture(scope="module")
 def registry(containers: Containers) -> Registry:
-    running = find_checkout().name("registry")
-    try:
-        image = containers.engine.containers.get(running).image.id
-    except NotFound as error:
-        raise LackError(
-            f"there is no container {running}: run `make test`, which starts the registry"
-        ) from error
+    # By its recipe: what runs under the registry's name may be k3d's.
+    image = image_tag(REGISTRY, find_checkout().bin)
+    if not in_engine(containers.engine, image):
+        raise LackError(f"there is no image {image}: run `make test`, which builds it")
     container = containers.run(
         "standin-registry",
         image,
@@ -191,6 +202,31 @@ def test_an_image_lives_as_with_the_official_provider(
 
     project.must("destroy", "--yes", "--skip-preview")
     assert not containers.engine.images.list(name=project.config["tag"])
+
+
+def test_an_update_leaves_no_layer_of_the_former_build_but_those_it_used_itself(
+    image_project: Project, registry: Registry, containers: Containers
+) -> None:
+    project = image_project
+    project.config |= {"tag": f"{registry.address}/standin/image:test", "target": ""}
+    (project.folder / "context" / "Dockerfile").write_text(STAGES.format(mark=os.getpid()))
+
+    def made_here() -> dict[str, str]:
+        """Every layer of this test's build, by what its step was."""
+        mark = f"millrace.test={os.getpid()}"
+        images = containers.engine.images.list(all=True, filters={"label": mark})
+        return {str(image.id): str(image.history()[0]["CreatedBy"]) for image in images}
+
+    project.up()
+    first = made_here()
+    (project.folder / "context" / "words.txt").write_text("two\n")
+    project.up()
+    second = made_here()
+    assert len(second) == len(first)
+    kept = {step for layer, step in first.items() if layer in second}
+    assert any("EARLY" in step for step in kept), "the cache of what did not change"
+    assert not any("COPY" in step for step in kept)
+    project.unchanged()
 
 
 def test_a_failed_build_shows_the_step_and_leaves_nothing(

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,39 @@ def test_every_tool_has_a_module_with_checksums() -> None:
     for tool in (*tools.AIRGAP_TOOLS, tools.K3D):
         assert (go / tool.name / "go.mod").exists(), tool.name
         assert (go / tool.name / "go.sum").read_text().strip(), tool.name
+
+
+def modules_of(tool: GoTool) -> dict[str, str]:
+    """Module path to version, replaced ones as what they are replaced by."""
+    text = (Path(tools.__file__).parent / "go" / tool.name / "go.mod").read_text()
+    line = r"(?m)^(?:require|replace)?\s*(\S+)(?: => \S+)? (v\S+)(?: // indirect)?$"
+    return dict(re.findall(line, text))
+
+
+# What the pairs are for: docs/decisions/0021.
+@pytest.mark.parametrize(
+    ("follower", "leader", "apart"),
+    [
+        (tools.COREDNS, tools.KUBERNETES, ()),
+        (
+            tools.PROVIDER_KUBERNETES,
+            tools.PULUMI,
+            # The provider's own: it compiles with no other.
+            (
+                *("k8s.io/", "sigs.k8s.io/", "github.com/pulumi/pulumi/"),
+                # The provider's are the newer ones; hardly anything is built upon them.
+                *("github.com/Azure/go-ansiterm", "github.com/moby/term"),
+                *("github.com/santhosh-tekuri/jsonschema/v5", "github.com/atotto/clipboard"),
+            ),
+        ),
+    ],
+    ids=["coredns", "provider-kubernetes"],
+)
+def test_two_tools_share_what_they_compile(
+    follower: GoTool, leader: GoTool, apart: tuple[str, ...]
+) -> None:
+    """A module at another version is compiled twice, with everything that is built upon it."""
+    theirs = modules_of(leader)
+    ours = {name: it for name, it in modules_of(follower).items() if not name.startswith(apart)}
+    behind = {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]}
+    assert not behind, "raise these in the follower's go.mod"

@@ -79,8 +79,8 @@ password_file=@ADMIN@/password
 
 # SIGTERM alone would wait for every client to leave; SIGINT ends their transactions and stops.
 # Before the server runs, the step at hand is finished first.
-server=
-trap 'if [ -n "$server" ]; then kill -INT "$server"; else exit 143; fi' TERM INT
+# $! and not a variable set from it: a signal may come between the start and the assignment.
+trap 'if [ -n "${!:-}" ]; then kill -INT "$!"; else exit 143; fi' TERM INT
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   if [ -e "$PGDATA" ]; then

@@ -34,7 +34,7 @@ doctor: $(VENV)   ## what this machine has and lacks, and which environment fits
 render: $(VENV)   ## all manifests of STACK to build/manifests/STACK, no cluster needed
 	@$(RUN) render
 pin: $(VENV)      ## fill in official images' digests and tools' checksums (needs their sites)
-	@.venv/bin/python -m infra.pin
+	@.venv/bin/python -m infra.images.pin
 	@$(RUN) pin
 
 ##@ Work on it
@@ -50,7 +50,7 @@ format: $(VENV)   ## let ruff format the code
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 docs: $(VENV)     ## write what is generated: JSON schema, tables of docs/
-	@.venv/bin/python -m infra.schema
+	@.venv/bin/python -m infra.model.schema
 	@.venv/bin/python -m docs.reference
 tools: $(VENV)    ## build the tools alone
 	@$(RUN) tools

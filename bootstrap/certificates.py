@@ -12,7 +12,7 @@ from bootstrap.kube import Kube
 
 OURS: Final = "app.kubernetes.io/part-of=millrace"
 RENEW_BEFORE_DAYS: Final = "millrace.dev/renew-before-days"
-"""The annotation that components/pki.py puts on whatever holds a certificate."""
+"""The annotation that components/security/pki.py puts on whatever holds a certificate."""
 # The certificate alone: a Secret's private key has no business in this process.
 _ROW: Final = (
     "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} "

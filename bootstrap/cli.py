@@ -13,12 +13,13 @@ from docker.errors import DockerException
 from rich.console import Console
 
 from bootstrap import doctor as doctor_screen
-from bootstrap import lifecycle, official, program, render, smoke, status
+from bootstrap import lifecycle, official, program, render, status
 from bootstrap.checkout import Checkout, find_checkout, saved_context
 from bootstrap.cluster import k3d
 from bootstrap.environment import own_variables
 from bootstrap.progress import perform, seconds
 from bootstrap.steps import Report, Step, StepFailed
+from loadtests import smoke
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()

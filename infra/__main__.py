@@ -1,6 +1,6 @@
-"""The Pulumi program: see `infra.program`."""
+"""The Pulumi program: see `infra.stack.program`."""
 
-from infra.program import run
+from infra.stack.program import run
 
 if __name__ == "__main__":
     run()

@@ -169,7 +169,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         environment = found.activated(os.environ) | {
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
-            # What must outlive this machine refuses to be made here (infra/protection.py).
+            # What must outlive this machine refuses to be made here (infra/stack/protection.py).
             "MILLRACE_STANDINS": "1",
         }
         # -P: the program must not find this host's own modules beside the runner.

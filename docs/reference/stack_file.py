@@ -9,8 +9,8 @@ from pydantic.fields import FieldInfo
 
 from docs.reference.accepts import accepts, default, first_paragraph, model_of, refusals
 from docs.reference.table import table
-from infra.environment import Environment
-from infra.settings import PlatformSettings, ServiceSettings, ServicesSettings
+from infra.model.environment import Environment
+from infra.model.settings import PlatformSettings, ServiceSettings, ServicesSettings
 
 
 def sections() -> str:

@@ -7,8 +7,8 @@ import sys
 
 from services.event_worker.service import run
 from services.event_worker.settings import GroupSettings, RetentionSettings, WorkerSettings
-from services.shared import logging
-from services.shared.settings import (
+from services.shared.runtime import logging
+from services.shared.runtime.settings import (
     DatabaseSettings,
     KafkaSettings,
     ServiceSettings,

@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from services.shared.kafka import Config
+from services.shared.kafka.clients import Config
 
 Place = tuple[str, int]
 """Topic and partition."""

@@ -17,15 +17,15 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from services.contracts.envelope import EVENT_ID
 from services.event_worker.dead_letters import DeadLetters
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.processing import BadMessage, Processor
 from services.event_worker.settings import GroupSettings, WorkerSettings
 from services.event_worker.sizing import FittingSize
-from services.shared.events import EVENT_ID
-from services.shared.kafka import Config
-from services.shared.liveness import Heartbeat
-from services.shared.logging import get_logger
+from services.shared.http.liveness import Heartbeat
+from services.shared.kafka.clients import Config
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

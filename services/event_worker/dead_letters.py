@@ -10,8 +10,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from services.event_worker.processing import BadMessage
-from services.shared.kafka import Config, is_permanent, is_producer_lost
-from services.shared.logging import get_logger
+from services.shared.kafka.clients import Config, is_permanent, is_producer_lost
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

@@ -17,7 +17,7 @@ from services.event_worker.consumed import Consumed, NoEvidenceError, Place
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.processing import Processor
 from services.event_worker.store import EventStore, Waiting
-from services.shared.logging import get_logger
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

@@ -9,12 +9,12 @@ from datetime import datetime
 
 import structlog
 
+from services.contracts.envelope import BadEventError
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.records import Message, Record, to_record
 from services.event_worker.store import BadRecordError, EventStore, Outcome
-from services.shared.events import BadEventError
-from services.shared.logging import get_logger
-from services.shared.partitions import id_time
+from services.shared.postgres.partitions import id_time
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

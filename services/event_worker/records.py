@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from services.shared.events import MAX_ID_LENGTH, BadEventError, parse
+from services.contracts.envelope import MAX_ID_LENGTH, BadEventError, parse
 
 MAX_ACTION_LENGTH = 50
 MAX_TYPE_LENGTH = 100

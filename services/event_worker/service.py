@@ -14,14 +14,14 @@ from services.event_worker.records import numbers_events
 from services.event_worker.settings import GroupSettings, RetentionSettings, WorkerSettings
 from services.event_worker.store import EventStore
 from services.event_worker.upkeep import keep_closing_gaps, keep_tables
-from services.shared.database import Database
-from services.shared.health import Readiness
-from services.shared.kafka import Config, consumer_config, producer_config
-from services.shared.liveness import Heartbeat, worker_app
-from services.shared.logging import get_logger
-from services.shared.metrics import new_registry
-from services.shared.server import serve, stop_on_signals
-from services.shared.settings import DatabaseSettings, KafkaSettings, ServiceSettings
+from services.shared.http.health import Readiness
+from services.shared.http.liveness import Heartbeat, worker_app
+from services.shared.http.server import serve, stop_on_signals
+from services.shared.kafka.clients import Config, consumer_config, producer_config
+from services.shared.postgres.database import Database
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.metrics import new_registry
+from services.shared.runtime.settings import DatabaseSettings, KafkaSettings, ServiceSettings
 
 log = get_logger(__name__)
 

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from services.contracts.envelope import MAX_VERSION
 from services.event_worker import statements
 from services.event_worker.records import HeldRecord, Record
 from services.event_worker.sequencing import Decision, Progress, reached, release_gaps, sequence
 from services.event_worker.sizing import FittingSize
-from services.shared.database import Connection, Database
-from services.shared.events import MAX_VERSION
+from services.shared.postgres.database import Connection, Database
 
 # How many held events of one resource a transaction reads at most, and how many overdue resources.
 _PART = 100

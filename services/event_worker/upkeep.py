@@ -9,9 +9,9 @@ from services.event_worker.gaps import Gaps
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.settings import WorkerSettings
 from services.event_worker.store import EventStore
-from services.shared.database import Database
-from services.shared.logging import get_logger
-from services.shared.partitions import PartitionedTable, create_ahead, drop_old, server_day
+from services.shared.postgres.database import Database
+from services.shared.postgres.partitions import PartitionedTable, create_ahead, drop_old, server_day
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

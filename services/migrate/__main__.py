@@ -8,7 +8,7 @@ import logging as stdlib_logging
 import sys
 
 from services.migrate.runner import OWNERS, MigrationError, migrate
-from services.shared import logging, settings
+from services.shared.runtime import logging, settings
 
 
 def main(argv: list[str] | None = None) -> int:

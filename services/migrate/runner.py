@@ -17,9 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from services.shared.database import connect, is_unavailable
-from services.shared.logging import get_logger
-from services.shared.settings import DatabaseSettings
+from services.shared.postgres.database import connect, is_unavailable
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.settings import DatabaseSettings
 
 log = get_logger(__name__)
 

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from services.outbox_relay import parked
 from services.outbox_relay.service import run
 from services.outbox_relay.settings import RelaySettings
-from services.shared import logging
-from services.shared.database import Database, DatabaseUnavailableError
-from services.shared.settings import (
+from services.shared.postgres.database import Database, DatabaseUnavailableError
+from services.shared.runtime import logging
+from services.shared.runtime.settings import (
     DatabaseSettings,
     KafkaSettings,
     ServiceSettings,

@@ -14,9 +14,9 @@ from datetime import timedelta
 
 from services.outbox_relay.lanes import Lane, fair_share, plan
 from services.outbox_relay.metrics import RelayMetrics
-from services.outbox_relay.trouble import Trouble
-from services.shared.database import Connection, Database
-from services.shared.logging import get_logger
+from services.shared.postgres.database import Connection, Database
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.trouble import Trouble
 
 log = get_logger(__name__)
 

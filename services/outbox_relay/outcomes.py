@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from services.shared.events import Envelope
+from services.contracts.envelope import Envelope
 
 
 class Answer(enum.Enum):

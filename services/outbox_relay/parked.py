@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
-from services.shared.database import Database
+from services.shared.postgres.database import Database
 
 _LIST = """
 SELECT p.aggregate_id, p.event_id, p.reason, p.parked_at, d.event_type, d.aggregate_version,

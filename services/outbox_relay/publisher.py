@@ -16,14 +16,14 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import Answer, OutboxEvent, Place, Result
 from services.outbox_relay.sick import Leaders
-from services.shared.kafka import (
+from services.shared.kafka.clients import (
     Config,
     is_environment,
     is_permanent,
     is_producer_lost,
     is_topic,
 )
-from services.shared.logging import get_logger
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

@@ -24,11 +24,11 @@ from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.settings import SAFETY_SECONDS, RelaySettings
 from services.outbox_relay.sick import SickPartitions, leaderless
 from services.outbox_relay.store import OutboxStore
-from services.outbox_relay.trouble import Trouble
 from services.outbox_relay.wake import Pace, Wake
-from services.shared.database import DatabaseUnavailableError
-from services.shared.liveness import Heartbeat
-from services.shared.logging import get_logger
+from services.shared.http.liveness import Heartbeat
+from services.shared.postgres.database import DatabaseUnavailableError
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.trouble import Trouble
 
 log = get_logger(__name__)
 

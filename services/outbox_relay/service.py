@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+from services.contracts.ids import new_id
 from services.outbox_relay.leases import Leases
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.publisher import Publisher
@@ -15,15 +16,14 @@ from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.store import PLANNER, OutboxStore
 from services.outbox_relay.upkeep import keep_partitions, watch_backlog
 from services.outbox_relay.wake import Wake
-from services.shared.database import Database
-from services.shared.health import Readiness
-from services.shared.ids import new_id
-from services.shared.kafka import producer_config
-from services.shared.liveness import Heartbeat, worker_app
-from services.shared.logging import get_logger
-from services.shared.metrics import new_registry
-from services.shared.server import serve, stop_on_signals
-from services.shared.settings import DatabaseSettings, KafkaSettings, ServiceSettings
+from services.shared.http.health import Readiness
+from services.shared.http.liveness import Heartbeat, worker_app
+from services.shared.http.server import serve, stop_on_signals
+from services.shared.kafka.clients import producer_config
+from services.shared.postgres.database import Database
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.metrics import new_registry
+from services.shared.runtime.settings import DatabaseSettings, KafkaSettings, ServiceSettings
 
 log = get_logger(__name__)
 

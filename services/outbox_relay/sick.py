@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from confluent_kafka import murmur2
 
 from services.outbox_relay.outcomes import Place, pause_seconds
-from services.shared.logging import get_logger
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import asyncpg
 
+from services.contracts.envelope import Envelope
 from services.outbox_relay import statements
 from services.outbox_relay.detour import Look, Waiting
 from services.outbox_relay.outcomes import OutboxEvent
-from services.shared.database import Database
-from services.shared.events import Envelope
+from services.shared.postgres.database import Database
 
 BACKLOG_LIMIT = 100_000
 """The unsent gauge stops counting here: an exact number would cost more than it tells."""

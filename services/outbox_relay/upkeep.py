@@ -7,9 +7,9 @@ import asyncio
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.store import OutboxStore
-from services.shared.database import Database
-from services.shared.logging import get_logger
-from services.shared.partitions import PartitionedTable, create_ahead, drop_old, server_day
+from services.shared.postgres.database import Database
+from services.shared.postgres.partitions import PartitionedTable, create_ahead, drop_old, server_day
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from services.outbox_relay.trouble import Trouble
-from services.shared.database import Database
-from services.shared.logging import get_logger
+from services.shared.postgres.database import Database
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.trouble import Trouble
 
 log = get_logger(__name__)
 

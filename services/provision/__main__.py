@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from services.provision import kafka, postgres, spec
-from services.shared import logging, settings
+from services.shared.runtime import logging, settings
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
 from services.provision.kafka_accounts import set_accounts
 from services.provision.kafka_answers import REQUEST_SECONDS, answers
 from services.provision.spec import KafkaSpec, ProvisionError, TopicSpec
-from services.shared.logging import get_logger
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

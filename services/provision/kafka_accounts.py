@@ -28,8 +28,8 @@ from confluent_kafka.admin import (
 
 from services.provision.kafka_answers import REQUEST_SECONDS, answers
 from services.provision.spec import UserSpec
-from services.shared.logging import get_logger
-from services.shared.settings import read_secret
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.settings import read_secret
 
 log = get_logger(__name__)
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import asyncpg
 
 from services.provision.spec import DatabaseSpec, PostgresSpec, ProvisionError
-from services.shared.database import connect, is_unavailable
-from services.shared.logging import get_logger
-from services.shared.settings import DatabaseSettings, read_secret
+from services.shared.postgres.database import connect, is_unavailable
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.settings import DatabaseSettings, read_secret
 
 log = get_logger(__name__)
 

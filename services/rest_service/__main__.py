@@ -14,11 +14,13 @@ from services.rest_service.service import ResourceService
 from services.rest_service.settings import IdempotencySettings
 from services.rest_service.upkeep import keep_forgetting
 from services.rest_service.wakeup import Wakeup
-from services.shared import logging, redis, server
-from services.shared.database import Database
-from services.shared.health import Readiness
-from services.shared.metrics import new_registry
-from services.shared.settings import (
+from services.shared.http import server
+from services.shared.http.health import Readiness
+from services.shared.postgres.database import Database
+from services.shared.redis import client as redis
+from services.shared.runtime import logging
+from services.shared.runtime.metrics import new_registry
+from services.shared.runtime.settings import (
     DatabaseSettings,
     RedisSettings,
     ServiceSettings,

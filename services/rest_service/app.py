@@ -14,12 +14,13 @@ from services.rest_service.repository import (
     VersionMismatchError,
 )
 from services.rest_service.service import ResourceService
-from services.shared import http, problem
-from services.shared.database import DatabaseUnavailableError
-from services.shared.health import Readiness, health_routes
-from services.shared.logging import get_logger
-from services.shared.metrics import HttpMetrics
-from services.shared.problem import ProblemDocument, ProblemError
+from services.shared.http import middleware as http
+from services.shared.http import problem
+from services.shared.http.health import Readiness, health_routes
+from services.shared.http.problem import ProblemDocument, ProblemError
+from services.shared.postgres.database import DatabaseUnavailableError
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.metrics import HttpMetrics
 
 log = get_logger(__name__)
 

@@ -20,8 +20,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.rest_service.models import Resource
-from services.shared.logging import get_logger
-from services.shared.settings import SettingsError
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.settings import SettingsError
 
 log = get_logger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from pydantic import WithJsonSchema
 
-from services.shared.problem import ProblemError
+from services.shared.http.problem import ProblemError
 
 # 18 digits at most: what is longer than a bigint cannot be a version of ours.
 _IF_MATCH = r'^(\*|"[0-9]{1,18}")$'

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.shared.ids import UUID7_PATTERN, is_uuid7
+from services.contracts.ids import UUID7_PATTERN, is_uuid7
 
 
 class Status(StrEnum):

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from services.contracts.ids import new_id
 from services.rest_service.models import Resource, ResourceInput
 from services.rest_service.wakeup import CHANNEL, Wakeup
-from services.shared.database import Database
-from services.shared.ids import lane_of, new_id
+from services.shared.outbox.lanes import lane_of
+from services.shared.postgres.database import Database
 
 _COLUMNS = "id, name, description, status, version, created_at, updated_at"
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from services.rest_service.cache import UNKNOWN_VERSION, ResourceCache
 from services.rest_service.models import Resource, ResourceInput
 from services.rest_service.repository import Origin, ResourceRepository
-from services.shared.database import DatabaseUnavailableError
+from services.shared.postgres.database import DatabaseUnavailableError
 
 
 class ResourceService:

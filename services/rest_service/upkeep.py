@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from services.shared.database import Database
-from services.shared.logging import get_logger
+from services.shared.postgres.database import Database
+from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 

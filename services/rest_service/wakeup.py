@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 
-from services.shared.database import Database, DatabaseUnavailableError
+from services.shared.postgres.database import Database, DatabaseUnavailableError
 
 CHANNEL = "outbox"
 

@@ -22,11 +22,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from services.contracts.ids import new_id
 from services.migrate.runner import migrate
-from services.shared import logging
-from services.shared.database import connect
-from services.shared.ids import lane_of, new_id
-from services.shared.settings import DatabaseSettings
+from services.shared.outbox.lanes import lane_of
+from services.shared.postgres.database import connect
+from services.shared.runtime import logging
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.containers import Containers
 from tests.integration.kafka_container import (
     PARTITIONS,

@@ -15,9 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from bootstrap import status, traffic
+from bootstrap import status
 from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.kube import Kube, KubeError
+from loadtests import traffic
 from tests.e2e.cluster import wait_until_settled
 
 ORDER = (

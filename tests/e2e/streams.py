@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from bootstrap import arrivals, traffic
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
-from bootstrap.ledger import Ledger, Outcome, Processed, Verdict
+from loadtests import arrivals, traffic
+from loadtests.ledger import Ledger, Outcome, Processed, Verdict
 
 
 class Background:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bootstrap import arrivals, traffic
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
-from bootstrap.ledger import Outcome
+from loadtests import arrivals, traffic
+from loadtests.ledger import Outcome
 from tests.e2e.cluster import NAMESPACES, wait_until_settled
 from tests.e2e.conftest import Say
 from tests.e2e.pulumi import pulumi

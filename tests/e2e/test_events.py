@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from bootstrap import arrivals, traffic
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
-from bootstrap.ledger import Outcome
-from bootstrap.traffic import RESOURCES
+from loadtests import arrivals, traffic
+from loadtests.ledger import Outcome
+from loadtests.traffic import RESOURCES
 from tests.e2e.cluster import pods_of, wait_for
 from tests.e2e.conftest import Say
 from tests.e2e.metrics import total

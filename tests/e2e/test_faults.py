@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from bootstrap import arrivals, traffic
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
-from bootstrap.ledger import Outcome, percentile
+from loadtests import arrivals, traffic
+from loadtests.ledger import Outcome, percentile
 from tests.e2e.cluster import (
     kill_minus_9,
     pods_of,

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bootstrap.traffic import RESOURCES
+from loadtests.traffic import RESOURCES
 
 JSON = {"Content-Type": "application/json"}
 UNKNOWN = f"{RESOURCES}/01a1fb67-1800-7000-8000-000000000000"

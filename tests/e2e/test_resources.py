@@ -3,7 +3,7 @@
 import httpx
 
 from bootstrap.kube import Kube
-from bootstrap.traffic import RESOURCES
+from loadtests.traffic import RESOURCES
 from tests.e2e.metrics import total
 
 

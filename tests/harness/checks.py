@@ -18,7 +18,7 @@ import referencing
 from kubernetes_validate.utils import schema_contents
 
 import components
-from components.args import amount
+from components.kit.quantities import amount
 from policies.resources import Resource
 from policies.rule import evaluate
 from policies.rules import RULES, STACK_RULES

@@ -5,14 +5,15 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from infra.composition import Platform
-from infra.diff import load_stack
-from infra.environment import Environment
-from infra.images import IMAGE_NAMES, Catalogue
-from infra.provider import kubernetes_provider
-from infra.services_image import check_images
-from infra.settings import PlatformSettings
-from infra.workloads import WORKLOADS, Workload
+from infra.images.catalogue import Catalogue
+from infra.images.services import check_images
+from infra.model.environment import Environment
+from infra.model.images import IMAGE_NAMES
+from infra.model.settings import PlatformSettings
+from infra.model.workloads import WORKLOADS, Workload
+from infra.stack.composition import Platform
+from infra.stack.diff import load_stack
+from infra.stack.provider import kubernetes_provider
 from tests.harness.platforms import image
 from tests.harness.recording import Recording, build
 
@@ -22,7 +23,7 @@ STACKS = ("airgap", "dev", "prod")
 def compose(
     settings: PlatformSettings, workloads: tuple[Workload, ...] = WORKLOADS
 ) -> tuple[Recording, Platform]:
-    """Build a platform as `infra.program.run` does, on a machine where `make up` has run."""
+    """Build a platform as `infra.stack.program.run` does, on a machine where `make up` has run."""
     with TemporaryDirectory() as folder:
         images_file = Path(folder) / "images.json"
         images_file.write_text(json.dumps({name: image(name) for name in IMAGE_NAMES}))

@@ -5,17 +5,17 @@ from typing import Any
 
 import pulumi
 
-from components import connections
-from components.args import Files, Resources, Storage
-from components.certificate import Certificate, CertificateArgs
-from components.jobs import Job, JobArgs
-from components.kafka import Kafka, KafkaArgs, KafkaNodes
-from components.namespaces import Namespaces, NamespacesArgs
-from components.pki import CertificateAuthority, CertificateAuthorityArgs
-from components.postgres import Postgres, PostgresArgs
-from components.redis import Redis, RedisArgs, RedisUser
-from components.secrets import Password, PasswordArgs
-from components.workload import Entry, Workload, WorkloadArgs
+from components.kit import connections
+from components.kit.args import Files, Resources, Storage
+from components.security.certificate import Certificate, CertificateArgs
+from components.security.namespaces import Namespaces, NamespacesArgs
+from components.security.pki import CertificateAuthority, CertificateAuthorityArgs
+from components.security.secrets import Password, PasswordArgs
+from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
+from components.servers.postgres.server import Postgres, PostgresArgs
+from components.servers.redis.server import Redis, RedisArgs, RedisUser
+from components.workloads.jobs import Job, JobArgs
+from components.workloads.workload import Entry, Workload, WorkloadArgs
 from tests.harness.recording import Recording, record
 
 DIGEST = "@sha256:" + "ab" * 32

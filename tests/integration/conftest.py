@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 
 from services.migrate.runner import migrate
-from services.shared import logging
-from services.shared.settings import DatabaseSettings, RedisSettings
+from services.shared.runtime import logging
+from services.shared.runtime.settings import DatabaseSettings, RedisSettings
 from tests.integration.containers import Containers
 from tests.integration.kafka_container import kafka, kafka_server
 from tests.integration.servers import (

@@ -14,11 +14,11 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from cryptography.hazmat.primitives import serialization
 
-from components import kafka_config
+from components.servers.kafka import config as kafka_config
 from services.provision import kafka as provisioner
 from services.provision.spec import KafkaSpec, TopicSpec, UserSpec
-from services.shared.kafka import consumer_config, producer_config
-from services.shared.settings import KafkaSettings
+from services.shared.kafka.clients import consumer_config, producer_config
+from services.shared.runtime.settings import KafkaSettings
 from tests.integration.containers import Container, Containers, File, free_port
 from tests.integration.servers import Authority
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from services.shared.settings import DatabaseSettings, KafkaSettings
+from services.shared.runtime.settings import DatabaseSettings, KafkaSettings
 from tests.integration.containers import free_port
 
 

@@ -12,14 +12,15 @@ from pathlib import Path
 import asyncpg
 import trustme
 
-from components import postgres_config, redis_config
-from infra.cache import CACHE_COMMANDS  # the rights the cluster gives
-from infra.workloads import WORKLOADS
+from components.servers.postgres import config as postgres_config
+from components.servers.redis import config as redis_config
+from infra.model.workloads import WORKLOADS
+from infra.stack.redis import CACHE_COMMANDS  # the rights the cluster gives
 from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, PostgresSpec
-from services.shared import redis as redis_client
-from services.shared.database import connect, is_unavailable
-from services.shared.settings import DatabaseSettings, RedisSettings
+from services.shared.postgres.database import connect, is_unavailable
+from services.shared.redis import client as redis_client
+from services.shared.runtime.settings import DatabaseSettings, RedisSettings
 from tests.integration.containers import Container, Containers, File
 
 POSTGRES_UID, REDIS_UID = 10003, 10004

@@ -18,7 +18,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from components import kafka_config, kafka_scripts
+from components.servers.kafka import config as kafka_config
+from components.servers.kafka import scripts as kafka_scripts
 from services.provision import kafka as provisioner
 from services.provision.spec import KafkaSpec, TopicSpec
 from tests.integration.containers import Container, Containers, File, free_port

@@ -9,7 +9,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-# Written out rather than taken from services.shared.partitions: a revision must not change
+# Written out rather than taken from services.shared.postgres.partitions: a revision must not change
 # when the code around it does.
 AUTOVACUUM = """WITH (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.shared.database import connect
-from services.shared.settings import DatabaseSettings
+from services.shared.postgres.database import connect
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.conftest import MakeDatabase
 from tests.integration.event_worker.messages import Rows, Sender
 from tests.integration.kafka_container import DEAD_LETTERS, WORKER, KafkaServer, Reader

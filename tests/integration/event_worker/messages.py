@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import asyncpg
 from confluent_kafka import Producer
 
-from services.shared.ids import new_id
+from services.contracts.ids import new_id
 from tests.integration.kafka_container import KafkaServer
 
 TYPES = {"c": "resource.created", "u": "resource.updated", "d": "resource.deleted"}

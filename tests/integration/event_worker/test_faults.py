@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from services.shared.kafka import consumer_config
+from services.shared.kafka.clients import consumer_config
 from tests.integration.event_worker.conftest import StartWorker
 from tests.integration.event_worker.messages import Rows, Sender
 from tests.integration.kafka_container import TOPICS, KafkaServer

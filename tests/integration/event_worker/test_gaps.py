@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from services.event_worker.consumed import Consumed, NoEvidenceError
-from services.shared.kafka import Config, consumer_config
+from services.shared.kafka.clients import Config, consumer_config
 from tests.integration.event_worker.conftest import StartWorker
 from tests.integration.event_worker.messages import TYPES, Rows, Sender
 from tests.integration.kafka_container import PARTITIONS, WORKER, KafkaServer

@@ -7,7 +7,7 @@ import random
 
 from confluent_kafka import Message
 
-from services.shared.ids import new_id
+from services.contracts.ids import new_id
 from tests.integration.event_worker.conftest import StartWorker
 from tests.integration.event_worker.messages import Rows, Sender
 from tests.integration.kafka_container import Reader

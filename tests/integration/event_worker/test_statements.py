@@ -16,6 +16,8 @@ import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.contracts.envelope import MAX_VERSION
+from services.contracts.ids import new_id
 from services.event_worker import store as store_module
 from services.event_worker import upkeep
 from services.event_worker.metrics import WorkerMetrics
@@ -24,12 +26,10 @@ from services.event_worker.records import HeldRecord, Record
 from services.event_worker.settings import WorkerSettings
 from services.event_worker.store import BadRecordError, EventStore
 from services.event_worker.upkeep import PROCESSED, tend_tables
-from services.shared import partitions
-from services.shared.database import Database, DatabaseUnavailableError
-from services.shared.events import MAX_VERSION
-from services.shared.ids import new_id
-from services.shared.partitions import create_ahead, lower_bound, partitions_of
-from services.shared.settings import DatabaseSettings
+from services.shared.postgres import partitions
+from services.shared.postgres.database import Database, DatabaseUnavailableError
+from services.shared.postgres.partitions import create_ahead, lower_bound, partitions_of
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.event_worker.messages import Rows
 
 

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from services.migrate.runner import OWNERS, MigrationError, migrate
-from services.shared.database import connect
-from services.shared.settings import DatabaseSettings
+from services.shared.postgres.database import connect
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.containers import free_port
 from tests.integration.servers import PostgresServer
 

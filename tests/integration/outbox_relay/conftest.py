@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.outbox_relay.store import PLANNER
-from services.shared.settings import DatabaseSettings
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.kafka_container import RELAY, KafkaServer, Reader
 from tests.integration.outbox_relay.hand import CountingDatabase
 from tests.integration.outbox_relay.outbox import Outbox

@@ -13,7 +13,7 @@ from services.outbox_relay.leases import Leases
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import OutboxEvent
 from services.outbox_relay.store import OutboxStore
-from services.shared.database import Database
+from services.shared.postgres.database import Database
 
 
 class CountingDatabase(Database):

@@ -8,9 +8,10 @@ from collections import defaultdict
 import asyncpg
 from confluent_kafka import Message
 
-from services.shared.database import connect
-from services.shared.ids import lane_of, new_id
-from services.shared.settings import DatabaseSettings
+from services.contracts.ids import new_id
+from services.shared.outbox.lanes import lane_of
+from services.shared.postgres.database import connect
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.kafka_container import headers_of
 
 _INSERT = """

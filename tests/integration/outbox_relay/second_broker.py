@@ -5,7 +5,7 @@ from __future__ import annotations
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from components.kafka_config import DATA_PATH
+from components.servers.kafka.config import DATA_PATH
 from services.provision import kafka as provisioner
 from tests.integration.containers import Containers, free_port
 from tests.integration.kafka_container import (

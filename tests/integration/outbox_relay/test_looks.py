@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from services.outbox_relay.outcomes import OutboxEvent
-from services.shared.database import Database
-from services.shared.partitions import lower_bound
-from services.shared.settings import DatabaseSettings
+from services.shared.postgres.database import Database
+from services.shared.postgres.partitions import lower_bound
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.outbox_relay.hand import CountingDatabase, Hand
 from tests.integration.outbox_relay.outbox import Outbox
 

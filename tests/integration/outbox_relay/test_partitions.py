@@ -14,10 +14,10 @@ import pytest
 from services.outbox_relay import upkeep as upkeep_module
 from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.upkeep import OUTBOX, tend_partitions
-from services.shared import partitions
-from services.shared.database import connect
-from services.shared.partitions import create_ahead, drop_old, lower_bound, partitions_of
-from services.shared.settings import DatabaseSettings
+from services.shared.postgres import partitions
+from services.shared.postgres.database import connect
+from services.shared.postgres.partitions import create_ahead, drop_old, lower_bound, partitions_of
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.outbox_relay.hand import CountingDatabase, Hand
 from tests.integration.outbox_relay.outbox import Outbox
 from tests.integration.servers import eventually

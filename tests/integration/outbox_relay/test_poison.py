@@ -11,7 +11,7 @@ import pytest
 from services.outbox_relay import __main__ as command
 from services.provision import kafka as provisioner
 from services.provision.spec import TopicSpec
-from services.shared.settings import DatabaseSettings
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.kafka_container import (
     PARTITIONS,
     RELAY,

@@ -6,7 +6,7 @@ import json
 
 from confluent_kafka import Message
 
-from services.shared.settings import DatabaseSettings
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.kafka_container import PARTITIONS, Reader, headers_of
 from tests.integration.outbox_relay.conftest import StartRelay
 from tests.integration.outbox_relay.outbox import TRACEPARENT, Outbox, key_of, versions_by_key

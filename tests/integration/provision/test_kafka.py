@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 
 from services.provision.kafka import provision
 from services.provision.spec import ProvisionError, TopicSpec
-from services.shared.kafka import producer_config
+from services.shared.kafka.clients import producer_config
 from tests.integration.kafka_container import TOPICS, KafkaServer
 
 any_name: Any = None

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, ProvisionError
-from services.shared.database import connect
+from services.shared.postgres.database import connect
 from tests.integration.containers import free_port
 from tests.integration.servers import Authority, PostgresServer
 

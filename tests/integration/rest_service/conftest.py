@@ -22,11 +22,11 @@ from services.rest_service.cache import ResourceCache
 from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
 from services.rest_service.wakeup import Wakeup
-from services.shared import redis as redis_client
-from services.shared.database import Database, DatabaseUnavailableError, connect
-from services.shared.health import Readiness
-from services.shared.metrics import new_registry
-from services.shared.settings import DatabaseSettings, RedisSettings
+from services.shared.http.health import Readiness
+from services.shared.postgres.database import Database, DatabaseUnavailableError, connect
+from services.shared.redis import client as redis_client
+from services.shared.runtime.metrics import new_registry
+from services.shared.runtime.settings import DatabaseSettings, RedisSettings
 from tests.integration.containers import free_port
 from tests.integration.servers import PostgresServer, eventually
 

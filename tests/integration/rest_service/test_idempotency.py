@@ -13,8 +13,8 @@ from services.rest_service.models import Resource, ResourceInput
 from services.rest_service.repository import Origin, ResourceRepository
 from services.rest_service.upkeep import forget_keys
 from services.rest_service.wakeup import Wakeup
-from services.shared.database import Database, DatabaseUnavailableError, connect
-from services.shared.settings import DatabaseSettings
+from services.shared.postgres.database import Database, DatabaseUnavailableError, connect
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.rest_service.conftest import PATH, LossyDatabase, Process, Rest, waiting
 from tests.integration.servers import PostgresServer, eventually
 

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from services.contracts.ids import is_uuid7
 from services.rest_service import repository
-from services.shared.database import connect
-from services.shared.ids import is_uuid7
+from services.shared.postgres.database import connect
 from tests.integration.rest_service.conftest import PATH, Rest
 from tests.integration.servers import PostgresServer, eventually
 

@@ -13,9 +13,9 @@ from services.rest_service.models import Resource, ResourceInput
 from services.rest_service.repository import Origin, ResourceRepository
 from services.rest_service.service import ResourceService
 from services.rest_service.wakeup import Wakeup
-from services.shared import redis as redis_client
-from services.shared.database import Database, DatabaseUnavailableError, connect
-from services.shared.settings import DatabaseSettings
+from services.shared.postgres.database import Database, DatabaseUnavailableError, connect
+from services.shared.redis import client as redis_client
+from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.rest_service.conftest import PATH, LossyDatabase, Process, Rest, waiting
 from tests.integration.servers import Authority, PostgresServer, RedisServer, eventually
 

@@ -14,7 +14,7 @@ from bootstrap import certificates, status
 from bootstrap.certificates import Certificate
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
-from components import pki
+from components.security import pki
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 

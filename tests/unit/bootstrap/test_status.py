@@ -6,8 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
-from bootstrap import smoke, status
+from bootstrap import status
 from bootstrap.checkout import Checkout
+from loadtests import smoke
 
 
 def thing(kind: str, name: str, spec: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,12 @@ import pulumi
 import pytest
 from pydantic import ValidationError
 
-from components import pods
-from components.args import Args, Mount, Resources, Storage, amount, check_name, mebibytes
-from components.namespaces import NamespacesArgs
-from components.workload import Entry
+from components.kit import pods
+from components.kit.args import Args, Mount, Resources, Storage
+from components.kit.names import check_name
+from components.kit.quantities import amount, mebibytes
+from components.security.namespaces import NamespacesArgs
+from components.workloads.workload import Entry
 from tests.harness import platforms
 from tests.harness.platforms import files, nodes, redis_user
 from tests.harness.recording import record

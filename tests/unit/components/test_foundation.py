@@ -6,7 +6,7 @@ from typing import Any
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.pki import RENEW_BEFORE_DAYS
+from components.security.pki import RENEW_BEFORE_DAYS
 from tests.harness import platforms
 from tests.harness.recording import record
 

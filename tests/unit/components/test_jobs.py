@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.args import Mount
+from components.kit.args import Mount
 from tests.harness import platforms
 from tests.harness.platforms import files
 from tests.harness.recording import Registered, record

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from components import kafka_config, kafka_scripts
+from components.servers.kafka import config as kafka_config
+from components.servers.kafka import scripts as kafka_scripts
 from tests.harness import platforms
 from tests.harness.checks import properties
 from tests.harness.recording import Recording, record

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.kafka import Kafka
+from components.servers.kafka.cluster import Kafka
 from tests.harness import platforms
 from tests.harness.recording import Recording, record
 

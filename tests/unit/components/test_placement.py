@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from components import kafka, postgres, redis
+from components.servers.kafka import cluster as kafka
+from components.servers.postgres import server as postgres
+from components.servers.redis import server as redis
 from tests.harness import platforms
 from tests.harness.composed import composed
 from tests.harness.recording import Recording, record

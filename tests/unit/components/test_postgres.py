@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components import postgres_config
+from components.servers.postgres import config as postgres_config
 from tests.harness import platforms
 from tests.harness.checks import properties
 from tests.harness.recording import record

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 
-from components import redis_config
+from components.servers.redis import config as redis_config
 from tests.harness import platforms
 from tests.harness.recording import record
 

@@ -5,8 +5,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.args import Mount
-from components.workload import Entry
+from components.kit.args import Mount
+from components.workloads.workload import Entry
 from tests.harness import platforms
 from tests.harness.platforms import files
 from tests.harness.recording import Recording, record

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from pulumi.runtime.config import set_all_config
 
-from infra import config
-from infra.config import ConfigError, load_file
+from infra.stack import config
+from infra.stack.config import ConfigError, load_file
 
 
 def stack_file(**changes: Any) -> str:

@@ -6,16 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from infra import pin
-from infra.images import (
-    IMAGE_NAMES,
-    Catalogue,
-    ImageError,
-    LockedImage,
-    check_reference,
-    read_lock,
-)
-from infra.services_image import DOCKERFILE, REPOSITORY_ROOT
+from components.kit.references import ImageError, check_reference
+from infra.images import pin
+from infra.images.catalogue import Catalogue, LockedImage, read_lock
+from infra.images.services import DOCKERFILE, REPOSITORY_ROOT
+from infra.model.images import IMAGE_NAMES
 
 DIGEST = "sha256:" + "ab" * 32
 

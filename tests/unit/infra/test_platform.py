@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from infra.composition import Platform
-from infra.diff import load_stack
-from infra.workloads import WORKLOADS, RecordError, Workload
+from infra.model.workloads import WORKLOADS, RecordError, Workload
+from infra.stack.composition import Platform
+from infra.stack.diff import load_stack
 from tests.harness.composed import STACKS, compose, composed
 from tests.harness.recording import Recording, Registered
 

@@ -6,17 +6,18 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from infra import program
-from infra.composition import url
-from infra.config import load_file
-from infra.diff import ROOT, load_stack
-from infra.environment import Environment, VariableError
-from infra.images import Catalogue, ImageError
-from infra.placeholders import PlaceholderError, refuse_placeholders
-from infra.protection import StandInError, refuse_standins
-from infra.provider import kubernetes_provider
-from infra.services_image import check_images, services_image, source_hash
-from infra.settings import EntrySettings, KubernetesSettings, PlatformSettings
+from components.kit.references import ImageError
+from infra.images.catalogue import Catalogue
+from infra.images.services import check_images, services_image, source_hash
+from infra.model.environment import Environment, VariableError
+from infra.model.settings import EntrySettings, KubernetesSettings, PlatformSettings
+from infra.stack import program
+from infra.stack.composition import url
+from infra.stack.config import load_file
+from infra.stack.diff import ROOT, load_stack
+from infra.stack.placeholders import PlaceholderError, refuse_placeholders
+from infra.stack.protection import StandInError, refuse_standins
+from infra.stack.provider import kubernetes_provider
 from tests.harness.recording import record
 
 DIGEST = "sha256:" + "0" * 64

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from components import kafka
-from infra import budget, settings
-from infra.settings import (
+from components.servers.kafka import cluster as kafka
+from infra.model import budget, settings
+from infra.model.settings import (
     EntrySettings,
     ImageSettings,
     KafkaSettings,
@@ -19,7 +19,7 @@ from infra.settings import (
     ServiceSettings,
     ServicesSettings,
 )
-from infra.workloads import Workload
+from infra.model.workloads import Workload
 
 BASE: dict[str, Any] = {
     "kubernetes": {},

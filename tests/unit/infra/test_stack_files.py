@@ -8,11 +8,12 @@ import jsonschema
 import pytest
 import yaml
 
-from components.args import amount
-from infra import diff, schema
-from infra.config import ConfigError, load_file
-from infra.settings import PlatformSettings, ResourceSettings
-from infra.workloads import WORKLOADS
+from components.kit.quantities import amount
+from infra.model import schema
+from infra.model.settings import PlatformSettings, ResourceSettings
+from infra.model.workloads import WORKLOADS
+from infra.stack import diff
+from infra.stack.config import ConfigError, load_file
 
 ROOT = Path(__file__).resolve().parents[3]
 STACKS = ("airgap", "dev", "prod")
@@ -58,7 +59,7 @@ def test_a_stack_file_tells_editors_where_its_schema_is(stack: str):
 
 def test_the_published_schema_is_current():
     assert schema.SCHEMA_FILE.read_text(encoding="utf-8") == schema.rendered(), (
-        "the settings changed: run `python -m infra.schema`"
+        "the settings changed: run `python -m infra.model.schema`"
     )
 
 
@@ -70,7 +71,7 @@ def test_pulumi_yaml_declares_exactly_the_settings_keys_each_with_type_and_descr
     for key, row in declared.items():
         assert row["type"] in ("object", "boolean"), key
         assert row["description"], key
-        assert "default" not in row, f"{key}: defaults live in infra/settings.py only"
+        assert "default" not in row, f"{key}: defaults live in infra/model/settings.py only"
 
 
 def test_no_stack_file_holds_a_secret():

@@ -12,7 +12,7 @@ LARGER = {
     "bootstrap/standins/provider.py": "the provider's gRPC service has these methods",
     "bootstrap/standins/tls.py": "four resource types that share their fields",
     "bootstrap/tools.py": "what is built and how it is built are not parted yet",
-    "infra/settings.py": "every key of a stack file in one place",
+    "infra/model/settings.py": "every key of a stack file in one place",
     "services/event_worker/consumer.py": "client, rebalance and offsets are not parted yet",
 }
 """Path to the reason why it is one file. To be shortened; nothing is added without a reason."""

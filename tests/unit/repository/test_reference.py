@@ -11,8 +11,8 @@ from bootstrap.checkout import Checkout
 from bootstrap.environment import own_variables
 from docs.reference import accepts, services
 from docs.reference.pages import PAGES, current
-from infra import settings
-from infra.environment import Environment
+from infra.model import settings
+from infra.model.environment import Environment
 from tests.harness.repository import ROOT, texts
 
 CONFIGURATION, SERVICES = (page.read_text(encoding="utf-8") for page in PAGES)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from services.contracts.envelope import BadEventError
+from services.contracts.ids import new_id
 from services.event_worker.consumer import next_offsets
 from services.event_worker.records import to_record
-from services.shared.events import BadEventError
-from services.shared.ids import new_id
 
 EVENT_ID = new_id()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.event_worker.settings import RetentionSettings
-from services.shared.settings import SettingsError, load
+from services.shared.runtime.settings import SettingsError, load
 
 HOURS, DAYS = "KAFKA_RETENTION_HOURS", "WORKER_RETENTION_DAYS"
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from services.outbox_relay.lanes import Lane, Plan, fair_share, plan
-from services.shared.ids import LANES
+from services.shared.outbox.lanes import LANES
 
 
 def table(owners: dict[int, str], expired: set[int] = frozenset()) -> list[Lane]:  # pyright: ignore[reportArgumentType]

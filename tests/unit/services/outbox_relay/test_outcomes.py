@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from services.contracts.envelope import Envelope
 from services.outbox_relay.outcomes import (
     Answer,
     OutboxEvent,
@@ -16,7 +17,6 @@ from services.outbox_relay.outcomes import (
     pause_seconds,
     settle,
 )
-from services.shared.events import Envelope
 
 ACKED, NOT_SENT = Result(Answer.ACKED), Result(Answer.NOT_SENT)
 AWAY, REFUSED = Result(Answer.ENVIRONMENT, "away"), Result(Answer.REFUSED, "refused")

@@ -6,7 +6,7 @@ import pytest
 
 from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.wake import Pace
-from services.shared.settings import SettingsError, load
+from services.shared.runtime.settings import SettingsError, load
 
 
 def test_a_message_that_could_outlive_its_lease_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.outbox_relay.trouble import Trouble
+from services.shared.runtime.trouble import Trouble
 
 
 def test_a_lasting_trouble_is_logged_when_it_begins_then_at_most_every_30_seconds() -> None:

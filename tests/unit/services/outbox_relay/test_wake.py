@@ -11,8 +11,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from services.outbox_relay import wake
-from services.shared.database import Database
-from services.shared.settings import DatabaseSettings
+from services.shared.postgres.database import Database
+from services.shared.runtime.settings import DatabaseSettings
 
 
 class CountedDatabase(Database):

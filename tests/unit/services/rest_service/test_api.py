@@ -13,8 +13,8 @@ from services.rest_service import repository
 from services.rest_service.app import create_app
 from services.rest_service.models import Resource, ResourceInput, Status
 from services.rest_service.service import ResourceService
-from services.shared.health import Readiness
-from services.shared.metrics import new_registry
+from services.shared.http.health import Readiness
+from services.shared.runtime.metrics import new_registry
 
 PATH = "/api/v1/resources"
 SOME_ID = "01a1fb67-1800-7000-8000-000000000000"

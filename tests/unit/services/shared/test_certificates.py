@@ -13,9 +13,9 @@ import uvloop
 from cryptography import x509
 from prometheus_client import CollectorRegistry, generate_latest
 
-from services.shared import certificates
-from services.shared.database import tls_context
-from services.shared.metrics import new_registry
+from services.shared.postgres.database import tls_context
+from services.shared.runtime import certificates
+from services.shared.runtime.metrics import new_registry
 
 METRIC = "tls_certificate_expiry_timestamp_seconds"
 

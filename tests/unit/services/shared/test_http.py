@@ -12,11 +12,13 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from services.shared import http, logging, problem
-from services.shared.database import is_unavailable
-from services.shared.health import Readiness, health_routes
-from services.shared.metrics import HttpMetrics, new_registry
-from services.shared.settings import SettingsError
+from services.shared.http import middleware as http
+from services.shared.http import problem
+from services.shared.http.health import Readiness, health_routes
+from services.shared.postgres.database import is_unavailable
+from services.shared.runtime import logging
+from services.shared.runtime.metrics import HttpMetrics, new_registry
+from services.shared.runtime.settings import SettingsError
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:
@@ -164,7 +166,7 @@ async def test_a_client_that_leaves_is_counted_and_not_answered() -> None:
 
 
 def test_logs_are_json_lines_with_service_and_ids(capsys: pytest.CaptureFixture[str]) -> None:
-    from services.shared import tracing  # noqa: PLC0415 - bind() is what is tested here
+    from services.shared.runtime import tracing  # noqa: PLC0415 - bind() is what is tested here
 
     root = stdlib_logging.getLogger()
     before, level = root.handlers[:], root.level

@@ -16,10 +16,11 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
-from services.shared import http_limits, server
-from services.shared.health import Readiness
-from services.shared.http_limits import MAX_FIELDS, MAX_TARGET
-from services.shared.settings import ServiceSettings
+from services.shared.http import limits as http_limits
+from services.shared.http import server
+from services.shared.http.health import Readiness
+from services.shared.http.limits import MAX_FIELDS, MAX_TARGET
+from services.shared.runtime.settings import ServiceSettings
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 
-from services.shared.kafka import (
+from services.shared.kafka.clients import (
     consumer_config,
     is_environment,
     is_permanent,
@@ -15,7 +15,7 @@ from services.shared.kafka import (
     is_topic,
     producer_config,
 )
-from services.shared.settings import KafkaSettings
+from services.shared.runtime.settings import KafkaSettings
 
 
 @pytest.fixture

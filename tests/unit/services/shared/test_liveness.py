@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 from prometheus_client import CollectorRegistry
 
-from services.shared.health import Readiness
-from services.shared.liveness import Heartbeat, worker_app
+from services.shared.http.health import Readiness
+from services.shared.http.liveness import Heartbeat, worker_app
 
 
 async def test_health_fails_when_the_loop_stands_still_and_recovers_with_it() -> None:

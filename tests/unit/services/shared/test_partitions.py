@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.shared.ids import new_id
-from services.shared.partitions import PartitionedTable, bounds, id_time, lower_bound
+from services.contracts.ids import new_id
+from services.shared.postgres.partitions import PartitionedTable, bounds, id_time, lower_bound
 
 TABLE = PartitionedTable("outbox_events")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.shared.settings import (
+from services.shared.runtime.settings import (
     DatabaseSettings,
     ServiceSettings,
     SettingsError,

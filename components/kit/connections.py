@@ -1,0 +1,60 @@
+"""How a pod reaches the shared systems: environment variables and mounted files per connection."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from components.kit.args import Args, Files, Mount, Text
+from components.kit.pods import CA_PATH, SECRETS_PATH
+
+CA_FILE: Final = f"{CA_PATH}/ca.crt"
+
+
+class Connection(Args):
+    """Environment and mounts that let a pod use one shared system."""
+
+    env: Mapping[str, Text]
+    mounts: tuple[Mount, ...]
+
+
+def database(
+    *, host: Text, port: Text, name: str, user: str, password: Files, pool_size: int
+) -> Connection:
+    """One PostgreSQL database, TLS with the server's name verified (`DATABASE_*`)."""
+    return _connection(
+        "database",
+        password,
+        {
+            "DATABASE_HOST": host,
+            "DATABASE_PORT": port,
+            "DATABASE_NAME": name,
+            "DATABASE_USER": user,
+            "DATABASE_POOL_SIZE": str(pool_size),
+        },
+    )
+
+
+def kafka(*, bootstrap_servers: Text, username: str, password: Files) -> Connection:
+    """The Kafka cluster as a SCRAM user (`KAFKA_*`)."""
+    return _connection(
+        "kafka",
+        password,
+        {"KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "KAFKA_USERNAME": username},
+    )
+
+
+def redis(*, host: Text, port: Text, username: str, password: Files) -> Connection:
+    """A Redis instance as an ACL user (`REDIS_*`)."""
+    return _connection(
+        "redis",
+        password,
+        {"REDIS_HOST": host, "REDIS_PORT": port, "REDIS_USERNAME": username},
+    )
+
+
+def _connection(what: str, password: Files, env: Mapping[str, Text]) -> Connection:
+    path = f"{SECRETS_PATH}/{what}"
+    prefix = what.upper()
+    return Connection(
+        env={**env, f"{prefix}_PASSWORD_FILE": f"{path}/password", f"{prefix}_CA_FILE": CA_FILE},
+        mounts=(Mount(files=password, path=path),),
+    )

@@ -1,0 +1,73 @@
+"""Probes: startup has the patience, readiness tells the truth, liveness asks little."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi_kubernetes as k8s
+
+from components.kit.args import Args
+
+
+class Probes(Args):
+    """How a container is watched. Paths for HTTP, commands for exec, else a TCP connect."""
+
+    port: str
+    """Name of the container port."""
+    startup_seconds: int
+    """How long a start may take (log recovery, crash recovery) before it counts as hung."""
+    startup_path: str | None = None
+    readiness_path: str | None = None
+    liveness_path: str | None = None
+    readiness_command: tuple[str, ...] = ()
+    startup_command: tuple[str, ...] = ()
+    """None: the readiness command. Differs where a start is over before the server is ready."""
+
+
+@dataclass(frozen=True)
+class BuiltProbes:
+    startup_seconds: int
+    startup: k8s.core.v1.ProbeArgs
+    readiness: k8s.core.v1.ProbeArgs
+    liveness: k8s.core.v1.ProbeArgs
+
+
+_STARTUP_PERIOD = 2
+
+
+def build(probes: Probes) -> BuiltProbes:
+    """The three probes. Periods and timeouts in seconds."""
+    return BuiltProbes(
+        startup_seconds=probes.startup_seconds,
+        startup=_probe(
+            probes.port,
+            probes.startup_path,
+            probes.startup_command or probes.readiness_command,
+            period=_STARTUP_PERIOD,
+            failures=max(1, probes.startup_seconds // _STARTUP_PERIOD),
+        ),
+        readiness=_probe(
+            probes.port, probes.readiness_path, probes.readiness_command, period=5, failures=2
+        ),
+        # A busy process must not be restarted: a whole minute of silence before it is.
+        liveness=_probe(probes.port, probes.liveness_path, (), period=10, failures=6),
+    )
+
+
+def _probe(
+    port: str, path: str | None, command: Sequence[str], *, period: int, failures: int
+) -> k8s.core.v1.ProbeArgs:
+    # Exec probes start a program, which takes a while on a machine without an idle core.
+    timeout = 5 if command else 3
+    return k8s.core.v1.ProbeArgs(
+        http_get=k8s.core.v1.HTTPGetActionArgs(path=path, port=port, scheme="HTTP")
+        if path
+        else None,
+        exec_=k8s.core.v1.ExecActionArgs(command=list(command)) if command and not path else None,
+        tcp_socket=(
+            k8s.core.v1.TCPSocketActionArgs(port=port) if not path and not command else None
+        ),
+        period_seconds=period,
+        timeout_seconds=timeout,
+        failure_threshold=failures,
+        success_threshold=1,
+    )

@@ -1,0 +1,243 @@
+"""Kafka in KRaft mode: brokers, and dedicated controllers where asked for."""
+
+from typing import Final, Self
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pydantic import Field, model_validator
+
+from components.kit import pods, probes, stateful
+from components.kit.args import Args, Files, Image, Mount, Resources, Storage, Text
+from components.kit.quantities import Quantity, mebibytes
+from components.security.certificate import Certificate, CertificateArgs
+from components.security.pki import CertificateAuthority
+from components.servers.kafka import config as texts
+from components.servers.kafka import quorum as kafka_quorum
+from components.servers.kafka import scripts
+
+_UID: Final = 10002
+_FIRST_CONTROLLER_ID: Final = 100
+_STARTUP_SECONDS: Final = 1800
+"""A broker that was killed reads its whole log again before it answers."""
+_GRACE_SECONDS: Final = 120
+"""Handing all partitions to other brokers and closing the logs cleanly."""
+
+
+class KafkaNodes(Args):
+    """One group of identical Kafka nodes."""
+
+    replicas: int = Field(ge=1)
+    heap: Quantity
+    resources: Resources
+    storage: Storage
+
+    @model_validator(mode="after")
+    def _heap_fits(self) -> Self:
+        # The rest is for metaspace, threads, network buffers and the page cache it is charged for.
+        pods.check_fits("heap", self.heap, self.resources, 0.75)
+        return self
+
+
+class KafkaArgs(Args):
+    """A Kafka cluster. Its object names follow the component's name (`kafka`)."""
+
+    namespace: Text
+    namespace_name: str = "data"
+    """The namespace's name as plain text: certificates and voters need DNS names at once."""
+    image: Image
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of the namespace that open the image's registry."""
+    authority: CertificateAuthority
+    brokers: KafkaNodes
+    controllers: KafkaNodes | None = None
+    """None: the brokers are controllers too (combined mode). Kafka cannot change over from one to
+    the other while it keeps its data."""
+    replication_factor: int = Field(default=1, ge=1)
+    """Of the internal topics, and the default of others."""
+    min_insync_replicas: int = Field(default=1, ge=1)
+    retention_hours: int = Field(default=168, ge=1)
+    one_per_host: bool = True
+    """No host gets two brokers, or two controllers: losing it must not lose a majority."""
+
+    @model_validator(mode="after")
+    def _quorum_can_elect(self) -> Self:
+        voters = (self.controllers or self.brokers).replicas
+        if voters % 2 == 0:
+            raise ValueError(
+                f"{voters} controllers survive no more failures than {voters - 1}; use "
+                f"{voters - 1} or {voters + 1}, or dedicated controllers"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _writes_survive_a_restart(self) -> Self:
+        if self.replication_factor > self.brokers.replicas:
+            raise ValueError(
+                f"replication_factor ({self.replication_factor}) is above the number of brokers "
+                f"({self.brokers.replicas}), so no topic could be created; lower it or add brokers"
+            )
+        most = max(1, self.replication_factor - 1)
+        if self.min_insync_replicas > most:
+            raise ValueError(
+                f"min_insync_replicas ({self.min_insync_replicas}) of replication_factor "
+                f"({self.replication_factor}) stops all writes while one broker restarts; set it "
+                f"to {most} or below, or raise replication_factor"
+            )
+        return self
+
+
+class Kafka(pulumi.ComponentResource):
+    """A KRaft cluster with TLS everywhere, SCRAM for clients, and authorization deny-by-default.
+
+    Listeners: CLIENT 9092 (SASL_SSL, SCRAM-SHA-512), CONTROLLER 9093 (mTLS), INTERNAL 9094 (mTLS,
+    between brokers and for administration). `User:broker` and `User:admin` are super users.
+
+    Makes: ConfigMaps, certificates `<name>-tls` and `<name>-admin-tls`, per node group a headless
+    Service, StatefulSet and PDB, and the Service `<name>`.
+    """
+
+    bootstrap_servers: pulumi.Output[str]
+    """`kafka.data.svc:9092` for clients; known once the brokers are ready."""
+    admin_servers: pulumi.Output[str]
+    """`kafka-0.kafka-headless.data.svc.cluster.local:9094,…` for administration over mTLS."""
+    admin_files: Files
+    """Secret with the admin's `tls.crt`, `tls.key` and `ca.crt`, in Kafka's namespace."""
+
+    def __init__(
+        self, name: str, args: KafkaArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("millrace:data:Kafka", name, None, opts)
+        self._name = name
+        self._args = args
+        controllers = f"{name}-controller"
+        self._fixed_voters = kafka_quorum.fixed_voters(name)
+        groups = (name, controllers) if args.controllers else (name,)
+        self._tls = self._certificate(
+            f"{name}-tls", texts.BROKER, texts.dns_names(groups, args.namespace_name)
+        )
+        self._cluster_id = texts.cluster_id(
+            pulumi.get_project(), pulumi.get_stack(), args.namespace_name, name
+        )
+        if args.controllers:
+            voters = texts.voters(
+                controllers, args.namespace_name, args.controllers.replicas, _FIRST_CONTROLLER_ID
+            )
+            self._nodes(controllers, args.controllers, ("controller",), voters)
+            brokers = self._nodes(name, args.brokers, ("broker",), voters)
+        else:
+            voters = texts.voters(name, args.namespace_name, args.brokers.replicas, 0)
+            brokers = self._nodes(name, args.brokers, ("broker", "controller"), voters)
+        service = stateful.service(
+            name,
+            args.namespace,
+            "kafka",
+            {"client": texts.CLIENT_PORT},
+            self,
+            startup_seconds=_STARTUP_SECONDS,
+            # One that catches up serves; when all of them do, clients still need a way in.
+            publish_not_ready=True,
+        )
+        host = stateful.host_names(name, args.namespace_name)[2]
+        hosts = texts.pod_hosts(name, args.namespace_name, args.brokers.replicas)
+        admin = ",".join(f"{host}:{texts.INTERNAL_PORT}" for host in hosts)
+        self.bootstrap_servers = stateful.known_when_ready(
+            f"{host}:{texts.CLIENT_PORT}", brokers, service
+        )
+        self.admin_servers = stateful.known_when_ready(admin, brokers, service)
+        self.admin_files = self._certificate(f"{name}-admin-tls", texts.ADMIN, ())
+        self.register_outputs(
+            {
+                "bootstrap_servers": self.bootstrap_servers,
+                "admin_servers": self.admin_servers,
+                "admin_files": self.admin_files.outputs(),
+            }
+        )
+
+    def _certificate(self, secret: str, principal: str, dns_names: tuple[str, ...]) -> Files:
+        return Certificate(
+            secret,
+            CertificateArgs(
+                authority=self._args.authority,
+                namespace=self._args.namespace,
+                secret_name=secret,
+                common_name=principal,
+                dns_names=dns_names,
+                usages=("server", "client") if dns_names else ("client",),
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        ).files
+
+    def _nodes(
+        self, name: str, nodes: KafkaNodes, roles: tuple[str, ...], voters: str
+    ) -> k8s.apps.v1.StatefulSet:
+        args = self._args
+        config = {
+            "server.properties": texts.server_properties(
+                roles=roles,
+                voters=voters,
+                replication_factor=args.replication_factor,
+                min_insync_replicas=args.min_insync_replicas,
+                retention_hours=args.retention_hours,
+            ),
+            "log4j2.properties": texts.log4j2_properties(),
+            "client.properties": texts.client_properties(),
+            **scripts.scripts(),
+        }
+        mounts = (
+            Mount(
+                files=stateful.config_files(
+                    name, args.namespace, "kafka", config, self, hooks=self._fixed_voters
+                ),
+                path=texts.CONFIG_PATH,
+            ),
+            Mount(files=self._tls, path=texts.TLS_PATH),
+        )
+        ports = texts.ports(roles)
+        # A single broker has nobody to catch up with.
+        replicated = "broker" in roles and nodes.replicas > 1
+        ready = ("bash", f"{texts.CONFIG_PATH}/ready.sh")
+        caught_up = (scripts.IN_SYNC_FILE,) if replicated else ()
+        probed = "internal" if "broker" in roles else "controller"
+        headless = stateful.host_names(f"{name}-headless", args.namespace_name)[-1]
+        return stateful.server(
+            stateful.Server(
+                name=name,
+                component="kafka",
+                namespace=args.namespace,
+                image=args.image,
+                pull_secrets=args.pull_secrets,
+                uid=_UID,
+                replicas=nodes.replicas,
+                command=("bash", f"{texts.CONFIG_PATH}/start.sh"),
+                env={
+                    "CLUSTER_ID": self._cluster_id,
+                    "FIRST_NODE_ID": "0" if "broker" in roles else str(_FIRST_CONTROLLER_ID),
+                    "ADVERTISED_DOMAIN": headless if "broker" in roles else "",
+                    "HEAP_MEBIBYTES": str(mebibytes(nodes.heap)),
+                    "PROBE_PORT": str(ports[probed]),
+                    "REPLICATED": "yes" if replicated else "",
+                },
+                ports=ports,
+                probes=probes.build(
+                    probes.Probes(
+                        port=probed,
+                        startup_seconds=_STARTUP_SECONDS,
+                        startup_command=ready,
+                        readiness_command=(*ready, *caught_up),
+                    )
+                ),
+                resources=nodes.resources,
+                storage=nodes.storage,
+                data_path=texts.DATA_PATH,
+                volumes=[
+                    pods.scratch("tmp", "/tmp", "128Mi"),  # noqa: S108 - the root is read-only
+                    *(pods.files(mount) for mount in mounts),
+                ],
+                config_hash=pods.config_hash(pods.versions(mounts)),
+                grace_seconds=_GRACE_SECONDS,
+                # Time to catch up and rejoin the in-sync replicas before the next one goes.
+                settle_seconds=20 if nodes.replicas > 1 else 0,
+                one_per_host=args.one_per_host,
+            ),
+            self,
+        )

@@ -1,0 +1,224 @@
+"""One Redis instance: a cache or, with storage and another eviction policy, a store."""
+
+import re
+from typing import Final, Literal, Self
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pydantic import model_validator
+
+from components.kit import pods, probes, stateful
+from components.kit.args import Args, Files, Image, Mount, Resources, Storage, Text
+from components.kit.quantities import Quantity, amount
+from components.security.certificate import Certificate, CertificateArgs, encoded
+from components.security.pki import CertificateAuthority
+from components.security.secrets import Password, PasswordArgs
+from components.servers.redis import config as texts
+
+_UID: Final = 10004
+_STARTUP_SECONDS: Final = 600
+"""Reading an append-only file back."""
+_GRACE_SECONDS: Final = 30
+_RULE: Final = re.compile(r"^[^\s~+&%#<>]+$")
+_TOO_WIDE: Final = (
+    "@all",
+    "all",
+    "@admin",
+    "@dangerous",
+    "acl",
+    "config",
+    "debug",
+    "flushall",
+    "keys",
+)
+
+
+class RedisUser(Args):
+    """An ACL user that may run `commands` on keys matching `keys`, and nothing else."""
+
+    name: str
+    password: pulumi.Output[str]
+    """Secret; only its SHA-256 reaches the ACL file."""
+    keys: tuple[str, ...]
+    """Glob patterns, like `resource:*`."""
+    commands: tuple[str, ...]
+    """Command names and @categories, without sign, like `get`, `eval`, `@stream`."""
+
+    @model_validator(mode="after")
+    def _least_privilege(self) -> Self:
+        for field, rules in (
+            ("name", (self.name,)),
+            ("keys", self.keys),
+            ("commands", self.commands),
+        ):
+            for rule in rules:
+                if _RULE.match(rule) is None:
+                    raise ValueError(
+                        f"{field} has {rule!r}, which would read as another ACL rule; leave out "
+                        "spaces and signs"
+                    )
+        if "*" in self.keys:
+            raise ValueError(
+                f"keys of {self.name} has '*', so it could change other services' keys; give the "
+                "prefixes it uses, like 'resource:*'"
+            )
+        for command in self.commands:
+            if command.lower() in _TOO_WIDE:
+                raise ValueError(
+                    f"commands of {self.name} has {command!r}, which reaches beyond its own keys; "
+                    "name the commands it runs"
+                )
+        return self
+
+
+class RedisArgs(Args):
+    """A Redis server. Its object names follow the component's name (`redis-cache`)."""
+
+    namespace: Text
+    namespace_name: str = "data"
+    image: Image
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of the namespace that open the image's registry."""
+    authority: CertificateAuthority
+    users: tuple[RedisUser, ...]
+    resources: Resources
+    max_memory: Quantity = "128Mi"
+    eviction: Literal["allkeys-lru", "allkeys-lfu", "volatile-lru", "noeviction"] = "allkeys-lru"
+    storage: Storage | None = None
+    """None: nothing is kept. Otherwise an append-only file on a volume."""
+    append_fsync: Literal["always", "everysec"] = "everysec"
+
+    @model_validator(mode="after")
+    def _memory_fits(self) -> Self:
+        pods.check_fits("max_memory", self.max_memory, self.resources, 0.75)
+        return self
+
+    @model_validator(mode="after")
+    def _kept_means_not_evicted(self) -> Self:
+        if self.storage is not None and self.eviction.startswith("allkeys"):
+            raise ValueError(
+                f"eviction is {self.eviction} with storage, so data meant to be kept would vanish "
+                "when memory is short; set eviction to noeviction, or leave storage out"
+            )
+        return self
+
+
+class Redis(pulumi.ComponentResource):
+    """A Redis server, TLS only, with named ACL users only (`default` is off).
+
+    Makes: ConfigMap `<name>-config`, Secret `<name>-acl`, Password `<name>-health`, Certificate
+    `<name>-tls`, ServiceAccount, Services `<name>-headless` and `<name>`, StatefulSet.
+    """
+
+    host: pulumi.Output[str]
+    """`redis-cache.data.svc`; known once the server is ready."""
+    port: pulumi.Output[int]
+
+    def __init__(
+        self, name: str, args: RedisArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("millrace:data:Redis", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        tls = Certificate(
+            f"{name}-tls",
+            CertificateArgs(
+                authority=args.authority,
+                namespace=args.namespace,
+                secret_name=f"{name}-tls",
+                common_name=name,
+                dns_names=tuple(stateful.host_names(name, args.namespace_name)),
+            ),
+            opts=child,
+        )
+        health = Password(
+            f"{name}-health",
+            PasswordArgs(
+                secret_name=f"{name}-health",
+                namespaces={args.namespace_name: args.namespace},
+            ),
+            opts=child,
+        )
+        config = {
+            "redis.conf": texts.redis_conf(
+                max_memory_bytes=int(amount(args.max_memory)),
+                eviction=args.eviction,
+                append_fsync=args.append_fsync if args.storage else None,
+            ),
+            "ready.sh": texts.probe_script(),
+        }
+        mounts = (
+            Mount(
+                files=stateful.config_files(name, args.namespace, "redis", config, self),
+                path=texts.CONFIG_PATH,
+            ),
+            Mount(files=tls.files, path=texts.TLS_PATH),
+            Mount(files=_acl(name, args, health, child), path=texts.ACL_PATH),
+            Mount(files=health.files[args.namespace_name], path=texts.HEALTH_PATH),
+        )
+        server = stateful.server(
+            stateful.Server(
+                name=name,
+                component="redis",
+                namespace=args.namespace,
+                image=args.image,
+                pull_secrets=args.pull_secrets,
+                uid=_UID,
+                replicas=1,
+                command=("redis-server", f"{texts.CONFIG_PATH}/redis.conf"),
+                env={},
+                ports={"redis": texts.PORT},
+                probes=probes.build(
+                    probes.Probes(
+                        port="redis",
+                        startup_seconds=_STARTUP_SECONDS,
+                        readiness_command=("sh", f"{texts.CONFIG_PATH}/ready.sh"),
+                    )
+                ),
+                resources=args.resources,
+                storage=args.storage,
+                data_path=texts.DATA_PATH,
+                volumes=[pods.files(mount) for mount in mounts],
+                config_hash=pods.config_hash(pods.versions(mounts)),
+                grace_seconds=_GRACE_SECONDS,
+            ),
+            self,
+        )
+        service = stateful.service(
+            name,
+            args.namespace,
+            "redis",
+            {"redis": texts.PORT},
+            self,
+            startup_seconds=_STARTUP_SECONDS,
+        )
+        self.host = stateful.known_when_ready(
+            stateful.host_names(name, args.namespace_name)[2], server, service
+        )
+        self.port = pulumi.Output.from_input(texts.PORT)
+        self.register_outputs({"host": self.host, "port": self.port})
+
+
+def _acl(name: str, args: RedisArgs, health: Password, child: pulumi.ResourceOptions) -> Files:
+    health_line = health.value.apply(
+        lambda password: texts.user_line(texts.HEALTH_USER, password, (), ())
+    )
+    lines = [health_line, *(_line(user) for user in args.users)]
+    text = pulumi.Output.secret(pulumi.Output.all(*lines)).apply(texts.acl_file)
+    secret = k8s.core.v1.Secret(
+        f"{name}-acl",
+        metadata=pods.metadata(f"{name}-acl", args.namespace, pods.labels(name, "redis")),
+        type="Opaque",
+        data={"users.acl": text.apply(encoded)},
+        opts=child,
+    )
+    return Files(
+        kind="Secret",
+        name=secret.metadata.apply(pods.name_of),
+        version=pulumi.Output.unsecret(text.apply(pods.digest)),
+    )
+
+
+def _line(user: RedisUser) -> pulumi.Output[str]:
+    return user.password.apply(
+        lambda password: texts.user_line(user.name, password, user.keys, user.commands)
+    )

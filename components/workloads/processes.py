@@ -1,0 +1,55 @@
+"""What a Deployment's and a Job's arguments have in common: one process of the services image."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import model_validator
+
+from components.kit import pods
+from components.kit.args import Args, Files, Image, Mount, Resources, Text
+from components.kit.connections import Connection
+from components.kit.quantities import Quantity
+
+
+class ProcessArgs(Args):
+    """One container of the services image. It gets SERVICE_NAME from the component's name, the CA
+    bundle at /etc/millrace/ca and a writable /tmp."""
+
+    namespace: Text
+    image: Image
+    command: tuple[str, ...]
+    resources: Resources
+    ca: Files
+    """Bundle of the internal CA, in the same namespace."""
+    connections: tuple[Connection, ...] = ()
+    env: Mapping[str, Text] = {}
+    mounts: tuple[Mount, ...] = ()
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of the namespace that open the image's registry."""
+    tmp_size: Quantity = "64Mi"
+    uid: int = pods.LOWEST_UID
+
+    @property
+    def all_env(self) -> dict[str, Text]:
+        merged: dict[str, Text] = {}
+        for values in (*(connection.env for connection in self.connections), self.env):
+            merged.update(values)
+        return merged
+
+    @property
+    def all_mounts(self) -> tuple[Mount, ...]:
+        of_connections = (mount for connection in self.connections for mount in connection.mounts)
+        return (Mount(files=self.ca, path=pods.CA_PATH), *of_connections, *self.mounts)
+
+    @model_validator(mode="after")
+    def _environment_is_clean(self) -> Self:
+        pods.check_env(self.all_env)
+        pods.check_mounts(self.all_mounts)
+        return self
+
+    def volumes(self, more: tuple[Mount, ...] = ()) -> list[pods.Volume]:
+        """The writable /tmp, and every mount as files."""
+        return [
+            pods.scratch("tmp", "/tmp", self.tmp_size),  # noqa: S108 - the root is read-only
+            *(pods.files(mount) for mount in (*self.all_mounts, *more)),
+        ]

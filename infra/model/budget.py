@@ -1,0 +1,54 @@
+"""How many connections to PostgreSQL the platform may open at once.
+
+A budget and no guess: where it is exceeded, the server refuses connections in the middle of a
+rollout, when there are most pods and nobody has time to think.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from infra.model.workloads import Workload, databases
+
+
+class Size(Protocol):
+    """What the budget has to know of a service's settings."""
+
+    @property
+    def replicas(self) -> int: ...
+    @property
+    def database_pool_size(self) -> int: ...
+
+
+SUPERUSERS: Final = 3
+"""superuser_reserved_connections, PostgreSQL's default: nobody else gets them."""
+PROVISIONING: Final = 2
+"""Its administrator's connection and the one as the role whose database it is at."""
+MIGRATION: Final = 1
+"""Of each database: a run at a time, in one session."""
+OPERATORS: Final = 5
+"""A person with psql, a backup, an exporter."""
+
+
+def pods_at_most(replicas: int) -> int:
+    """Pods of a Deployment that may be connected during a rollout.
+
+    maxSurge bounds the pods that are not yet told to stop. One that drains no longer counts, and
+    the Deployment goes on without waiting for its end: all old ones may be draining while all new
+    ones serve.
+    """
+    return 2 * replicas
+
+
+def of_services(workloads: tuple[Workload, ...], size: Callable[[str], Size]) -> int:
+    """Connections of all services together; `size` gives a service's settings by its name."""
+    return sum(
+        pods_at_most(size(w.name).replicas)
+        * (size(w.name).database_pool_size + w.extra_connections)
+        for w in workloads
+        if w.database is not None
+    )
+
+
+def of_others(workloads: tuple[Workload, ...]) -> int:
+    """Connections that must be left when every service has taken its own."""
+    return SUPERUSERS + PROVISIONING + OPERATORS + MIGRATION * len(databases(workloads))

@@ -1,0 +1,80 @@
+"""The JSON schema of a stack file, made from the settings, for editors and reviewers.
+
+`python -m infra.model.schema` writes `infra/model/stack.schema.json`; the stack files point at it in their
+first line, so an editor completes keys and marks mistakes before Pulumi ever runs.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from infra.model.settings import PlatformSettings
+
+SCHEMA_FILE: Final = Path(__file__).with_name("stack.schema.json")
+Schema = dict[str, Any]
+
+
+@cache
+def _settings_schema() -> Schema:
+    return PlatformSettings.model_json_schema(by_alias=True)
+
+
+def settings_keys() -> tuple[str, ...]:
+    """The top-level keys of the `millrace` namespace."""
+    return tuple(_settings_schema()["properties"])
+
+
+def properties_at(location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys known at a place, e.g. `("kafka", "resources")`; empty where any key may stand."""
+    root = _settings_schema()
+    node: Schema = root
+    for part in location:
+        node = _step(node, str(part), root)
+    return tuple(_resolved(node, root).get("properties", ()))
+
+
+def _resolved(node: Schema, root: Schema) -> Schema:
+    reference = node.get("$ref")
+    if reference is None:
+        return node
+    return root["$defs"][str(reference).rpartition("/")[2]]
+
+
+def _step(node: Schema, part: str, root: Schema) -> Schema:
+    here = _resolved(node, root)
+    inner: Schema | bool = here.get("properties", {}).get(part) or here.get(
+        "additionalProperties", False
+    )
+    return inner if isinstance(inner, dict) else {}
+
+
+def stack_file_schema() -> Schema:
+    """JSON schema (draft 2020-12) of `Pulumi.<stack>.yaml`."""
+    settings = _settings_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Millrace stack file",
+        "type": "object",
+        "required": ["config"],
+        "properties": {
+            "encryptionsalt": {"type": "string", "description": "Written by Pulumi."},
+            "config": {
+                "type": "object",
+                "required": [f"millrace:{key}" for key in settings["required"]],
+                "properties": {f"millrace:{k}": v for k, v in settings["properties"].items()},
+                # Other namespaces (kubernetes:…, pulumi:…) belong to others.
+                "patternProperties": {"^(?!millrace:)": {}},
+                "additionalProperties": False,
+            },
+        },
+        "$defs": settings["$defs"],
+    }
+
+
+def rendered() -> str:
+    return json.dumps(stack_file_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(rendered(), encoding="utf-8")

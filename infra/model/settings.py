@@ -1,0 +1,392 @@
+"""The shape of a stack file: frozen models, extra keys forbidden, one validator per failure.
+
+What a stack file leaves out is filled in here: `Pulumi.yaml` declares every top-level key without
+a default (so each stack file names all of them), and the nested defaults are the ones below. Keys
+are camelCase in YAML, as everywhere in Pulumi, and snake_case in Python.
+
+The docstrings of fields and validators are the text of docs/configuration.md and of the JSON
+schema (`make docs`): a validator's says what it insists on and why.
+
+Secrets never enter these models: passwords come from `pulumi-random`, certificates from
+`pulumi-tls`, both as Outputs.
+"""
+
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from components.kit.quantities import amount
+from components.kit.references import check_reference
+from infra.model import budget
+from infra.model.images import IMAGE_NAMES
+from infra.model.workloads import WORKLOADS, workload_names
+
+# Pulumi quotes a top-level boolean when it writes the file (`pulumi config set`, a new salt), and
+# hands it over as text either way.
+_AS_PULUMI_WRITES_IT = WithJsonSchema({"enum": [True, False, "true", "false"]})
+
+
+def _cores(quantity: str) -> str:
+    """Cores, like `250m` or `1`."""
+    if amount(quantity) < 0.001 or quantity[-1] in "kMGTi":
+        raise ValueError(f"{quantity!r} is not a number of cores; write it like '250m' or '1'")
+    return quantity
+
+
+def _bytes(quantity: str) -> str:
+    """Bytes, like `512Mi` or `2Gi`; at least `1Mi`."""
+    if amount(quantity) < 2**20:
+        raise ValueError(f"{quantity!r} is less than 1Mi; write it like '512Mi' or '2Gi'")
+    return quantity
+
+
+Cpu = Annotated[str, AfterValidator(_cores)]
+Bytes = Annotated[str, AfterValidator(_bytes)]
+ImageReference = Annotated[str, AfterValidator(check_reference)]
+Labelled = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+Incarnation = Annotated[int, Field(ge=1)]
+NODE_PORTS = range(30000, 32768)
+
+
+def _keys(names: tuple[str, ...]) -> Any:
+    """Tells editors and the reference which keys a table may have."""
+    return Field(json_schema_extra={"propertyNames": {"enum": list(names)}})
+
+
+class Settings(BaseModel):
+    """Base of all: immutable, strict about types, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        use_attribute_docstrings=True,
+    )
+
+
+class Amounts(Settings):
+    """How much of the machine: cores and bytes, in Kubernetes' notation."""
+
+    cpu: Cpu
+    """Processor time."""
+    memory: Bytes
+    """Memory."""
+
+
+class ResourceSettings(Settings):
+    """Requests and limits of one container."""
+
+    requests: Amounts
+    """What the scheduler keeps free for the container."""
+    limits: Amounts
+    """What the container may use at most."""
+
+    @model_validator(mode="after")
+    def _limits_hold_requests(self) -> Self:
+        """Each of `limits` is at least what `requests` says; the API server refuses less."""
+        for what in ("cpu", "memory"):
+            request, limit = getattr(self.requests, what), getattr(self.limits, what)
+            if amount(limit) < amount(request):
+                raise ValueError(
+                    f"limits.{what} ({limit}) is below requests.{what} ({request}), which the "
+                    "API server refuses; raise the limit or lower the request"
+                )
+        return self
+
+
+def _resources(cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> ResourceSettings:
+    return ResourceSettings(
+        requests=Amounts(cpu=cpu, memory=memory), limits=Amounts(cpu=cpu_limit, memory=memory_limit)
+    )
+
+
+class KubernetesSettings(Settings):
+    """Which cluster, and what its volumes are like."""
+
+    context: str | None = None
+    """Context of the kubeconfig; absent: its current context."""
+    cluster_identifier: Labelled | None = None
+    """Name under which Pulumi knows the cluster: only a new name replaces the provider and with it
+    every object. Absent: the environment's MILLRACE_CLUSTER_ID (the bootstrap's cluster)."""
+    storage_class: str | None = None
+    """StorageClass of every volume claim; absent: the cluster's default class."""
+    volume_retention: Literal["Retain", "Delete"] = "Delete"
+    """What happens to a StatefulSet's claims when it is deleted or scaled down."""
+    spread: Literal["hosts", "prefer"] = "hosts"
+    """hosts: no host gets two brokers or two controllers; what finds no host of its own waits.
+    prefer: where hosts are too few they share, so that a single one can run several brokers."""
+
+
+class ImageSettings(Settings):
+    """Where container images come from. One entry in `overrides` wins over everything else."""
+
+    source: Literal["official", "local"]
+    """official: the catalogue's references (digests from infra/images/images.lock.json once pinned).
+    local: the ones `make up` built, listed in the file MILLRACE_IMAGES_FILE names."""
+    overrides: Annotated[dict[str, ImageReference], _keys(IMAGE_NAMES)] = {}
+    """Catalogue name to full reference, with a digest or an exact tag. An override of `services`
+    also means that the image is not built here."""
+
+    pull_secrets: tuple[Labelled, ...] = ()
+    """Secrets (type kubernetes.io/dockerconfigjson) that open the registry of these images. The
+    cluster's owner makes them, by these names in the namespaces data and apps; every pod uses
+    them."""
+
+    @field_validator("overrides")
+    @classmethod
+    def _known_names(cls, overrides: dict[str, str]) -> dict[str, str]:
+        """Every key of `overrides` is a name of the image catalogue."""
+        for name in overrides:
+            if name not in IMAGE_NAMES:
+                raise ValueError(_unknown("image", name, IMAGE_NAMES))
+        return overrides
+
+
+class KafkaSettings(Settings):
+    """The Kafka cluster (KRaft)."""
+
+    brokers: Annotated[int, Field(ge=1, le=9)] = 1
+    """Nodes that hold the topics' partitions."""
+    controllers: Annotated[int, Field(ge=0, le=5)] = 0
+    """Dedicated controllers; 0: the brokers are controllers too (combined mode). Their number is
+    decided when the cluster is made: a change is refused (docs/decisions/0017)."""
+    replication_factor: Annotated[int, Field(ge=1, le=5)] = 1
+    """Copies of every partition, Kafka's own topics included."""
+    min_insync_replicas: Annotated[int, Field(ge=1, le=4)] = 1
+    """Copies that must hold a message before it is acknowledged."""
+    partitions: Annotated[int, Field(ge=1, le=256)] = 6
+    """Of every topic. Raising it later moves keys to other partitions, so order per key is only
+    promised among events written after the change."""
+    retention_hours: Annotated[int, Field(ge=1)] = 168
+    """How long topics keep their messages."""
+    heap: Bytes = "512Mi"
+    """Java heap of a broker; a quarter of the memory limit must stay free for everything else."""
+    controller_heap: Bytes = "256Mi"
+    """The same of a dedicated controller."""
+    resources: ResourceSettings = _resources("250m", "1Gi", "2", "1536Mi")
+    """Of a broker."""
+    controller_resources: ResourceSettings = _resources("100m", "512Mi", "1", "768Mi")
+    """Of a dedicated controller."""
+    storage: Bytes = "5Gi"
+    """Volume of a broker; how to let it grow is in the README."""
+    controller_storage: Bytes = "1Gi"
+    """Volume of a dedicated controller."""
+    incarnation: Incarnation = 1
+    """Raise it by one after all volumes were lost: topics, users and ACLs are made again."""
+
+    @model_validator(mode="after")
+    def _quorum_can_elect(self) -> Self:
+        """The number of voters (`controllers`, or `brokers` in combined mode) is odd: an even
+        quorum tolerates no more failures than one node less, and can split."""
+        voters = self.controllers or self.brokers
+        if voters % 2 == 0:
+            key = "controllers" if self.controllers else "brokers"
+            raise ValueError(
+                f"{key} is {voters}: an even quorum tolerates no more failures than {voters - 1} "
+                f"and can split; set {key} to {voters - 1} or {voters + 1}"
+                + ("" if self.controllers else ", or give the cluster dedicated controllers")
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _replicas_fit(self) -> Self:
+        """`replicationFactor` is at most `brokers`, or no topic could be created; and
+        `minInsyncReplicas` is below it (1 with a single copy), or one broker's restart would stop
+        all writes."""
+        if self.replication_factor > self.brokers:
+            raise ValueError(
+                f"replicationFactor ({self.replication_factor}) is above brokers ({self.brokers}), "
+                "so no topic could be created; lower it or add brokers"
+            )
+        most = max(1, self.replication_factor - 1)
+        if self.min_insync_replicas > most:
+            raise ValueError(
+                f"minInsyncReplicas ({self.min_insync_replicas}) leaves no broker to restart with "
+                f"replicationFactor {self.replication_factor}: writes would stop; set it to {most} "
+                "or below, or raise replicationFactor"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _heap_fits(self) -> Self:
+        """`heap` (with controllers, `controllerHeap`) is at most 75 % of its container's memory
+        limit: Java needs the rest, and the kernel kills what exceeds the limit."""
+        _check_share("heap", self.heap, self.resources, 0.75)
+        if self.controllers:
+            _check_share("controllerHeap", self.controller_heap, self.controller_resources, 0.75)
+        return self
+
+
+class PostgresSettings(Settings):
+    """The PostgreSQL server; one role and one database per service that asks for one."""
+
+    max_connections: Annotated[int, Field(ge=20, le=5000)] = 200
+    """Of all services together, and of Jobs and operators."""
+    shared_buffers: Bytes = "128Mi"
+    """PostgreSQL's own page cache."""
+    resources: ResourceSettings = _resources("100m", "256Mi", "2", "1Gi")
+    """Of the server."""
+    storage: Bytes = "5Gi"
+    """Its volume; how to let it grow is in the README."""
+    migration_seconds: Annotated[int, Field(ge=60)] = 300
+    """How long one database's migrations may take, all attempts and the image pull included. What
+    outlasts it is rolled back and would never get through: large tables need more."""
+    incarnation: Incarnation = 1
+    """Raise it by one after the volume was lost: roles, databases and tables are made again."""
+
+    @model_validator(mode="after")
+    def _buffers_fit(self) -> Self:
+        """`sharedBuffers` is at most 50 % of the memory limit: sessions and sorts need the rest."""
+        _check_share("sharedBuffers", self.shared_buffers, self.resources, 0.5)
+        return self
+
+
+class RedisSettings(Settings):
+    """The cache. It holds nothing that cannot be read from PostgreSQL again."""
+
+    max_memory: Bytes = "128Mi"
+    """Beyond it the least recently used keys go."""
+    resources: ResourceSettings = _resources("50m", "64Mi", "500m", "256Mi")
+    """Of the server."""
+
+    @model_validator(mode="after")
+    def _memory_fits(self) -> Self:
+        """`maxMemory` is at most 75 % of the memory limit: keys must go before the kernel kills the
+        server."""
+        _check_share("maxMemory", self.max_memory, self.resources, 0.75)
+        return self
+
+
+class ServiceSettings(Settings):
+    """Size of one service; what it does is in infra/model/workloads.py."""
+
+    replicas: Annotated[int, Field(ge=1, le=100)] = 2
+    """Pods. Two or more also get a disruption budget."""
+    resources: ResourceSettings = _resources("100m", "256Mi", "1", "512Mi")
+    """Of a pod."""
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    """Connections to PostgreSQL, per pod."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The lowest level that is logged."""
+
+
+class ServicesSettings(RootModel[dict[str, ServiceSettings]]):
+    """Service name to its size. A service that is not listed gets the defaults."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        json_schema_extra={"propertyNames": {"enum": list(workload_names())}},
+    )
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Self:
+        """Every key is the name of a service."""
+        for name in self.root:
+            if name not in workload_names():
+                raise ValueError(_unknown("service", name, workload_names()))
+        return self
+
+    def of(self, name: str) -> ServiceSettings:
+        return self.root.get(name) or ServiceSettings()
+
+
+class EntrySettings(Settings):
+    """How the world reaches the published services."""
+
+    type: Literal["NodePort", "LoadBalancer"] = "NodePort"
+    """Of the published Service."""
+    host: Labelled = "localhost"
+    """Name or address in the URLs this stack puts out."""
+    http_port: Annotated[int, Field(ge=1, le=65535)] = 30080
+    """NodePort: the port on every node. LoadBalancer: the port it listens on."""
+    tls: bool = False
+    """The load balancer ends TLS itself (say how in `annotations`), so URLs are https."""
+    annotations: dict[str, str] = {}
+    """Annotations of the published Service, for the cloud's load balancer controller."""
+
+    @model_validator(mode="after")
+    def _port_suits_type(self) -> Self:
+        """With `NodePort`, `httpPort` is from 30000 to 32767, the only ports that the API server
+        hands out. `tls` takes `LoadBalancer` and annotations: nothing else here would end TLS."""
+        if self.type == "NodePort" and self.http_port not in NODE_PORTS:
+            raise ValueError(
+                f"httpPort is {self.http_port}, but the API server only hands out node ports from "
+                f"{NODE_PORTS.start} to {NODE_PORTS.stop - 1}; choose one of those, or set type to "
+                "LoadBalancer"
+            )
+        if self.tls and (self.type == "NodePort" or not self.annotations):
+            raise ValueError(
+                "tls is true, but nothing would end TLS: it takes type LoadBalancer and the "
+                "annotations that give the load balancer its certificate; add them or set tls "
+                "to false"
+            )
+        return self
+
+
+class PlatformSettings(Settings):
+    """Everything under `millrace:` in one stack file."""
+
+    kubernetes: KubernetesSettings
+    images: ImageSettings
+    kafka: KafkaSettings
+    postgres: PostgresSettings
+    redis: RedisSettings
+    services: ServicesSettings
+    entry: EntrySettings
+    protect: Annotated[bool, _AS_PULUMI_WRITES_IT]
+    """Refuse to delete or replace what holds data, whatever the program says."""
+
+    @model_validator(mode="after")
+    def _protected_means_kept(self) -> Self:
+        """With `protect`, `kubernetes.volumeRetention` is `Retain`: protected StatefulSets whose
+        volumes go with them would protect nothing."""
+        if self.protect and self.kubernetes.volume_retention != "Retain":
+            raise ValueError(
+                "protect is true, but kubernetes.volumeRetention is Delete: the StatefulSets would "
+                "be protected and their data not; set kubernetes.volumeRetention to Retain"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _connections_suffice(self) -> Self:
+        """What the services and all others may open together fits into `postgres.maxConnections`:
+        twice a service's replicas during a rollout, times `databasePoolSize` and what its pods hold
+        beside it; then superusers, Jobs and operators."""
+        wanted = budget.of_services(WORKLOADS, self.services.of)
+        kept = budget.of_others(WORKLOADS)
+        if wanted + kept > self.postgres.max_connections:
+            raise ValueError(
+                f"the services may open {wanted} connections (twice the replicas during a rollout, "
+                f"times databasePoolSize and what they hold beside it), Jobs and operators {kept}, "
+                f"but postgres.maxConnections is {self.postgres.max_connections}; raise it to "
+                f"{wanted + kept} or lower databasePoolSize or replicas"
+            )
+        return self
+
+
+def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"there is no {what} {name!r}; {hint}known: {', '.join(known)}"
+
+
+def _check_share(key: str, value: str, resources: ResourceSettings, share: float) -> None:
+    limit = resources.limits.memory
+    if amount(value) > amount(limit) * share:
+        raise ValueError(
+            f"{key} ({value}) is more than {share:.0%} of the memory limit ({limit}), so the "
+            f"kernel would kill the container under load; lower {key} or raise limits.memory"
+        )

@@ -1,0 +1,68 @@
+"""Accounts on the shared systems: their passwords, and the Jobs that bring them about.
+
+The servers know nothing of the services. What exists in them (roles, databases, topics, users,
+ACLs) follows from the records in `infra.model.workloads`; one Job per server makes it so, and runs again
+whenever a record changes.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import pulumi
+
+from components.kit.args import Files, Mount, Resources
+from components.security.secrets import Password, PasswordArgs
+from components.workloads.jobs import Job, JobArgs
+from infra.stack.foundation import DATA, Foundation
+
+CA_FILE: Final = "/etc/millrace/ca/ca.crt"
+_SECRETS: Final = "/etc/millrace/secrets"
+_SPEC_FILE: Final = "/etc/millrace/spec/spec.json"
+JOB_SIZE: Final = Resources(
+    cpu_request="50m", cpu_limit="1", memory_request="96Mi", memory_limit="256Mi"
+)
+"""Of provisioning and migration Jobs: they run once, for seconds, and wait for the server."""
+
+
+def secret_dir(what: str) -> str:
+    """Where the Secret of that name is mounted in a provisioning Job."""
+    return f"{_SECRETS}/{what}"
+
+
+def password(ground: Foundation, name: str, *namespaces: str) -> Password:
+    """A password of its own, readable in the namespaces named."""
+    names = {short: ground.namespaces.names[short] for short in namespaces}
+    return Password(name, PasswordArgs(secret_name=name, namespaces=names), ground.child)
+
+
+def provision(
+    ground: Foundation,
+    server: str,
+    spec: Mapping[str, object],
+    secrets: Mapping[str, Files],
+    incarnation: int,
+) -> Job:
+    """The Job that brings the server to what the spec says.
+
+    Args:
+        server: `postgres` or `kafka`, as `services.provision` knows them.
+        spec: its JSON document; may hold Outputs.
+        secrets: mounted at `secret_dir(key)`.
+        incarnation: of the server's data; another one is provisioned again.
+    """
+    return Job(
+        f"{server}-provision",
+        JobArgs(
+            namespace=ground.namespaces.names[DATA],
+            image=ground.services_image,
+            pull_secrets=ground.settings.images.pull_secrets,
+            command=("python", "-m", "services.provision", server, "--spec", _SPEC_FILE),
+            resources=JOB_SIZE,
+            ca=ground.authority.bundles[DATA],
+            component="provisioning",
+            spec=pulumi.Output.json_dumps(spec, sort_keys=True),
+            after={"incarnation": str(incarnation)},
+            mounts=tuple(Mount(files=f, path=secret_dir(what)) for what, f in secrets.items()),
+        ),
+        ground.child,
+    )

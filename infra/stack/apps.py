@@ -1,0 +1,79 @@
+"""The Python services: every record of `infra.model.workloads` through the one workload builder."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from components.kit import connections
+from components.workloads.workload import Entry, Workload, WorkloadArgs
+from infra.model import workloads
+from infra.model.settings import EntrySettings, KafkaSettings, ServiceSettings
+from infra.stack.convert import resources
+from infra.stack.foundation import APPS, Foundation
+from infra.stack.postgres import Database
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the services may connect to."""
+
+    databases: Mapping[str, Database]
+    """By database name."""
+    kafka: Mapping[str, connections.Connection]
+    """By service name."""
+    cache: Mapping[str, connections.Connection]
+    """By service name."""
+
+
+def run_services(ground: Foundation, shared: Shared) -> dict[str, Workload]:
+    """Every service, by name."""
+    return {record.name: _service(ground, shared, record) for record in ground.workloads}
+
+
+def _service(ground: Foundation, shared: Shared, record: workloads.Workload) -> Workload:
+    settings = ground.settings.services.of(record.name)
+    return Workload(
+        record.name,
+        WorkloadArgs(
+            namespace=ground.namespaces.names[APPS],
+            image=ground.services_image,
+            pull_secrets=ground.settings.images.pull_secrets,
+            command=record.command,
+            resources=resources(settings.resources),
+            ca=ground.authority.bundles[APPS],
+            replicas=settings.replicas,
+            entry=_entry(ground.settings.entry) if record.entry else Entry(),
+            connections=tuple(_connections(shared, record, settings)),
+            env=_environment(record, settings, ground.settings.kafka),
+            pod_name_env=record.pod_name_env,
+        ),
+        ground.child,
+    )
+
+
+def _connections(
+    shared: Shared, record: workloads.Workload, settings: ServiceSettings
+) -> Iterator[connections.Connection]:
+    if record.database is not None:
+        yield shared.databases[record.database].connection(settings.database_pool_size)
+    if record.uses_kafka:
+        yield shared.kafka[record.name]
+    if record.cache_keys:
+        yield shared.cache[record.name]
+
+
+def _environment(
+    record: workloads.Workload, settings: ServiceSettings, kafka: KafkaSettings
+) -> dict[str, str]:
+    consumer = {
+        "KAFKA_GROUP_ID": record.name,
+        "KAFKA_TOPICS": ",".join(record.consumes),
+        # What Kafka may deliver again must be recognised for as long.
+        "KAFKA_RETENTION_HOURS": str(kafka.retention_hours),
+    }
+    return {"LOG_LEVEL": settings.log_level} | (consumer if record.consumes else {})
+
+
+def _entry(settings: EntrySettings) -> Entry:
+    if settings.type == "NodePort":
+        return Entry(type="NodePort", port=80, node_port=settings.http_port)
+    return Entry(type=settings.type, port=settings.http_port, annotations=settings.annotations)

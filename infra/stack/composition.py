@@ -1,0 +1,76 @@
+"""The platform: what it is made of, top to bottom, and what it tells its users.
+
+Not named after the platform: Pulumi puts this folder first on the module path, where a
+`platform.py` would hide the standard library's.
+"""
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra.images.catalogue import Catalogue
+from infra.model.environment import Environment
+from infra.model.settings import EntrySettings, PlatformSettings
+from infra.model.workloads import WORKLOADS, Workload, check_entries, topics
+from infra.stack.apps import Shared, run_services
+from infra.stack.foundation import lay
+from infra.stack.kafka import provide_kafka
+from infra.stack.postgres import provide_databases
+from infra.stack.redis import provide_cache
+
+
+class Platform(pulumi.ComponentResource):
+    """Everything of one stack. Children inherit the Kubernetes provider from here."""
+
+    endpoints: dict[str, str]
+    """Published service to its URL."""
+    namespaces: dict[str, pulumi.Output[str]]
+    ca_certificate: pulumi.Output[str]
+    """PEM of the internal CA; public."""
+    topics: list[str]
+
+    def __init__(
+        self,
+        settings: PlatformSettings,
+        environment: Environment,
+        catalogue: Catalogue,
+        provider: k8s.Provider,
+        workloads: tuple[Workload, ...] = WORKLOADS,
+    ) -> None:
+        check_entries(workloads)
+        super().__init__(
+            "millrace:platform:Platform",
+            "millrace",
+            None,
+            pulumi.ResourceOptions(providers=[provider]),
+        )
+        ground = lay(settings, environment, catalogue, workloads, self)
+        shared = Shared(
+            databases=provide_databases(ground),
+            kafka=provide_kafka(ground),
+            cache=provide_cache(ground),
+        )
+        run_services(ground, shared)
+        self.endpoints = {
+            record.name: url(settings.entry, environment) for record in workloads if record.entry
+        }
+        self.namespaces = ground.namespaces.names
+        self.ca_certificate = ground.authority.certificate_pem
+        self.topics = list(topics(workloads))
+        self.register_outputs(self.outputs())
+
+    def outputs(self) -> dict[str, object]:
+        """The stack's outputs, by the names of the attributes."""
+        return {
+            "endpoints": self.endpoints,
+            "namespaces": self.namespaces,
+            "ca_certificate": self.ca_certificate,
+            "topics": self.topics,
+        }
+
+
+def url(entry: EntrySettings, environment: Environment) -> str:
+    """Where the published HTTP service answers, seen from outside the cluster."""
+    scheme, usual = ("https", 443) if entry.tls else ("http", 80)
+    # Another checkout's cluster has the same node ports behind other ports of the host.
+    port = entry.http_port + (environment.port_offset if entry.type == "NodePort" else 0)
+    return f"{scheme}://{entry.host}" + ("" if port == usual else f":{port}")

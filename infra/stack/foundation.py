@@ -1,0 +1,52 @@
+"""What everything else stands on: namespaces, the internal CA, the images."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.kit.args import Text
+from components.security.namespaces import Namespaces, NamespacesArgs
+from components.security.pki import CertificateAuthority, CertificateAuthorityArgs
+from infra.images.catalogue import Catalogue
+from infra.images.services import services_image
+from infra.model.environment import Environment
+from infra.model.settings import PlatformSettings
+from infra.model.workloads import Workload
+
+DATA = "data"
+APPS = "apps"
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """Handed to everything that is built on it."""
+
+    settings: PlatformSettings
+    catalogue: Catalogue
+    namespaces: Namespaces
+    authority: CertificateAuthority
+    services_image: Text
+    workloads: tuple[Workload, ...]
+    """The services; what exists in the shared systems follows from these records."""
+    parent: pulumi.Resource
+
+    @property
+    def child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self.parent)
+
+
+def lay(
+    settings: PlatformSettings,
+    environment: Environment,
+    catalogue: Catalogue,
+    workloads: tuple[Workload, ...],
+    parent: pulumi.Resource,
+) -> Foundation:
+    """Make namespaces and CA, and build the services image or take the one given."""
+    child = pulumi.ResourceOptions(parent=parent)
+    image = services_image(catalogue, environment, child)
+    namespaces = Namespaces("namespaces", NamespacesArgs(names=(DATA, APPS)), child)
+    authority = CertificateAuthority(
+        "internal-ca", CertificateAuthorityArgs(namespaces=namespaces.names), child
+    )
+    return Foundation(settings, catalogue, namespaces, authority, image, workloads, parent)

@@ -1,0 +1,101 @@
+"""Kafka: the cluster, the topics, and an account with its own ACLs per service."""
+
+from components.kit import connections
+from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
+from infra.model.workloads import Workload, topics
+from infra.stack.accounts import CA_FILE, password, provision, secret_dir
+from infra.stack.convert import once, resources, storage
+from infra.stack.foundation import APPS, DATA, Foundation
+from infra.stack.protection import data_options
+
+
+def provide_kafka(ground: Foundation) -> dict[str, connections.Connection]:
+    """The cluster, and by service name the connection of every service that uses it."""
+    cluster = _cluster(ground)
+    users = [workload for workload in ground.workloads if workload.uses_kafka]
+    passwords = {u.name: password(ground, f"kafka-{u.name}", DATA, APPS) for u in users}
+    provisioned = provision(
+        ground,
+        "kafka",
+        spec={
+            "bootstrap_servers": cluster.admin_servers,
+            "ca_file": CA_FILE,
+            "certificate_file": f"{secret_dir('admin')}/tls.crt",
+            "key_file": f"{secret_dir('admin')}/tls.key",
+            "topics": _topics(ground),
+            "users": [_user(user) for user in users],
+        },
+        secrets={"admin": cluster.admin_files}
+        | {name: made.files[DATA] for name, made in passwords.items()},
+        incarnation=ground.settings.kafka.incarnation,
+    )
+    return {
+        name: connections.kafka(
+            bootstrap_servers=once(cluster.bootstrap_servers, provisioned.completed),
+            username=name,
+            password=made.files[APPS],
+        )
+        for name, made in passwords.items()
+    }
+
+
+def _cluster(ground: Foundation) -> Kafka:
+    settings, kubernetes = ground.settings.kafka, ground.settings.kubernetes
+    controllers = (
+        KafkaNodes(
+            replicas=settings.controllers,
+            heap=settings.controller_heap,
+            resources=resources(settings.controller_resources),
+            storage=storage(settings.controller_storage, kubernetes),
+        )
+        if settings.controllers
+        else None
+    )
+    return Kafka(
+        "kafka",
+        KafkaArgs(
+            namespace=ground.namespaces.names[DATA],
+            namespace_name=DATA,
+            image=ground.catalogue.reference("kafka"),
+            pull_secrets=ground.settings.images.pull_secrets,
+            authority=ground.authority,
+            brokers=KafkaNodes(
+                replicas=settings.brokers,
+                heap=settings.heap,
+                resources=resources(settings.resources),
+                storage=storage(settings.storage, kubernetes),
+            ),
+            controllers=controllers,
+            replication_factor=settings.replication_factor,
+            min_insync_replicas=settings.min_insync_replicas,
+            retention_hours=settings.retention_hours,
+            one_per_host=kubernetes.spread == "hosts",
+        ),
+        data_options(ground.parent, protect=ground.settings.protect),
+    )
+
+
+def _topics(ground: Foundation) -> list[dict[str, object]]:
+    settings = ground.settings.kafka
+    return [
+        {
+            "name": name,
+            "partitions": settings.partitions,
+            "replication_factor": settings.replication_factor,
+            "config": {
+                "min.insync.replicas": str(settings.min_insync_replicas),
+                "retention.ms": str(settings.retention_hours * 3_600_000),
+            },
+        }
+        for name in topics(ground.workloads)
+    ]
+
+
+def _user(workload: Workload) -> dict[str, object]:
+    return {
+        "name": workload.name,
+        "password_file": f"{secret_dir(workload.name)}/password",
+        "produce": list(workload.produces),
+        "consume": list(workload.consumes),
+        "groups": [workload.name] if workload.consumes else [],
+    }

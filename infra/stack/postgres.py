@@ -1,0 +1,120 @@
+"""PostgreSQL: the server, and a role that owns a migrated database per name."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.kit import connections
+from components.kit.args import Files, Text
+from components.servers.postgres.server import Postgres, PostgresArgs
+from components.workloads.jobs import Job, JobArgs
+from infra.model.workloads import databases
+from infra.stack.accounts import CA_FILE, JOB_SIZE, password, provision, secret_dir
+from infra.stack.convert import once, resources, storage
+from infra.stack.foundation import APPS, DATA, Foundation
+from infra.stack.protection import data_options
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database, reachable as the role of the same name."""
+
+    host: Text
+    """Known once the database is there (and, after `migrated`, has its tables)."""
+    port: Text
+    name: str
+    password: Files
+
+    def connection(self, pool_size: int) -> connections.Connection:
+        return connections.database(
+            host=self.host,
+            port=self.port,
+            name=self.name,
+            user=self.name,
+            password=self.password,
+            pool_size=pool_size,
+        )
+
+
+def provide_databases(ground: Foundation) -> dict[str, Database]:
+    """The server and every database some service asks for, with its migrations applied."""
+    admin = password(ground, "postgres-admin", DATA)
+    server = _server(ground, admin.files[DATA])
+    roles = {
+        name: password(ground, f"postgres-{name}", DATA, APPS)
+        for name in databases(ground.workloads)
+    }
+    provisioned = provision(
+        ground,
+        "postgres",
+        spec={
+            "host": server.host,
+            "port": server.port,
+            "admin_user": "postgres",
+            "admin_password_file": f"{secret_dir('admin')}/password",
+            "ca_file": CA_FILE,
+            "databases": [
+                {"name": name, "role": name, "password_file": f"{secret_dir(name)}/password"}
+                for name in roles
+            ],
+        },
+        secrets={"admin": admin.files[DATA]} | {n: role.files[DATA] for n, role in roles.items()},
+        incarnation=ground.settings.postgres.incarnation,
+    )
+    return {
+        name: _migrated(
+            ground,
+            Database(
+                host=once(server.host, provisioned.completed),
+                port=server.port.apply(str),
+                name=name,
+                password=role.files[APPS],
+            ),
+        )
+        for name, role in roles.items()
+    }
+
+
+def _server(ground: Foundation, admin_password: Files) -> Postgres:
+    settings = ground.settings.postgres
+    return Postgres(
+        "postgres",
+        PostgresArgs(
+            namespace=ground.namespaces.names[DATA],
+            namespace_name=DATA,
+            image=ground.catalogue.reference("postgres"),
+            pull_secrets=ground.settings.images.pull_secrets,
+            authority=ground.authority,
+            admin_password=admin_password,
+            resources=resources(settings.resources),
+            storage=storage(settings.storage, ground.settings.kubernetes),
+            max_connections=settings.max_connections,
+            shared_buffers=settings.shared_buffers,
+        ),
+        data_options(ground.parent, protect=ground.settings.protect),
+    )
+
+
+def _migrated(ground: Foundation, database: Database) -> Database:
+    """The database after its migrations; whoever connects to the result waits for them.
+
+    Expand and contract: a migration runs while pods of the version before are still serving.
+    """
+    migration = Job(
+        f"migrate-{database.name}",
+        JobArgs(
+            namespace=ground.namespaces.names[APPS],
+            image=ground.services_image,
+            pull_secrets=ground.settings.images.pull_secrets,
+            command=("python", "-m", "services.migrate", database.name),
+            resources=JOB_SIZE,
+            ca=ground.authority.bundles[APPS],
+            component="migration",
+            connections=(database.connection(pool_size=1),),
+            deadline_seconds=ground.settings.postgres.migration_seconds,
+            after={"incarnation": str(ground.settings.postgres.incarnation)},
+        ),
+        ground.child,
+    )
+    host: pulumi.Output[str] = once(database.host, migration.completed)
+    return Database(host=host, port=database.port, name=database.name, password=database.password)

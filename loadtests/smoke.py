@@ -1,0 +1,195 @@
+"""``make smoke``: does the running platform do its one job, seen from outside?
+
+Creates, updates, reads, lists and deletes resources over the published port, then looks for
+exactly one row per event in ``workerdb.processed_events``, in order per resource.
+"""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass, field
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from bootstrap.checkout import Checkout
+from bootstrap.kube import WAY_OUT, Kube, KubeError
+from loadtests import arrivals, traffic
+from loadtests.ledger import Ledger, Outcome, Verdict, percentile
+
+RESOURCES_MADE = 20
+UPDATES = 3
+CONCURRENCY = 5
+ARRIVAL_SECONDS = 60.0
+
+
+class SmokeFailed(Exception):
+    """The platform does not do what it should; the text is one clear sentence."""
+
+
+@dataclass
+class Reads:
+    """Seconds that each read took, by kind."""
+
+    taken: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    def add(self, kind: str, since: float) -> None:
+        self.taken.setdefault(kind, []).append(time.time() - since)
+
+
+async def check_health(http: httpx.AsyncClient) -> None:
+    """Raises SmokeFailed unless rest-service answers that it is ready."""
+    for path in ("/health", "/ready"):
+        try:
+            response = await http.get(path)
+        except httpx.HTTPError as error:
+            raise SmokeFailed(
+                f"nothing answers at {http.base_url} ({type(error).__name__}); "
+                f"{WAY_OUT}, `make status` shows what runs"
+            ) from error
+        if response.status_code != 200:
+            raise SmokeFailed(
+                f"{path} answers {response.status_code} ({response.text[:200]}); "
+                "`make status` shows what runs"
+            )
+
+
+async def read_back(http: httpx.AsyncClient, ids: list[str], names: str, reads: Reads) -> None:
+    """Every resource answers with its last update, and the list holds them all."""
+    for resource_id in ids:
+        since = time.time()
+        response = await http.get(f"{traffic.RESOURCES}/{resource_id}")
+        reads.add("read", since)
+        if response.status_code != 200:
+            raise SmokeFailed(f"reading {resource_id} answers {response.status_code}, not 200")
+        body = response.json()
+        if not str(body["description"]).endswith(f"-update-{UPDATES - 1}"):
+            raise SmokeFailed(
+                f"reading {resource_id} gives description {body['description']!r}, "
+                f"not that of its last update (a stale cache?)"
+            )
+    since = time.time()
+    listed = await list_all(http, names)
+    reads.add("list", since)
+    if missing := set(ids) - listed:
+        raise SmokeFailed(f"the list lacks {len(missing)} of {len(ids)} resources just made")
+
+
+async def list_all(http: httpx.AsyncClient, prefix: str) -> set[str]:
+    """Ids of the listed resources whose name starts with ``prefix``.
+
+    The list is newest first, so this follows the pages until one holds none of ours.
+    """
+    found: set[str] = set()
+    cursor: str | None = None
+    while True:
+        params = {"limit": "200"} if cursor is None else {"limit": "200", "cursor": cursor}
+        response = await http.get(traffic.RESOURCES, params=params)
+        if response.status_code != 200:
+            raise SmokeFailed(f"the list answers {response.status_code}: {response.text[:200]}")
+        page = response.json()
+        ours = {item["id"] for item in page["items"] if item["name"].startswith(prefix)}
+        found |= ours
+        cursor = page["next_cursor"]
+        if cursor is None or (found and not ours):
+            return found
+
+
+async def write_and_read(checkout: Checkout, prefix: str, ledger: Ledger, reads: Reads) -> None:
+    """The whole client side: create and update, read and list, delete, and read again."""
+    async with traffic.client(checkout) as http:
+        await check_health(http)
+        writer = traffic.Traffic(http, ledger)
+        stream = traffic.Stream(prefix, RESOURCES_MADE, UPDATES, False, CONCURRENCY)
+        await writer.run(stream)
+        _require_all_acked(ledger)
+        await read_back(http, writer.ids, prefix, reads)
+        # The second half stays, so that a look at the list afterwards shows something.
+        for resource_id in writer.ids[: RESOURCES_MADE // 2]:
+            await writer.delete(resource_id, f"{prefix}-delete-{resource_id}")
+            response = await http.get(f"{traffic.RESOURCES}/{resource_id}")
+            if response.status_code != 404:
+                raise SmokeFailed(
+                    f"{resource_id} was deleted and reading it answers {response.status_code}"
+                )
+        _require_all_acked(ledger)
+
+
+def _require_all_acked(ledger: Ledger) -> None:
+    bad = [write for write in ledger.writes if write.outcome is not Outcome.ACKED]
+    if bad:
+        raise SmokeFailed(
+            f"{len(bad)} of {len(ledger.writes)} writes were not acknowledged; the first: "
+            f"{bad[0].kind} answered {bad[0].answer}"
+        )
+
+
+def show(console: Console, ledger: Ledger, reads: Reads, verdict: Verdict) -> None:
+    """The table of what was done and the latency from POST to processed."""
+    table = Table(title="smoke: published port to processed row", title_justify="left")
+    table.add_column("step")
+    for heading in ("done", "p50", "p95"):
+        table.add_column(heading, justify="right")
+    for kind in ("create", "update", "delete"):
+        writes = [write for write in ledger.acked() if write.kind == kind]
+        taken = [w.answered_at - w.sent_at for w in writes if w.answered_at is not None]
+        table.add_row(f"{kind} (answer)", *_numbers(taken))
+    for kind, taken in reads.taken.items():
+        table.add_row(f"{kind} (answer)", *_numbers(taken))
+    table.add_section()
+    table.add_row("POST to processed", *_numbers(verdict.latencies))
+    console.print(table)
+    console.print(
+        "POST to processed: processed_at in workerdb minus the client's time of sending, "
+        "both on this machine's clock.",
+        style="dim",
+    )
+
+
+def _numbers(taken: list[float]) -> tuple[str, str, str]:
+    if not taken:
+        return "0", "-", "-"
+    return (
+        str(len(taken)),
+        f"{1000 * percentile(taken, 0.50):.0f} ms",
+        f"{1000 * percentile(taken, 0.95):.0f} ms",
+    )
+
+
+def smoke(checkout: Checkout, console: Console) -> None:
+    """Run the whole check and print its table.
+
+    Raises:
+        SmokeFailed: something is not as it should be.
+        KubeError: the rows could not be read.
+    """
+    kube = Kube(checkout)
+    prefix = f"smoke-{secrets.token_hex(4)}"
+    ledger, reads = Ledger(), Reads()
+    after = arrivals.last_seq(kube)
+    asyncio.run(write_and_read(checkout, prefix, ledger, reads))
+    rows = arrivals.wait_for_all(kube, ledger, prefix, after, seconds=ARRIVAL_SECONDS)
+    verdict = ledger.check(rows)
+    show(console, ledger, reads, verdict)
+    if verdict.faults:
+        raise SmokeFailed(
+            f"after {ARRIVAL_SECONDS:.0f} s the events in workerdb.processed_events are not "
+            f"what was written:\n{verdict.explain()}"
+        )
+    console.print(
+        f"[green]ok[/green]: {verdict.acked} writes acknowledged, {verdict.arrived} events "
+        f"processed exactly once, in order for each of {RESOURCES_MADE} resources"
+    )
+
+
+def run(checkout: Checkout, console: Console) -> bool:
+    """The command: False, after a sentence that says why, if anything is not as it should be."""
+    try:
+        smoke(checkout, console)
+    except (SmokeFailed, KubeError) as error:
+        console.print("[red]smoke failed:[/red]", end=" ", highlight=False)
+        way_out = f"; {WAY_OUT}" if isinstance(error, KubeError) else ""
+        console.print(f"{error}{way_out}", markup=False, highlight=False, soft_wrap=True)
+        return False
+    return True

@@ -1,0 +1,224 @@
+"""What a client may make the server hold, and for how long, before an application sees a request.
+
+uvicorn's httptools protocol keeps whatever a client sends until the headers are complete, for as
+long as that takes, and adds the trailers of a body to the request's headers. Here both are bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from enum import Enum
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from services.contracts.ids import new_id
+from services.shared.http import problem
+from services.shared.http.problem import ProblemError
+from services.shared.runtime.logging import get_logger
+
+log = get_logger(__name__)
+
+MAX_TARGET = 8 * 1024
+"""Bytes of path and query. RFC 9112, section 3, asks for 8000 in a request line at least."""
+MAX_FIELDS = 32 * 1024
+"""Bytes of all header fields and trailers, each taken for 32 more than its name and value have, as
+RFC 9113, section 6.5.2, counts: what is kept of a field costs memory even where it is empty."""
+CLIENT_SECONDS = 30.0
+"""For a client to send the headers it has begun, or the rest of a body that is answered already."""
+
+_FIELD_OVERHEAD = 32
+_PART = 16 * 1024  # what the parser gets at once, so that limits are looked at often enough
+_LINGER_SECONDS = 5.0
+
+_CLOSE = {"Connection": "close"}
+
+
+class _State(Enum):
+    EMPTY = "a request is due, nothing of it has come"
+    HEAD = "within request line and headers"
+    BODY = "within body and trailers"
+    REST = "between two requests"
+
+
+class _RefusedError(Exception):
+    """Stops the parser."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection whose client is held to the limits of this module.
+
+    What breaks them, or is no HTTP, is answered in its turn with a problem document and the end of
+    the connection: 414, 431, 408 or 400. No application hears of it, unless it is in the body.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self._state = _State.EMPTY
+        self._fields = 0  # bytes of the fields that are complete
+        self._unparsed = 0  # bytes that came since the parser last gave something
+        self._deadline: asyncio.TimerHandle | None = None
+        self._refusal: ProblemError | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), _PART):
+            if self._refusal is not None or self.transport.is_closing():
+                return
+            self._feed(data[start : start + _PART])
+        self._watch()
+
+    def _feed(self, part: bytes) -> None:
+        assert self.parser is not None, "it goes with the connection"
+        self._unparsed += len(part)
+        try:
+            # Upgrades are not offered (ws="none"); such a request is answered as any other.
+            with contextlib.suppress(httptools.HttpParserUpgrade):
+                self.parser.feed_data(part)
+            if self._fields + self._unparsed > MAX_FIELDS:
+                self._stop_parsing(self._too_large())
+        except (httptools.HttpParserError, _RefusedError):
+            self._refuse(
+                self._refusal
+                or ProblemError(
+                    400,
+                    "malformed-request",
+                    "the request is not valid HTTP (RFC 9112)",
+                    headers=_CLOSE,
+                )
+            )
+
+    # Called by the parser, which turns an exception into an HttpParserError.
+    def on_message_begin(self) -> None:
+        # Not before: blank lines, or the rest of a body that is answered, are no sign of life.
+        self._unset_keepalive_if_required()
+        super().on_message_begin()
+        self._state = _State.HEAD
+        self._fields = self._unparsed = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._unparsed = 0
+        if len(self.url) + len(url) > MAX_TARGET:
+            self._stop_parsing(_target_too_long())
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._unparsed = 0
+        self._fields += len(name) + len(value) + _FIELD_OVERHEAD
+        if self._fields > MAX_FIELDS:
+            self._stop_parsing(self._too_large())
+        # RFC 9110, section 6.5.1: a trailer must not be taken for a header; we need none.
+        if self._state is _State.HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._state = _State.BODY
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unparsed = 0
+        self._state = _State.REST
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._refusal is None:
+            self._watch()
+        elif not self._answering() and not self.transport.is_closing():
+            self._say(self._refusal)
+
+    def _answering(self) -> bool:
+        """Whether an application has a request in hand: answers go out in the requests' order."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _watch(self) -> None:
+        """Run the deadline while it is the client who keeps the connection waiting."""
+        if self._refusal is not None or self.transport.is_closing():
+            return
+        if self._state is _State.REST or self._answering():
+            self._stop_watching()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(CLIENT_SECONDS, self._too_slow)
+
+    def _stop_watching(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        if self._state is not _State.HEAD:
+            self.transport.close()  # there is no request that could be answered
+            return
+        detail = f"the headers did not arrive within {CLIENT_SECONDS:g} s; send them again"
+        self._refuse(ProblemError(408, "headers-too-slow", detail, headers=_CLOSE))
+
+    def _too_large(self) -> ProblemError:
+        if self._state is _State.HEAD and not self.url:
+            return _target_too_long()
+        if self._state is _State.HEAD:
+            detail = (
+                f"the headers are larger than {MAX_FIELDS} bytes, counting {_FIELD_OVERHEAD} more"
+                " for each; send fewer or shorter ones"
+            )
+            return ProblemError(431, "headers-too-large", detail, headers=_CLOSE)
+        detail = (
+            f"trailers, chunk extensions or blank lines take more than {MAX_FIELDS} bytes;"
+            " leave them out"
+        )
+        return ProblemError(400, "framing-too-large", detail, headers=_CLOSE)
+
+    def _stop_parsing(self, error: ProblemError) -> None:
+        self._refusal = error
+        raise _RefusedError
+
+    def _refuse(self, error: ProblemError) -> None:
+        """Read nothing more, and answer as soon as the requests before are answered."""
+        self._refusal = error
+        self._stop_watching()
+        if self._answering():
+            if self._state is not _State.BODY:
+                return  # on_response_complete() comes back to it
+            if self.pipeline or self.cycle.response_started:
+                self.transport.close()
+                return
+            self.cycle.disconnected = True  # the application need not wait for the rest
+            self.cycle.message_event.set()
+        self._say(error)
+
+    def _say(self, error: ProblemError) -> None:
+        """Answer, then read on for a while: who is cut off while sending never sees the answer."""
+        correlation_id = new_id()
+        log.info(
+            "connection_refused",
+            status=error.status,
+            kind=error.kind,
+            correlation_id=correlation_id,
+        )
+        response = problem.response(error, "", correlation_id)
+        response.headers["X-Correlation-ID"] = correlation_id
+        lines = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
+        self.transport.write(
+            b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)])
+        )
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+
+def _target_too_long() -> ProblemError:
+    detail = f"path and query are longer than {MAX_TARGET} bytes; send shorter ones"
+    return ProblemError(414, "target-too-long", detail, headers=_CLOSE)

@@ -1,0 +1,74 @@
+"""Runs an ASGI application until SIGTERM or SIGINT, and ends it gracefully."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Generator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from services.shared.http.health import Readiness
+from services.shared.http.limits import BoundedProtocol
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.settings import ServiceSettings
+
+log = get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn would close the listener at the first signal; here serve() decides when."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` at SIGTERM or SIGINT. Call it inside the running loop."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def serve(
+    app: ASGIApp, settings: ServiceSettings, readiness: Readiness, stop: asyncio.Event
+) -> None:
+    """Serve `app` until `stop` is set.
+
+    Then /ready fails at once, the listener stays open for drain_seconds so that load balancers
+    see it, and requests in flight get shutdown_grace_seconds to finish. A background task of
+    the service (relay, worker) waits for the same event and runs beside this one.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.http_host,
+            port=settings.http_port,
+            http=BoundedProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            lifespan="off",
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_seconds)),
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            readiness.drain()
+            log.info("draining", seconds=settings.drain_seconds)
+            await asyncio.wait({serving}, timeout=settings.drain_seconds)
+            server.should_exit = True
+        # Raises here when the server could not start: a port in use is SystemExit from uvicorn.
+        await serving
+    finally:
+        stopping.cancel()
+        stop.set()

@@ -1,0 +1,61 @@
+"""A Redis client over verified TLS with an ACL user, its time-outs short and its retries off."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+from redis.exceptions import RedisError
+
+from services.shared.runtime.certificates import watch_servers
+from services.shared.runtime.settings import RedisSettings, read_secret
+
+__all__ = ["RedisError", "client"]
+
+
+class _FileCredentials(CredentialProvider):
+    """Reads the password at every connect, so that a rotated file needs no restart."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
+
+    def get_credentials(self) -> tuple[str, str]:
+        return self._settings.username, read_secret(self._settings.password_file)
+
+    async def get_credentials_async(self) -> tuple[str, str]:
+        return self.get_credentials()
+
+
+class _Connection(SSLConnection):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        watch_servers(self.ssl_context.get())
+
+
+def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16) -> Redis:
+    """A client that connects when first used.
+
+    `timeout` (s) bounds connecting, each command, and waiting for one of `max_connections`.
+    Retries are off: redis-py would repeat a write whose answer got lost.
+    """
+    pool = BlockingConnectionPool(
+        connection_class=_Connection,
+        host=settings.host,
+        port=settings.port,
+        credential_provider=_FileCredentials(settings),
+        ssl_ca_certs=str(settings.ca_file),
+        ssl_cert_reqs="required",
+        ssl_check_hostname=True,
+        ssl_min_version=ssl.TLSVersion.TLSv1_2,
+        socket_connect_timeout=timeout,
+        socket_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=max_connections,
+        timeout=timeout,
+        protocol=2,
+    )
+    return Redis.from_pool(pool)

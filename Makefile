@@ -19,7 +19,7 @@ up: $(VENV)       ## bring the platform up (STACK=airgap|dev picks; else chosen 
 status: $(VENV)   ## what runs, and the endpoints, one line each
 	@$(RUN) status
 smoke: $(VENV)    ## resources in over HTTP, one processed row per event out, with latencies
-	@$(RUN) smoke
+	@.venv/bin/python -m loadtests smoke
 preview: $(VENV)  ## what `up` would change, held against the policies
 	@$(RUN) preview
 down: $(VENV)     ## remove the platform and the cluster; caches stay

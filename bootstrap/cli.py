@@ -19,7 +19,6 @@ from bootstrap.cluster import k3d
 from bootstrap.environment import own_variables
 from bootstrap.progress import perform, seconds
 from bootstrap.steps import Report, Step, StepFailed
-from loadtests import smoke
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -100,13 +99,6 @@ def show_status() -> None:
         raise typer.Exit(1)
 
 
-@app.command("smoke")
-def run_smoke() -> None:
-    """Create, update, read, list and delete resources, and see every event arrive in order."""
-    if not smoke.run(find_checkout(), console):
-        raise typer.Exit(1)
-
-
 @app.command("render")
 def render_manifests(stack: Stack = "prod") -> None:
     """Write all manifests of a stack to build/manifests/STACK, without any cluster."""
@@ -160,9 +152,14 @@ def _complain(error: BaseException) -> None:
 
 
 def main() -> None:
+    """Run a command of the Makefile."""
+    exit_with_a_sentence(app)
+
+
+def exit_with_a_sentence(commands: typer.Typer) -> None:
     """Run a command; a failure is a sentence on standard error and exit code 1."""
     try:
-        app()
+        commands()
         code = 0
     except SystemExit as ended:  # how typer ends, after Ctrl-C as well
         code = ended.code

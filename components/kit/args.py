@@ -10,30 +10,14 @@ import pulumi
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from components.kit.quantities import Quantity, amount
-from components.kit.references import moves
+from components.kit.references import check_reference
 
 Text: TypeAlias = str | pulumi.Output[str]
 """Known now, or only once another resource exists."""
 
 
-def check_image(image: str) -> str:
-    """The reference itself when it means the same image tomorrow.
-
-    Raises:
-        ValueError: neither digest nor tag, or a tag that moves.
-    """
-    repository, _, digest = image.partition("@")
-    tag = repository.rpartition("/")[2].partition(":")[2]
-    if not digest and moves(tag):
-        raise ValueError(
-            f"image {image!r} means another image tomorrow, and pods of one rollout could differ; "
-            "name a digest (@sha256:…) or an exact tag"
-        )
-    return image
-
-
 def _image(value: Text) -> Text:
-    return check_image(value) if isinstance(value, str) else value.apply(check_image)
+    return check_reference(value) if isinstance(value, str) else value.apply(check_reference)
 
 
 Image: TypeAlias = Annotated[Text, AfterValidator(_image)]

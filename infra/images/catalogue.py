@@ -2,8 +2,8 @@
 
 A name is resolved in this order: the stack file's `images.overrides`, then what the machine built
 (`source: local`), or the official reference with its pinned digest (`source: official`).
-`infra/images/images.lock.json` holds the official tags and the digests `make pin` found; a digest is null
-until `make pin` has run where a container registry is reachable. Digests are never made up.
+`infra/images/images.lock.json` holds the official tags and the digests `make pin` found; a digest
+is null until `make pin` has run where a container registry is reachable. Digests are never made up.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Find the digests of the official images and keep them in `infra/images/images.lock.json`.
 
-`python -m infra.images.pin` (part of `make pin`), on a machine that reaches the images' registry and has a
-container engine. All or nothing: if one image cannot be resolved, the file stays as it is.
+`python -m infra.images.pin` (part of `make pin`), on a machine that reaches the images' registry
+and has a container engine. All or nothing: if one cannot be resolved, the file stays as it is.
 """
 
 import json

@@ -46,7 +46,7 @@ def check_images(catalogue: Catalogue, environment: Environment) -> None:
     """Make sure that every image can be had, before anything is registered.
 
     Raises:
-        infra.images.catalogue.ImageError: the services image is to be built, but no registry is named; or
+        ImageError: the services image is to be built, but no registry is named; or
             an image has no reference.
     """
     for name in SERVERS:

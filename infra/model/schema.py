@@ -1,7 +1,7 @@
 """The JSON schema of a stack file, made from the settings, for editors and reviewers.
 
-`python -m infra.model.schema` writes `infra/model/stack.schema.json`; the stack files point at it in their
-first line, so an editor completes keys and marks mistakes before Pulumi ever runs.
+`python -m infra.model.schema` writes `infra/model/stack.schema.json`; the stack files point at it
+in their first line, so an editor completes keys and marks mistakes before Pulumi ever runs.
 """
 
 import json

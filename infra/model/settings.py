@@ -133,7 +133,7 @@ class ImageSettings(Settings):
     """Where container images come from. One entry in `overrides` wins over everything else."""
 
     source: Literal["official", "local"]
-    """official: the catalogue's references (digests from infra/images/images.lock.json once pinned).
+    """official: the catalogue's references (by digest once `make pin` has found them).
     local: the ones `make up` built, listed in the file MILLRACE_IMAGES_FILE names."""
     overrides: Annotated[dict[str, ImageReference], _keys(IMAGE_NAMES)] = {}
     """Catalogue name to full reference, with a digest or an exact tag. An override of `services`

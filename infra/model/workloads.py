@@ -8,9 +8,7 @@ from the record. Plain data: no Pulumi here, so that the settings can check serv
 from dataclasses import dataclass
 from typing import Final, Literal
 
-RESOURCE_EVENTS: Final = ("resource.created", "resource.updated", "resource.deleted")
-TASK_EVENTS: Final = ("task.process", "task.completed")
-DEAD_LETTER: Final = "events.dead-letter"
+from services.contracts.topics import DEAD_LETTER, RESOURCE_EVENTS, TASK_EVENTS
 
 
 class RecordError(ValueError):

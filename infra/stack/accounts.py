@@ -1,8 +1,8 @@
 """Accounts on the shared systems: their passwords, and the Jobs that bring them about.
 
 The servers know nothing of the services. What exists in them (roles, databases, topics, users,
-ACLs) follows from the records in `infra.model.workloads`; one Job per server makes it so, and runs again
-whenever a record changes.
+ACLs) follows from the records in `infra.model.workloads`; one Job per server makes it so, and runs
+again whenever a record changes.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How two environments differ, for whoever has to sign off on it: `python -m infra.stack.diff dev prod`.
+"""How two environments differ, for whoever signs off on it: `python -m infra.stack.diff dev prod`.
 
 Compares settings, not text: defaults are filled in, so what a stack file leaves out shows too.
 """

@@ -43,15 +43,15 @@ SERVERS = ("Kafka", "Postgres", "Redis")
 LONG_RUNNING = (*SERVERS, "Workload")
 WITH_PODS = (*LONG_RUNNING, "Job")
 COMPONENTS = {
-    "Namespaces": "namespaces:Namespaces",
-    "CertificateAuthority": "pki:CertificateAuthority",
-    "Certificate": "certificate:Certificate",
-    "Password": "secrets:Password",
-    "Kafka": "kafka:Kafka",
-    "Postgres": "postgres:Postgres",
-    "Redis": "redis:Redis",
-    "Workload": "workload:Workload",
-    "Job": "jobs:Job",
+    "Namespaces": "security.namespaces:Namespaces",
+    "CertificateAuthority": "security.pki:CertificateAuthority",
+    "Certificate": "security.certificate:Certificate",
+    "Password": "security.secrets:Password",
+    "Kafka": "servers.kafka.cluster:Kafka",
+    "Postgres": "servers.postgres.server:Postgres",
+    "Redis": "servers.redis.server:Redis",
+    "Workload": "workloads.workload:Workload",
+    "Job": "workloads.jobs:Job",
 }
 
 MUTATIONS = [
@@ -82,17 +82,17 @@ MUTATIONS = [
     *(
         Mutation("its budget", shape, target, old, "if False:", "budgeted")
         for shape, target, old in (
-            ("Kafka of three", "stateful:server", "if spec.replicas > 1:"),
-            ("Workload", "workload:Workload.__init__", "if args.replicas > 1:"),
+            ("Kafka of three", "kit.stateful:server", "if spec.replicas > 1:"),
+            ("Workload", "workloads.workload:Workload.__init__", "if args.replicas > 1:"),
         )
     ),
     *(
         Mutation("the budget's one", shape, target, old, new, "budgeted")
         for shape, target, old, new in (
-            ("Kafka of three", "stateful:server", "max_unavailable=1", "max_unavailable=0"),
+            ("Kafka of three", "kit.stateful:server", "max_unavailable=1", "max_unavailable=0"),
             (
                 "Workload",
-                "workload:Workload.__init__",
+                "workloads.workload:Workload.__init__",
                 "min_available=wanted",
                 "min_available=args.replicas",
             ),
@@ -100,7 +100,7 @@ MUTATIONS = [
     ),
     *(
         Mutation(
-            "none for one", shape, "stateful:server", "replicas > 1", "replicas > 0", "budgeted"
+            "none for one", shape, "kit.stateful:server", "replicas > 1", "replicas > 0", "budgeted"
         )
         for shape in ("Kafka", "Postgres", "Redis")
     ),
@@ -108,7 +108,7 @@ MUTATIONS = [
         Mutation(
             "evictable broken pods",
             shape,
-            "placement:disruption_budget",
+            "kit.placement:disruption_budget",
             'unhealthy_pod_eviction_policy="AlwaysAllow",',
             "",
             "budgeted",
@@ -120,7 +120,7 @@ MUTATIONS = [
         Mutation(
             f"{probe} probe",
             shape,
-            "workload:_pod" if shape == "Workload" else "stateful:_pod",
+            "workloads.workload:_pod" if shape == "Workload" else "kit.stateful:_pod",
             f"{probe}_probe={'watched' if shape == 'Workload' else 'spec.probes'}.{probe},",
             "",
             "probed",
@@ -138,26 +138,31 @@ MUTATIONS = [
             "probed",
         )
         for shape, target in (
-            ("Kafka", "kafka:Kafka._nodes"),
-            ("Postgres", "postgres:Postgres.__init__"),
-            ("Redis", "redis:Redis.__init__"),
+            ("Kafka", "servers.kafka.cluster:Kafka._nodes"),
+            ("Postgres", "servers.postgres.server:Postgres.__init__"),
+            ("Redis", "servers.redis.server:Redis.__init__"),
         )
     ),
     Mutation(
         "shallow liveness",
         "Workload",
-        "workload:_pod",
+        "workloads.workload:_pod",
         "liveness_path=args.liveness_path",
         "liveness_path=args.readiness_path",
         "probed",
     ),
     # Resources.
     *_everywhere(
-        "limits", "pods:requirements", "limits=", "claims=None and ", "limited", shapes=WITH_PODS
+        "limits",
+        "kit.pods:requirements",
+        "limits=",
+        "claims=None and ",
+        "limited",
+        shapes=WITH_PODS,
     ),
     *_everywhere(
         "the memory limit",
-        "pods:requirements",
+        "kit.pods:requirements",
         '"memory": resources.memory_limit,',
         "",
         "limited",
@@ -165,7 +170,7 @@ MUTATIONS = [
     ),
     *_everywhere(
         "the size of /tmp",
-        "pods:scratch",
+        "kit.pods:scratch",
         "size_limit=size,",
         "",
         "limited",
@@ -174,7 +179,12 @@ MUTATIONS = [
     # TLS.
     *(
         Mutation(
-            f"TLS of {listener}", shape, "kafka_config:server_properties", old, new, "encrypted"
+            f"TLS of {listener}",
+            shape,
+            "servers.kafka.config:server_properties",
+            old,
+            new,
+            "encrypted",
         )
         for shape in ("Kafka",)
         for listener, old, new in (
@@ -184,7 +194,7 @@ MUTATIONS = [
         )
     ),
     *(
-        Mutation(what, "Kafka", "kafka_config:_security", old, new, "encrypted")
+        Mutation(what, "Kafka", "servers.kafka.config:_security", old, new, "encrypted")
         for what, old, new in (
             ("mutual TLS", '"ssl.client.auth": "required"', '"ssl.client.auth": "requested"'),
             ("host name checks", '"https"', '""'),
@@ -193,7 +203,7 @@ MUTATIONS = [
         )
     ),
     *(
-        Mutation(what, "Postgres", f"postgres_config:{target}", old, new, "encrypted")
+        Mutation(what, "Postgres", f"servers.postgres.config:{target}", old, new, "encrypted")
         for what, target, old, new in (
             ("TLS", "postgresql_conf", '"ssl": "on"', '"ssl": "off"'),
             ("TLS only", "pg_hba_conf", "hostssl all", "host    all"),
@@ -201,7 +211,7 @@ MUTATIONS = [
         )
     ),
     *(
-        Mutation(what, shape, "redis_config:redis_conf", old, new, "encrypted")
+        Mutation(what, shape, "servers.redis.config:redis_conf", old, new, "encrypted")
         for shape in ("Redis",)
         for what, old, new in (
             ("TLS only", '"port 0"', '"port 6380"'),
@@ -214,31 +224,40 @@ MUTATIONS = [
         for shape, target, old in (
             (
                 "Kafka",
-                "kafka:Kafka._nodes",
+                "servers.kafka.cluster:Kafka._nodes",
                 "Mount(files=self._tls, path=texts.TLS_PATH),",
             ),
             (
                 "Postgres",
-                "postgres:Postgres.__init__",
+                "servers.postgres.server:Postgres.__init__",
                 "Mount(files=tls.files, path=texts.TLS_PATH),",
             ),
-            ("Redis", "redis:Redis.__init__", "Mount(files=tls.files, path=texts.TLS_PATH),"),
+            (
+                "Redis",
+                "servers.redis.server:Redis.__init__",
+                "Mount(files=tls.files, path=texts.TLS_PATH),",
+            ),
         )
     ),
     *(
         Mutation("the name in its certificate", shape, target, old, new, "certified")
         for shape, target, old, new in (
-            ("Kafka", "kafka_config:dns_names", 'f"*.{host}"', "host"),
-            ("Kafka of three", "kafka_config:dns_names", "for group in groups", "for group in ()"),
+            ("Kafka", "servers.kafka.config:dns_names", 'f"*.{host}"', "host"),
+            (
+                "Kafka of three",
+                "servers.kafka.config:dns_names",
+                "for group in groups",
+                "for group in ()",
+            ),
             (
                 "Postgres",
-                "postgres:Postgres.__init__",
+                "servers.postgres.server:Postgres.__init__",
                 "stateful.host_names(name,",
                 "stateful.host_names('db',",
             ),
             (
                 "Redis",
-                "redis:Redis.__init__",
+                "servers.redis.server:Redis.__init__",
                 "stateful.host_names(name,",
                 "stateful.host_names('db',",
             ),
@@ -254,14 +273,14 @@ MUTATIONS = [
             "certified",
         )
         for shape, target in (
-            ("CertificateAuthority", "pki:CertificateAuthority.__init__"),
-            ("Certificate", "certificate:Certificate.__init__"),
+            ("CertificateAuthority", "security.pki:CertificateAuthority.__init__"),
+            ("Certificate", "security.certificate:Certificate.__init__"),
         )
     ),
     # Hardening.
     *_everywhere(
         "a read-only root",
-        "pods:container_security",
+        "kit.pods:container_security",
         "read_only_root_filesystem=True,",
         "",
         "policies_hold",
@@ -269,7 +288,7 @@ MUTATIONS = [
     ),
     *_everywhere(
         "dropped capabilities",
-        "pods:container_security",
+        "kit.pods:container_security",
         'capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),',
         "",
         "policies_hold",
@@ -280,19 +299,19 @@ MUTATIONS = [
             "no token", shape, target, "automount_service_account_token=False,", "", "tokenless"
         )
         for shape, target in (
-            ("Workload", "workload:Workload.__init__"),
-            ("Workload", "workload:_pod"),
-            ("Job", "jobs:Job.__init__"),
-            ("Job", "jobs:_pod"),
-            *((shape, "stateful:server") for shape in SERVERS),
-            *((shape, "stateful:_pod") for shape in SERVERS),
-            ("Namespaces", "namespaces:Namespaces.__init__"),
+            ("Workload", "workloads.workload:Workload.__init__"),
+            ("Workload", "workloads.workload:_pod"),
+            ("Job", "workloads.jobs:Job.__init__"),
+            ("Job", "workloads.jobs:_pod"),
+            *((shape, "kit.stateful:server") for shape in SERVERS),
+            *((shape, "kit.stateful:_pod") for shape in SERVERS),
+            ("Namespaces", "security.namespaces:Namespaces.__init__"),
         )
     ),
     Mutation(
         "Pod Security",
         "Namespaces",
-        "namespaces:_pod_security",
+        "security.namespaces:_pod_security",
         '"restricted"',
         '"baseline"',
         "policies_hold",
@@ -303,13 +322,13 @@ MUTATIONS = [
         for shape, target, old, new in (
             (
                 "CertificateAuthority",
-                "pki:CertificateAuthority.__init__",
+                "security.pki:CertificateAuthority.__init__",
                 "pulumi.Output.secret(",
                 "pulumi.Output.unsecret(",
             ),
             (
                 "Password",
-                "secrets:Password.__init__",
+                "security.secrets:Password.__init__",
                 "pulumi.Output.secret(",
                 "pulumi.Output.unsecret(",
             ),
@@ -318,7 +337,7 @@ MUTATIONS = [
     Mutation(
         "its key",
         "Certificate",
-        "certificate:Certificate.__init__",
+        "security.certificate:Certificate.__init__",
         "data={",
         "data={} and {",
         "secretive",
@@ -326,7 +345,7 @@ MUTATIONS = [
     Mutation(
         "the secrecy of its password",
         "Password",
-        "secrets:Password.__init__",
+        "security.secrets:Password.__init__",
         'pods.labels(args.secret_name, "secrets")',
         'pods.labels(args.secret_name, "x") | {"p": pulumi.Output.unsecret(self.value)}',
         "secretive",
@@ -334,7 +353,7 @@ MUTATIONS = [
     Mutation(
         "a secret",
         "Redis",
-        "redis_config:redis_conf",
+        "servers.redis.config:redis_conf",
         '"loglevel notice",',
         '"loglevel notice", "# -----BEGIN PRIVATE KEY-----",',
         "policies_hold",
@@ -344,17 +363,17 @@ MUTATIONS = [
         Mutation("its config hash", shape, target, old, "annotations={}", "rolls")
         for shape, target, old in (
             *(
-                (shape, "stateful:server", "annotations={pods.CONFIG_HASH: spec.config_hash}")
+                (shape, "kit.stateful:server", "annotations={pods.CONFIG_HASH: spec.config_hash}")
                 for shape in SERVERS
             ),
             (
                 "Workload",
-                "workload:Workload.__init__",
+                "workloads.workload:Workload.__init__",
                 "annotations={pods.CONFIG_HASH: _config_hash(args)}",
             ),
             (
                 "Job",
-                "jobs:Job.__init__",
+                "workloads.jobs:Job.__init__",
                 "annotations={pods.CONFIG_HASH: pods.config_hash(hashed)}",
             ),
         )
@@ -362,7 +381,7 @@ MUTATIONS = [
     Mutation(
         "its drain",
         "Workload",
-        "workload:_pod",
+        "workloads.workload:_pod",
         "lifecycle=k8s.core.v1.LifecycleArgs(",
         "lifecycle=None if args else k8s.core.v1.LifecycleArgs(",
         "rolls",
@@ -370,18 +389,23 @@ MUTATIONS = [
     Mutation(
         "surge before stop",
         "Workload",
-        "workload:Workload.__init__",
+        "workloads.workload:Workload.__init__",
         "max_unavailable=0, max_surge=1",
         "max_unavailable=1, max_surge=0",
         "rolls",
     ),
     *_everywhere(
-        "spread", "placement:spread", "return [", "return [] and [", "rolls", shapes=LONG_RUNNING
+        "spread",
+        "kit.placement:spread",
+        "return [",
+        "return [] and [",
+        "rolls",
+        shapes=LONG_RUNNING,
     ),
     # Volumes.
     *_everywhere(
         "its volume",
-        "stateful:_pod",
+        "kit.stateful:_pod",
         "volume_mounts=[data, *(",
         "volume_mounts=[*(",
         "kept",
@@ -389,7 +413,7 @@ MUTATIONS = [
     ),
     *_everywhere(
         "the fate of its claims",
-        "stateful:_retention",
+        "kit.stateful:_retention",
         "if storage is None:",
         "if True:",
         "kept",
@@ -397,7 +421,7 @@ MUTATIONS = [
     ),
     *_everywhere(
         "private secrets",
-        "pods:files",
+        "kit.pods:files",
         "default_mode=0o440",
         "default_mode=0o444",
         "mounted",
@@ -405,7 +429,7 @@ MUTATIONS = [
     ),
     *_everywhere(
         "its parent",
-        "stateful:server",
+        "kit.stateful:server",
         "pulumi.ResourceOptions(parent=parent)",
         "pulumi.ResourceOptions()",
         "parented",
@@ -415,12 +439,14 @@ MUTATIONS = [
     Mutation(
         "its number of replicas",
         "Kafka",
-        "stateful:server",
+        "kit.stateful:server",
         "replicas=spec.replicas",
         "replicas=f'{spec.replicas} or so'",
         "valid",
     ),
-    *_everywhere("its labels", "pods:labels", '"millrace"', '"mill"', "named", shapes=WITH_PODS),
+    *_everywhere(
+        "its labels", "kit.pods:labels", '"millrace"', '"mill"', "named", shapes=WITH_PODS
+    ),
 ]
 
 

@@ -54,7 +54,7 @@ def test_a_stack_file_with_an_unknown_key_anywhere_is_refused(stack: str, place:
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_stack_file_tells_editors_where_its_schema_is(stack: str):
     first = text_of(stack).splitlines()[0]
-    assert first == f"# yaml-language-server: $schema=infra/{schema.SCHEMA_FILE.name}"
+    assert first == f"# yaml-language-server: $schema=infra/model/{schema.SCHEMA_FILE.name}"
 
 
 def test_the_published_schema_is_current():

@@ -1,0 +1,81 @@
+"""The payload of every event, as a model and as a JSON Schema (`docs/events`).
+
+A producer may build its payload in SQL, next to the row it tells of; a test holds what it builds to
+the model. A consumer reads what it needs and ignores fields that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.contracts.topics import (
+    RESOURCE_CREATED,
+    RESOURCE_DELETED,
+    RESOURCE_UPDATED,
+    TASK_COMPLETED,
+    TASK_PROCESS,
+)
+
+MAX_ID_LENGTH: Final = 100
+"""Characters of a resource's or task's id: the width of the columns that hold them."""
+MAX_ACTION_LENGTH: Final = 50
+
+Identifier = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
+Action = Annotated[str, Field(min_length=1, max_length=MAX_ACTION_LENGTH)]
+
+
+class Payload(BaseModel):
+    """Base of all payloads: what a producer may write, so a field nobody declared is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ResourcePayload(Payload):
+    """The whole resource as the write left it. Times are RFC 3339 in UTC."""
+
+    id: Identifier = Field(description="The resource; also the message's key.")
+    name: str
+    description: str | None
+    status: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class ResourceDeletedPayload(Payload):
+    """All that is left of a resource; the last event it will ever have."""
+
+    id: Identifier = Field(description="The resource; also the message's key.")
+    status: Literal["deleted"]
+
+
+class TaskPayload(Payload):
+    """A task that is to be done."""
+
+    task_id: Identifier
+    resource_id: Identifier
+    action: Action
+    status: str
+
+
+class TaskCompletedPayload(Payload):
+    """A task that is done, with what came of it."""
+
+    task_id: Identifier
+    resource_id: Identifier
+    action: Action
+    status: Literal["completed"]
+    result: str
+
+
+PAYLOADS: Final[Mapping[str, type[Payload]]] = {
+    RESOURCE_CREATED: ResourcePayload,
+    RESOURCE_UPDATED: ResourcePayload,
+    RESOURCE_DELETED: ResourceDeletedPayload,
+    TASK_PROCESS: TaskPayload,
+    TASK_COMPLETED: TaskCompletedPayload,
+}
+"""Event type to its payload."""

@@ -1,0 +1,16 @@
+"""The topics of the platform. An event's type is the name of its topic."""
+
+from typing import Final
+
+RESOURCE_CREATED: Final = "resource.created"
+RESOURCE_UPDATED: Final = "resource.updated"
+RESOURCE_DELETED: Final = "resource.deleted"
+TASK_PROCESS: Final = "task.process"
+TASK_COMPLETED: Final = "task.completed"
+
+RESOURCE_EVENTS: Final = (RESOURCE_CREATED, RESOURCE_UPDATED, RESOURCE_DELETED)
+"""The life of a resource. Their events are numbered: version 1, 2, 3, … of their resource."""
+TASK_EVENTS: Final = (TASK_PROCESS, TASK_COMPLETED)
+
+DEAD_LETTER: Final = "events.dead-letter"
+"""Messages that no consumer can turn into an event, as they came, with the reason in headers."""

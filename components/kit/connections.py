@@ -42,19 +42,27 @@ def kafka(*, bootstrap_servers: Text, username: str, password: Files) -> Connect
     )
 
 
-def redis(*, host: Text, port: Text, username: str, password: Files) -> Connection:
-    """A Redis instance as an ACL user (`REDIS_*`)."""
+def redis(
+    *, host: Text, port: Text, username: str, password: Files, name: str = "redis"
+) -> Connection:
+    """A Redis server as an ACL user (`REDIS_*`, or as `name` says: `redis-stream`,
+    `REDIS_STREAM_*`)."""
+    prefix = _prefix(name)
     return _connection(
-        "redis",
+        name,
         password,
-        {"REDIS_HOST": host, "REDIS_PORT": port, "REDIS_USERNAME": username},
+        {f"{prefix}_HOST": host, f"{prefix}_PORT": port, f"{prefix}_USERNAME": username},
     )
 
 
 def _connection(what: str, password: Files, env: Mapping[str, Text]) -> Connection:
     path = f"{SECRETS_PATH}/{what}"
-    prefix = what.upper()
+    prefix = _prefix(what)
     return Connection(
         env={**env, f"{prefix}_PASSWORD_FILE": f"{path}/password", f"{prefix}_CA_FILE": CA_FILE},
         mounts=(Mount(files=password, path=path),),
     )
+
+
+def _prefix(what: str) -> str:
+    return what.upper().replace("-", "_")

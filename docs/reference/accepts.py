@@ -82,7 +82,9 @@ def _type(annotation: Any, metadata: Iterable[Any]) -> str:
     if spoken is not None:
         return first_paragraph(spoken.func).removesuffix(".")
     choices = _CHOICES.match(_found(marks, "pattern") or "")
-    return _listed(choices[1].split("|"), "or") if choices else _PLAIN[annotation] + _range(marks)
+    if choices:
+        return _listed(choices[1].split("|"), "or")
+    return _PLAIN.get(annotation, "Table") + _range(marks)
 
 
 def _of_several(origin: Any, inner: tuple[Any, ...]) -> str:

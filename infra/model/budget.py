@@ -1,4 +1,4 @@
-"""How many connections to PostgreSQL the platform may open at once.
+"""How many connections to a PostgreSQL server the platform may open at once.
 
 A budget and no guess: where it is exceeded, the server refuses connections in the middle of a
 rollout, when there are most pods and nobody has time to think.
@@ -7,7 +7,7 @@ rollout, when there are most pods and nobody has time to think.
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from infra.model.workloads import Workload, databases
+from infra.model.records import Records
 
 
 class Size(Protocol):
@@ -39,16 +39,16 @@ def pods_at_most(replicas: int) -> int:
     return 2 * replicas
 
 
-def of_services(workloads: tuple[Workload, ...], size: Callable[[str], Size]) -> int:
+def of_services(records: Records, server: str, size: Callable[[str], Size]) -> int:
     """Connections of all services together; `size` gives a service's settings by its name."""
     return sum(
-        pods_at_most(size(w.name).replicas)
-        * (size(w.name).database_pool_size + w.extra_connections)
-        for w in workloads
-        if w.database is not None
+        pods_at_most(size(service.name).replicas)
+        * (size(service.name).database_pool_size + use.extra_connections)
+        for service in records.services
+        if (use := service.database) is not None and use.server == server
     )
 
 
-def of_others(workloads: tuple[Workload, ...]) -> int:
+def of_others(records: Records, server: str) -> int:
     """Connections that must be left when every service has taken its own."""
-    return SUPERUSERS + PROVISIONING + OPERATORS + MIGRATION * len(databases(workloads))
+    return SUPERUSERS + PROVISIONING + OPERATORS + MIGRATION * len(records.databases(server))

@@ -11,8 +11,9 @@ Secrets never enter these models: passwords come from `pulumi-random`, certifica
 `pulumi-tls`, both as Outputs.
 """
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     RootModel,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -30,7 +32,8 @@ from components.kit.quantities import amount
 from components.kit.references import check_reference
 from infra.model import budget
 from infra.model.images import IMAGE_NAMES
-from infra.model.workloads import WORKLOADS, workload_names
+from infra.model.records import RECORDS, Records
+from infra.model.servers import Engine
 
 # Pulumi quotes a top-level boolean when it writes the file (`pulumi config set`, a new salt), and
 # hands it over as text either way.
@@ -57,6 +60,13 @@ ImageReference = Annotated[str, AfterValidator(check_reference)]
 Labelled = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 Incarnation = Annotated[int, Field(ge=1)]
 NODE_PORTS = range(30000, 32768)
+OWN_SECTION: Final[Mapping[Engine, str]] = {"postgres": "postgres", "redis": "redis-cache"}
+"""Engine to the server that its section of the stack file is about."""
+
+
+def _records(info: ValidationInfo) -> Records:
+    """The population the document is about: the platform's own, unless the caller has another."""
+    return cast("Mapping[str, Records]", info.context or {}).get("records", RECORDS)
 
 
 def _keys(names: tuple[str, ...]) -> Any:
@@ -269,8 +279,34 @@ class RedisSettings(Settings):
         return self
 
 
+class ServersSettings(Settings):
+    """Sizes of further servers: those in infra/model/servers.py that have no section of their own.
+    A server that is not listed gets the defaults."""
+
+    postgres: dict[str, PostgresSettings] = {}
+    """Name of a PostgreSQL server to what `millrace:postgres` says of the one of that name."""
+    redis: dict[str, RedisSettings] = {}
+    """Name of a Redis server to what `millrace:redis` says of `redis-cache`."""
+
+    @model_validator(mode="after")
+    def _known_names(self, info: ValidationInfo) -> Self:
+        """Every key is the name of a server of that engine, beside `postgres` and `redis-cache`,
+        which have sections of their own."""
+        tables: Mapping[Engine, Mapping[str, object]]
+        tables = {"postgres": self.postgres, "redis": self.redis}
+        for engine, listed in tables.items():
+            own = OWN_SECTION[engine]
+            known = tuple(n for n in _records(info).server_names(engine) if n != own)
+            for name in listed:
+                if name == own:
+                    raise ValueError(f"{name} has a section of its own; write millrace:{engine}")
+                if name not in known:
+                    raise ValueError(_unknown(f"{engine} server", name, known))
+        return self
+
+
 class ServiceSettings(Settings):
-    """Size of one service; what it does is in infra/model/workloads.py."""
+    """Size of one service; what it does is in infra/model/services.py."""
 
     replicas: Annotated[int, Field(ge=1, le=100)] = 2
     """Pods. Two or more also get a disruption budget."""
@@ -288,15 +324,16 @@ class ServicesSettings(RootModel[dict[str, ServiceSettings]]):
     model_config = ConfigDict(
         frozen=True,
         strict=True,
-        json_schema_extra={"propertyNames": {"enum": list(workload_names())}},
+        json_schema_extra={"propertyNames": {"enum": list(RECORDS.service_names)}},
     )
 
     @model_validator(mode="after")
-    def _known_names(self) -> Self:
+    def _known_names(self, info: ValidationInfo) -> Self:
         """Every key is the name of a service."""
+        known = _records(info).service_names
         for name in self.root:
-            if name not in workload_names():
-                raise ValueError(_unknown("service", name, workload_names()))
+            if name not in known:
+                raise ValueError(_unknown("service", name, known))
         return self
 
     def of(self, name: str) -> ServiceSettings:
@@ -344,6 +381,7 @@ class PlatformSettings(Settings):
     kafka: KafkaSettings
     postgres: PostgresSettings
     redis: RedisSettings
+    servers: ServersSettings
     services: ServicesSettings
     entry: EntrySettings
     protect: Annotated[bool, _AS_PULUMI_WRITES_IT]
@@ -361,26 +399,39 @@ class PlatformSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _connections_suffice(self) -> Self:
-        """What the services and all others may open together fits into `postgres.maxConnections`:
-        twice a service's replicas during a rollout, times `databasePoolSize` and what its pods hold
-        beside it; then superusers, Jobs and operators."""
-        wanted = budget.of_services(WORKLOADS, self.services.of)
-        kept = budget.of_others(WORKLOADS)
-        if wanted + kept > self.postgres.max_connections:
-            raise ValueError(
-                f"the services may open {wanted} connections (twice the replicas during a rollout, "
-                f"times databasePoolSize and what they hold beside it), Jobs and operators {kept}, "
-                f"but postgres.maxConnections is {self.postgres.max_connections}; raise it to "
-                f"{wanted + kept} or lower databasePoolSize or replicas"
-            )
+    def _connections_suffice(self, info: ValidationInfo) -> Self:
+        """What the services and all others may open together fits into each server's
+        `maxConnections`: twice a service's replicas during a rollout, times `databasePoolSize` and
+        what its pods hold beside it; then superusers, Jobs and operators."""
+        records = _records(info)
+        for name in records.server_names("postgres"):
+            wanted = budget.of_services(records, name, self.services.of)
+            kept, most = budget.of_others(records, name), self.postgres_of(name).max_connections
+            key = "postgres" if name == OWN_SECTION["postgres"] else f"servers.postgres.{name}"
+            if wanted + kept > most:
+                raise ValueError(
+                    f"the services may open {wanted} connections (twice the replicas during a "
+                    "rollout, times databasePoolSize and what they hold beside it), Jobs and "
+                    f"operators {kept}, but {key}.maxConnections is {most}; raise it to "
+                    f"{wanted + kept} or lower databasePoolSize or replicas"
+                )
         return self
+
+    def postgres_of(self, server: str) -> PostgresSettings:
+        if server == OWN_SECTION["postgres"]:
+            return self.postgres
+        return self.servers.postgres.get(server) or PostgresSettings()
+
+    def redis_of(self, server: str) -> RedisSettings:
+        if server == OWN_SECTION["redis"]:
+            return self.redis
+        return self.servers.redis.get(server) or RedisSettings()
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"there is no {what} {name!r}; {hint}known: {', '.join(known)}"
+    return f"there is no {what} {name!r}; {hint}known: {', '.join(known) or 'none'}"
 
 
 def _check_share(key: str, value: str, resources: ResourceSettings, share: float) -> None:

@@ -1,7 +1,7 @@
 """Accounts on the shared systems: their passwords, and the Jobs that bring them about.
 
 The servers know nothing of the services. What exists in them (roles, databases, topics, users,
-ACLs) follows from the records in `infra.model.workloads`; one Job per server makes it so, and runs
+ACLs) follows from the records in `infra.model.services`; one Job per server makes it so, and runs
 again whenever a record changes.
 """
 
@@ -13,6 +13,7 @@ import pulumi
 from components.kit.args import Files, Mount, Resources
 from components.security.secrets import Password, PasswordArgs
 from components.workloads.jobs import Job, JobArgs
+from infra.model.servers import Server
 from infra.stack.foundation import DATA, Foundation
 
 CA_FILE: Final = "/etc/millrace/ca/ca.crt"
@@ -37,7 +38,7 @@ def password(ground: Foundation, name: str, *namespaces: str) -> Password:
 
 def provision(
     ground: Foundation,
-    server: str,
+    server: Server,
     spec: Mapping[str, object],
     secrets: Mapping[str, Files],
     incarnation: int,
@@ -45,18 +46,18 @@ def provision(
     """The Job that brings the server to what the spec says.
 
     Args:
-        server: `postgres` or `kafka`, as `services.provision` knows them.
+        server: its engine is one that `services.provision` knows.
         spec: its JSON document; may hold Outputs.
         secrets: mounted at `secret_dir(key)`.
         incarnation: of the server's data; another one is provisioned again.
     """
     return Job(
-        f"{server}-provision",
+        f"{server.name}-provision",
         JobArgs(
             namespace=ground.namespaces.names[DATA],
             image=ground.services_image,
             pull_secrets=ground.settings.images.pull_secrets,
-            command=("python", "-m", "services.provision", server, "--spec", _SPEC_FILE),
+            command=("python", "-m", "services.provision", server.engine, "--spec", _SPEC_FILE),
             resources=JOB_SIZE,
             ca=ground.authority.bundles[DATA],
             component="provisioning",

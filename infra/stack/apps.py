@@ -1,11 +1,11 @@
-"""The Python services: every record of `infra.model.workloads` through the one workload builder."""
+"""The Python services: every record of `infra.model.services` through the one workload builder."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.kit import connections
 from components.workloads.workload import Entry, Workload, WorkloadArgs
-from infra.model import workloads
+from infra.model.services import Service
 from infra.model.settings import EntrySettings, KafkaSettings, ServiceSettings
 from infra.stack.convert import resources
 from infra.stack.foundation import APPS, Foundation
@@ -20,16 +20,16 @@ class Shared:
     """By database name."""
     kafka: Mapping[str, connections.Connection]
     """By service name."""
-    cache: Mapping[str, connections.Connection]
+    redis: Mapping[str, Sequence[connections.Connection]]
     """By service name."""
 
 
 def run_services(ground: Foundation, shared: Shared) -> dict[str, Workload]:
     """Every service, by name."""
-    return {record.name: _service(ground, shared, record) for record in ground.workloads}
+    return {record.name: _service(ground, shared, record) for record in ground.records.services}
 
 
-def _service(ground: Foundation, shared: Shared, record: workloads.Workload) -> Workload:
+def _service(ground: Foundation, shared: Shared, record: Service) -> Workload:
     settings = ground.settings.services.of(record.name)
     return Workload(
         record.name,
@@ -41,7 +41,8 @@ def _service(ground: Foundation, shared: Shared, record: workloads.Workload) -> 
             resources=resources(settings.resources),
             ca=ground.authority.bundles[APPS],
             replicas=settings.replicas,
-            entry=_entry(ground.settings.entry) if record.entry else Entry(),
+            entry=_entry(ground.settings.entry) if record.ports[0].entry else Entry(),
+            http_port=record.ports[0].number,
             connections=tuple(_connections(shared, record, settings)),
             env=_environment(record, settings, ground.settings.kafka),
             pod_name_env=record.pod_name_env,
@@ -51,18 +52,17 @@ def _service(ground: Foundation, shared: Shared, record: workloads.Workload) -> 
 
 
 def _connections(
-    shared: Shared, record: workloads.Workload, settings: ServiceSettings
+    shared: Shared, record: Service, settings: ServiceSettings
 ) -> Iterator[connections.Connection]:
     if record.database is not None:
-        yield shared.databases[record.database].connection(settings.database_pool_size)
+        yield shared.databases[record.database.name].connection(settings.database_pool_size)
     if record.uses_kafka:
         yield shared.kafka[record.name]
-    if record.cache_keys:
-        yield shared.cache[record.name]
+    yield from shared.redis.get(record.name, ())
 
 
 def _environment(
-    record: workloads.Workload, settings: ServiceSettings, kafka: KafkaSettings
+    record: Service, settings: ServiceSettings, kafka: KafkaSettings
 ) -> dict[str, str]:
     consumer = {
         "KAFKA_GROUP_ID": record.name,

@@ -9,13 +9,13 @@ import pulumi_kubernetes as k8s
 
 from infra.images.catalogue import Catalogue
 from infra.model.environment import Environment
+from infra.model.records import RECORDS, Records
 from infra.model.settings import EntrySettings, PlatformSettings
-from infra.model.workloads import WORKLOADS, Workload, check_entries, topics
 from infra.stack.apps import Shared, run_services
 from infra.stack.foundation import lay
 from infra.stack.kafka import provide_kafka
 from infra.stack.postgres import provide_databases
-from infra.stack.redis import provide_cache
+from infra.stack.redis import provide_redis
 
 
 class Platform(pulumi.ComponentResource):
@@ -34,28 +34,30 @@ class Platform(pulumi.ComponentResource):
         environment: Environment,
         catalogue: Catalogue,
         provider: k8s.Provider,
-        workloads: tuple[Workload, ...] = WORKLOADS,
+        records: Records = RECORDS,
     ) -> None:
-        check_entries(workloads)
+        records.check()
         super().__init__(
             "millrace:platform:Platform",
             "millrace",
             None,
             pulumi.ResourceOptions(providers=[provider]),
         )
-        ground = lay(settings, environment, catalogue, workloads, self)
+        ground = lay(settings, environment, catalogue, records, self)
         shared = Shared(
             databases=provide_databases(ground),
             kafka=provide_kafka(ground),
-            cache=provide_cache(ground),
+            redis=provide_redis(ground),
         )
         run_services(ground, shared)
         self.endpoints = {
-            record.name: url(settings.entry, environment) for record in workloads if record.entry
+            service.name: url(settings.entry, environment)
+            for service in records.services
+            if any(port.entry for port in service.ports)
         }
         self.namespaces = ground.namespaces.names
         self.ca_certificate = ground.authority.certificate_pem
-        self.topics = list(topics(workloads))
+        self.topics = list(records.topics())
         self.register_outputs(self.outputs())
 
     def outputs(self) -> dict[str, object]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+from infra.model.records import RECORDS
 from infra.model.settings import PlatformSettings
-from infra.model.workloads import workload_names
 from infra.stack.config import ConfigError, load_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +20,7 @@ def flat(settings: PlatformSettings) -> dict[str, str]:
     """Dotted key to JSON value, with every service spelled out."""
     document = settings.model_dump(by_alias=True)
     document["services"] = {
-        name: settings.services.of(name).model_dump(by_alias=True) for name in workload_names()
+        name: settings.services.of(name).model_dump(by_alias=True) for name in RECORDS.service_names
     }
     return dict(_leaves("", document))
 

@@ -10,8 +10,8 @@ from components.security.pki import CertificateAuthority, CertificateAuthorityAr
 from infra.images.catalogue import Catalogue
 from infra.images.services import services_image
 from infra.model.environment import Environment
+from infra.model.records import Records
 from infra.model.settings import PlatformSettings
-from infra.model.workloads import Workload
 
 DATA = "data"
 APPS = "apps"
@@ -26,8 +26,8 @@ class Foundation:
     namespaces: Namespaces
     authority: CertificateAuthority
     services_image: Text
-    workloads: tuple[Workload, ...]
-    """The services; what exists in the shared systems follows from these records."""
+    records: Records
+    """Services and servers; what exists in the servers follows from these records."""
     parent: pulumi.Resource
 
     @property
@@ -39,7 +39,7 @@ def lay(
     settings: PlatformSettings,
     environment: Environment,
     catalogue: Catalogue,
-    workloads: tuple[Workload, ...],
+    records: Records,
     parent: pulumi.Resource,
 ) -> Foundation:
     """Make namespaces and CA, and build the services image or take the one given."""
@@ -49,4 +49,4 @@ def lay(
     authority = CertificateAuthority(
         "internal-ca", CertificateAuthorityArgs(namespaces=namespaces.names), child
     )
-    return Foundation(settings, catalogue, namespaces, authority, image, workloads, parent)
+    return Foundation(settings, catalogue, namespaces, authority, image, records, parent)

@@ -2,7 +2,8 @@
 
 from components.kit import connections
 from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
-from infra.model.workloads import Workload, topics
+from infra.model.servers import Server
+from infra.model.services import Service
 from infra.stack.accounts import CA_FILE, password, provision, secret_dir
 from infra.stack.convert import once, resources, storage
 from infra.stack.foundation import APPS, DATA, Foundation
@@ -11,12 +12,13 @@ from infra.stack.protection import data_options
 
 def provide_kafka(ground: Foundation) -> dict[str, connections.Connection]:
     """The cluster, and by service name the connection of every service that uses it."""
-    cluster = _cluster(ground)
-    users = [workload for workload in ground.workloads if workload.uses_kafka]
+    record = next(server for server in ground.records.servers if server.engine == "kafka")
+    cluster = _cluster(ground, record)
+    users = [service for service in ground.records.services if service.uses_kafka]
     passwords = {u.name: password(ground, f"kafka-{u.name}", DATA, APPS) for u in users}
     provisioned = provision(
         ground,
-        "kafka",
+        record,
         spec={
             "bootstrap_servers": cluster.admin_servers,
             "ca_file": CA_FILE,
@@ -39,7 +41,7 @@ def provide_kafka(ground: Foundation) -> dict[str, connections.Connection]:
     }
 
 
-def _cluster(ground: Foundation) -> Kafka:
+def _cluster(ground: Foundation, record: Server) -> Kafka:
     settings, kubernetes = ground.settings.kafka, ground.settings.kubernetes
     controllers = (
         KafkaNodes(
@@ -52,7 +54,7 @@ def _cluster(ground: Foundation) -> Kafka:
         else None
     )
     return Kafka(
-        "kafka",
+        record.name,
         KafkaArgs(
             namespace=ground.namespaces.names[DATA],
             namespace_name=DATA,
@@ -87,15 +89,15 @@ def _topics(ground: Foundation) -> list[dict[str, object]]:
                 "retention.ms": str(settings.retention_hours * 3_600_000),
             },
         }
-        for name in topics(ground.workloads)
+        for name in ground.records.topics()
     ]
 
 
-def _user(workload: Workload) -> dict[str, object]:
+def _user(service: Service) -> dict[str, object]:
     return {
-        "name": workload.name,
-        "password_file": f"{secret_dir(workload.name)}/password",
-        "produce": list(workload.produces),
-        "consume": list(workload.consumes),
-        "groups": [workload.name] if workload.consumes else [],
+        "name": service.name,
+        "password_file": f"{secret_dir(service.name)}/password",
+        "produce": list(service.produces),
+        "consume": list(service.consumes),
+        "groups": [service.name] if service.consumes else [],
     }

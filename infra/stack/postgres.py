@@ -1,4 +1,4 @@
-"""PostgreSQL: the server, and a role that owns a migrated database per name."""
+"""PostgreSQL: the servers, and on each a role that owns a migrated database per name."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,8 @@ from components.kit import connections
 from components.kit.args import Files, Text
 from components.servers.postgres.server import Postgres, PostgresArgs
 from components.workloads.jobs import Job, JobArgs
-from infra.model.workloads import databases
+from infra.model.servers import Server
+from infra.model.settings import PostgresSettings
 from infra.stack.accounts import CA_FILE, JOB_SIZE, password, provision, secret_dir
 from infra.stack.convert import once, resources, storage
 from infra.stack.foundation import APPS, DATA, Foundation
@@ -37,16 +38,24 @@ class Database:
 
 
 def provide_databases(ground: Foundation) -> dict[str, Database]:
-    """The server and every database some service asks for, with its migrations applied."""
-    admin = password(ground, "postgres-admin", DATA)
-    server = _server(ground, admin.files[DATA])
+    """The servers, and by name every database some service asks for, its migrations applied."""
+    found: dict[str, Database] = {}
+    for record in ground.records.servers:
+        if record.engine == "postgres":
+            found |= _provide(ground, record, ground.settings.postgres_of(record.name))
+    return found
+
+
+def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> dict[str, Database]:
+    admin = password(ground, f"{record.name}-admin", DATA)
+    server = _server(ground, record, settings, admin.files[DATA])
     roles = {
-        name: password(ground, f"postgres-{name}", DATA, APPS)
-        for name in databases(ground.workloads)
+        name: password(ground, f"{record.name}-{name}", DATA, APPS)
+        for name in ground.records.databases(record.name)
     }
     provisioned = provision(
         ground,
-        "postgres",
+        record,
         spec={
             "host": server.host,
             "port": server.port,
@@ -59,11 +68,12 @@ def provide_databases(ground: Foundation) -> dict[str, Database]:
             ],
         },
         secrets={"admin": admin.files[DATA]} | {n: role.files[DATA] for n, role in roles.items()},
-        incarnation=ground.settings.postgres.incarnation,
+        incarnation=settings.incarnation,
     )
     return {
         name: _migrated(
             ground,
+            settings,
             Database(
                 host=once(server.host, provisioned.completed),
                 port=server.port.apply(str),
@@ -75,10 +85,11 @@ def provide_databases(ground: Foundation) -> dict[str, Database]:
     }
 
 
-def _server(ground: Foundation, admin_password: Files) -> Postgres:
-    settings = ground.settings.postgres
+def _server(
+    ground: Foundation, record: Server, settings: PostgresSettings, admin_password: Files
+) -> Postgres:
     return Postgres(
-        "postgres",
+        record.name,
         PostgresArgs(
             namespace=ground.namespaces.names[DATA],
             namespace_name=DATA,
@@ -95,7 +106,7 @@ def _server(ground: Foundation, admin_password: Files) -> Postgres:
     )
 
 
-def _migrated(ground: Foundation, database: Database) -> Database:
+def _migrated(ground: Foundation, settings: PostgresSettings, database: Database) -> Database:
     """The database after its migrations; whoever connects to the result waits for them.
 
     Expand and contract: a migration runs while pods of the version before are still serving.
@@ -111,8 +122,8 @@ def _migrated(ground: Foundation, database: Database) -> Database:
             ca=ground.authority.bundles[APPS],
             component="migration",
             connections=(database.connection(pool_size=1),),
-            deadline_seconds=ground.settings.postgres.migration_seconds,
-            after={"incarnation": str(ground.settings.postgres.incarnation)},
+            deadline_seconds=settings.migration_seconds,
+            after={"incarnation": str(settings.incarnation)},
         ),
         ground.child,
     )

@@ -1,22 +1,34 @@
-"""The Redis cache, with an ACL user per service that may touch its own keys only."""
+"""The Redis servers, with an ACL user per service that may touch its own keys only."""
 
 from components.kit import connections
 from components.servers.redis.server import Redis, RedisArgs, RedisUser
+from infra.model.servers import Server
 from infra.stack.accounts import password
 from infra.stack.convert import resources
 from infra.stack.foundation import APPS, DATA, Foundation
 
-# What cache-aside with a version check takes: a read, and a script that reads and writes.
-CACHE_COMMANDS = ("get", "set", "eval", "evalsha", "script|load")
+Connections = dict[str, list[connections.Connection]]
 
 
-def provide_cache(ground: Foundation) -> dict[str, connections.Connection]:
-    """The cache, and by service name the connection of every service that uses it."""
-    settings = ground.settings.redis
-    users = [workload for workload in ground.workloads if workload.cache_keys]
-    passwords = {user.name: password(ground, f"redis-{user.name}", APPS) for user in users}
+def provide_redis(ground: Foundation) -> Connections:
+    """Every Redis server, and by service name the connections of every service that uses one."""
+    made: Connections = {}
+    for record in ground.records.servers:
+        if record.engine == "redis":
+            _provide(ground, record, made)
+    return made
+
+
+def _provide(ground: Foundation, record: Server, made: Connections) -> None:
+    settings = ground.settings.redis_of(record.name)
+    users = [
+        (service.name, use, password(ground, f"{use.connection}-{service.name}", APPS))
+        for service in ground.records.services
+        for use in service.redis
+        if use.server == record.name
+    ]
     server = Redis(
-        "redis-cache",
+        record.name,
         RedisArgs(
             namespace=ground.namespaces.names[DATA],
             namespace_name=DATA,
@@ -24,25 +36,21 @@ def provide_cache(ground: Foundation) -> dict[str, connections.Connection]:
             pull_secrets=ground.settings.images.pull_secrets,
             authority=ground.authority,
             users=tuple(
-                RedisUser(
-                    name=user.name,
-                    password=passwords[user.name].value,
-                    keys=user.cache_keys,
-                    commands=CACHE_COMMANDS,
-                )
-                for user in users
+                RedisUser(name=name, password=own.value, keys=use.keys, commands=use.commands)
+                for name, use, own in users
             ),
             resources=resources(settings.resources),
             max_memory=settings.max_memory,
         ),
         ground.child,
     )
-    return {
-        name: connections.redis(
-            host=server.host,
-            port=server.port.apply(str),
-            username=name,
-            password=made.files[APPS],
+    for name, use, own in users:
+        made.setdefault(name, []).append(
+            connections.redis(
+                host=server.host,
+                port=server.port.apply(str),
+                username=name,
+                password=own.files[APPS],
+                name=use.connection,
+            )
         )
-        for name, made in passwords.items()
-    }

@@ -14,3 +14,6 @@ TASK_EVENTS: Final = (TASK_PROCESS, TASK_COMPLETED)
 
 DEAD_LETTER: Final = "events.dead-letter"
 """Messages that no consumer can turn into an event, as they came, with the reason in headers."""
+
+TOPICS: Final = (*RESOURCE_EVENTS, *TASK_EVENTS, DEAD_LETTER)
+"""All of them."""

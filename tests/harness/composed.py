@@ -9,8 +9,8 @@ from infra.images.catalogue import Catalogue
 from infra.images.services import check_images
 from infra.model.environment import Environment
 from infra.model.images import IMAGE_NAMES
+from infra.model.records import RECORDS, Records
 from infra.model.settings import PlatformSettings
-from infra.model.workloads import WORKLOADS, Workload
 from infra.stack.composition import Platform
 from infra.stack.diff import load_stack
 from infra.stack.provider import kubernetes_provider
@@ -20,9 +20,7 @@ from tests.harness.recording import Recording, build
 STACKS = ("airgap", "dev", "prod")
 
 
-def compose(
-    settings: PlatformSettings, workloads: tuple[Workload, ...] = WORKLOADS
-) -> tuple[Recording, Platform]:
+def compose(settings: PlatformSettings, records: Records = RECORDS) -> tuple[Recording, Platform]:
     """Build a platform as `infra.stack.program.run` does, on a machine where `make up` has run."""
     with TemporaryDirectory() as folder:
         images_file = Path(folder) / "images.json"
@@ -35,7 +33,7 @@ def compose(
 
         def program() -> Platform:
             provider = kubernetes_provider(settings.kubernetes, environment)
-            return Platform(settings, environment, catalogue, provider, workloads)
+            return Platform(settings, environment, catalogue, provider, records)
 
         return build(program)
 

@@ -14,8 +14,7 @@ import trustme
 
 from components.servers.postgres import config as postgres_config
 from components.servers.redis import config as redis_config
-from infra.model.workloads import WORKLOADS
-from infra.stack.redis import CACHE_COMMANDS  # the rights the cluster gives
+from infra.model.services import SERVICES
 from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, PostgresSpec
 from services.shared.postgres.database import connect, is_unavailable
@@ -202,10 +201,9 @@ def start_redis(containers: Containers, authority: Authority) -> RedisServer:
     chain, key = authority.issue()
     password_file = authority.secret("redis")
     uid = REDIS_UID
-    (service,) = (workload for workload in WORKLOADS if workload.name == "rest-service")
-    user = redis_config.user_line(
-        service.name, password_file.read_text(), service.cache_keys, CACHE_COMMANDS
-    )
+    (service,) = (service for service in SERVICES if service.name == "rest-service")
+    (use,) = service.redis
+    user = redis_config.user_line(service.name, password_file.read_text(), use.keys, use.commands)
     files = {
         f"{redis_config.CONFIG_PATH}/redis.conf": redis_config.redis_conf(
             max_memory_bytes=64 * 2**20, eviction="allkeys-lru", append_fsync=None

@@ -20,6 +20,7 @@ def stack_file(**changes: Any) -> str:
         "kafka": {},
         "postgres": {},
         "redis": {},
+        "servers": {},
         "services": {},
         "entry": {},
         "protect": False,

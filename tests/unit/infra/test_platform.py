@@ -1,14 +1,19 @@
 """The composed platform: every service gets what its record says, and nothing more."""
 
 import base64
+import dataclasses
 import json
+from functools import cache
 from typing import Any
 
 import pytest
 
-from infra.model.workloads import WORKLOADS, RecordError, Workload
-from infra.stack.composition import Platform
+from infra.model.records import RECORDS, RecordError, Records
+from infra.model.servers import SERVERS, Server
+from infra.model.services import CACHE_COMMANDS, SERVICES, DatabaseUse, RedisUse, Service
+from infra.model.settings import PlatformSettings
 from infra.stack.diff import load_stack
+from services.contracts.topics import TASK_PROCESS, TOPICS
 from tests.harness.composed import STACKS, compose, composed
 from tests.harness.recording import Recording, Registered
 
@@ -43,10 +48,10 @@ def spec_of(recording: Recording, job: str) -> dict[str, Any]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_record_becomes_a_deployment_with_its_command(stack: str):
     recording = composed(stack)
-    assert {d.name for d in recording.of("Deployment")} == {w.name for w in WORKLOADS}
-    for workload in WORKLOADS:
-        found = container(recording.one("Deployment", workload.name))
-        assert found["command"] == list(workload.command)
+    assert {d.name for d in recording.of("Deployment")} == set(RECORDS.service_names)
+    for service in SERVICES:
+        found = container(recording.one("Deployment", service.name))
+        assert found["command"] == ["python", "-m", f"services.{service.package}"]
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -123,7 +128,7 @@ def test_the_worker_knows_how_long_the_topics_keep_what_it_must_recognise(stack:
 
 def test_kafka_accounts_may_do_what_the_records_say_and_nothing_else():
     users = {user["name"]: user for user in spec_of(composed("prod"), "kafka")["users"]}
-    assert set(users) == {"outbox-relay-rest", "event-worker"}
+    assert set(users) == {service.name for service in SERVICES if service.uses_kafka}
     relay, worker = users["outbox-relay-rest"], users["event-worker"]
     resource_topics = ["resource.created", "resource.updated", "resource.deleted"]
     assert (relay["produce"], relay["consume"], relay["groups"]) == (resource_topics, [], [])
@@ -138,7 +143,7 @@ def test_topics_have_the_stacks_partitions_and_durability(
     stack: str, partitions: int, factor: int, minimum: str
 ):
     topics = spec_of(composed(stack), "kafka")["topics"]
-    assert len(topics) == 6
+    assert {topic["name"] for topic in topics} == set(TOPICS)
     for topic in topics:
         assert topic["partitions"] == partitions
         assert topic["replication_factor"] == factor
@@ -148,7 +153,7 @@ def test_topics_have_the_stacks_partitions_and_durability(
 def test_each_database_has_a_role_whose_password_only_its_job_and_its_services_mount():
     recording = composed("airgap")
     wanted = spec_of(recording, "postgres")["databases"]
-    assert [row["name"] for row in wanted] == ["restdb", "workerdb"]
+    assert [row["name"] for row in wanted] == list(RECORDS.databases("postgres"))
     assert all(row["role"] == row["name"] for row in wanted)
     assert "postgres-workerdb" not in secrets_of(recording, "rest-service")
     assert "postgres-restdb" not in secrets_of(recording, "event-worker")
@@ -169,18 +174,19 @@ def test_specifications_of_jobs_hold_no_password():
 def test_migrations_wait_for_the_role_and_services_wait_for_their_migration():
     recording = composed("airgap")
     provisioned = job(recording, "postgres-provision").urn
-    for database, service in (("restdb", "rest-service"), ("workerdb", "event-worker")):
-        migration = job(recording, f"migrate-{database}")
+    for service in SERVICES:
+        assert service.database is not None
+        migration = job(recording, f"migrate-{service.database.name}")
         assert provisioned in migration.dependencies
-        assert migration.urn in recording.one("Deployment", service).dependencies
+        assert migration.urn in recording.one("Deployment", service.name).dependencies
 
 
 def test_publishers_wait_for_their_topics_and_accounts():
     recording = composed("airgap")
     provisioned = job(recording, "kafka-provision").urn
-    for service in ("outbox-relay-rest", "event-worker"):
-        assert provisioned in recording.one("Deployment", service).dependencies
-    assert provisioned not in recording.one("Deployment", "rest-service").dependencies
+    for service in SERVICES:
+        waits = provisioned in recording.one("Deployment", service.name).dependencies
+        assert waits == service.uses_kafka, service.name
 
 
 def test_only_what_holds_data_is_protected_and_only_where_the_stack_says_so():
@@ -197,16 +203,16 @@ def test_the_services_image_is_built_once_and_every_pod_runs_its_digest():
     assert set(image.inputs["buildArgs"]) == {"BUILD_IMAGE", "RUNTIME_IMAGE"}
     tag = image.inputs["tags"][0]
     assert tag.startswith("localhost:30500/millrace/services:src-")
-    for workload in WORKLOADS:
-        found = container(recording.one("Deployment", workload.name))["image"]
+    for name in RECORDS.service_names:
+        found = container(recording.one("Deployment", name))["image"]
         assert found.startswith(f"{tag}@sha256:")
 
 
 def test_production_builds_nothing_and_runs_the_promoted_digest():
     recording = composed("prod")
     assert recording.of("Image") == []
-    for workload in WORKLOADS:
-        found = container(recording.one("Deployment", workload.name))["image"]
+    for name in RECORDS.service_names:
+        found = container(recording.one("Deployment", name))["image"]
         assert found.startswith("registry.example.com/millrace/services@sha256:")
 
 
@@ -214,7 +220,7 @@ def test_only_the_published_service_is_reachable_from_outside():
     for stack, kind in (("airgap", "NodePort"), ("dev", "NodePort"), ("prod", "LoadBalancer")):
         specs = {s.name: s.inputs["spec"] for s in composed(stack).of("Service")}
         outside = {n for n, spec in specs.items() if spec.get("type") not in (None, "ClusterIP")}
-        assert outside == {"rest-service"}
+        assert outside == {s.name for s in SERVICES if any(port.entry for port in s.ports)}
         assert specs["rest-service"]["type"] == kind
     assert composed("airgap").one("Service", "rest-service").inputs["spec"]["ports"][0][
         "nodePort"
@@ -231,28 +237,74 @@ def test_the_platform_registers_its_outputs():
     assert not platform.secret_outputs
 
 
-def test_a_new_service_costs_one_record():
-    record = Workload(
-        name="ingest-service",
-        command=("python", "-m", "services.ingest"),
-        database="datadb",
-        produces=("telemetry.points",),
-        cache_keys=("data:*",),
-    )
-    recording, platform = compose(load_stack("airgap"), (*WORKLOADS, record))
-    assert isinstance(platform, Platform)
+INGEST = Service(
+    name="ingest-service",
+    package="rest_service",
+    database=DatabaseUse("ingestdb", server="ingest-db", owns_migrations=True),
+    redis=(
+        RedisUse("redis-cache", keys=("ingest:*",), commands=CACHE_COMMANDS),
+        RedisUse("redis-stream", ("points",), ("xadd",), connection="redis-stream"),
+    ),
+    produces=(TASK_PROCESS,),
+)
+MORE = Records(
+    services=(*SERVICES, INGEST),
+    servers=(*SERVERS, Server("ingest-db", "postgres"), Server("redis-stream", "redis")),
+)
+
+
+@cache
+def larger() -> Recording:
+    document = load_stack("airgap").model_dump(by_alias=True)
+    document["servers"] = {
+        "postgres": {"ingest-db": {"maxConnections": 77}},
+        "redis": {"redis-stream": {"maxMemory": "99Mi"}},
+    }
+    return compose(PlatformSettings.model_validate(document, context={"records": MORE}), MORE)[0]
+
+
+def test_one_record_more_gets_all_that_it_asks_for_and_changes_nothing_else():
+    recording = larger()
     env = env_of(recording, "ingest-service")
-    assert env["DATABASE_NAME"] == "datadb"
+    assert env["DATABASE_NAME"] == "ingestdb"
     assert env["KAFKA_USERNAME"] == env["REDIS_USERNAME"] == "ingest-service"
-    assert "migrate-datadb" in {j.name for j in recording.of("Job")}
-    assert "telemetry.points" in {t["name"] for t in spec_of(recording, "kafka")["topics"]}
     assert recording.one("PodDisruptionBudget", "ingest-service")
+    for name in RECORDS.service_names:
+        before = composed("airgap").one("Deployment", name).manifest
+        assert recording.one("Deployment", name).manifest == before
 
 
-def test_two_services_that_claim_the_one_entry_are_refused_by_name():
-    second = Workload(name="admin-service", command=("true",), entry="http")
-    with pytest.raises(RecordError, match="rest-service and admin-service both have an entry"):
-        compose(load_stack("airgap"), (*WORKLOADS, second))
+def test_a_second_server_of_an_engine_has_its_own_size_account_and_jobs():
+    recording = larger()
+    assert {r.name for r in recording.of("StatefulSet")} == {s.name for s in MORE.servers}
+    conf = recording.one("ConfigMap", "ingest-db-config").inputs["data"]["postgresql.conf"]
+    assert "max_connections = 77" in conf
+    assert "maxmemory 103809024" in str(recording.one("ConfigMap", "redis-stream-config").inputs)
+    assert [row["name"] for row in spec_of(recording, "ingest-db")["databases"]] == ["ingestdb"]
+    assert "ingestdb" not in str(spec_of(recording, "postgres"))
+    assert container(job(recording, "ingest-db-provision"))["command"][3] == "postgres"
+    provisioned = job(recording, "ingest-db-provision").urn
+    assert provisioned in job(recording, "migrate-ingestdb").dependencies
+    assert provisioned not in job(recording, "migrate-restdb").dependencies
+
+
+def test_a_service_tells_two_servers_of_one_engine_apart():
+    env = env_of(larger(), "ingest-service")
+    assert env["DATABASE_HOST"] == "ingest-db.data.svc"
+    assert env["REDIS_HOST"] == "redis-cache.data.svc"
+    assert env["REDIS_STREAM_HOST"] == "redis-stream.data.svc"
+    assert secrets_of(larger(), "ingest-service") == {
+        "ingest-db-ingestdb": "/etc/millrace/secrets/database",
+        "kafka-ingest-service": "/etc/millrace/secrets/kafka",
+        "redis-ingest-service": "/etc/millrace/secrets/redis",
+        "redis-stream-ingest-service": "/etc/millrace/secrets/redis-stream",
+    }
+
+
+def test_records_that_contradict_each_other_are_refused_before_anything_is_made():
+    second = dataclasses.replace(SERVICES[0], name="admin-service")
+    with pytest.raises(RecordError, match=r"rest-service's .* and admin-service's .* entry http"):
+        compose(load_stack("airgap"), Records(services=(*SERVICES, second)))
 
 
 def test_every_pod_opens_its_registry_with_the_secrets_the_stack_names():
@@ -261,7 +313,9 @@ def test_every_pod_opens_its_registry_with_the_secrets_the_stack_names():
     recording, _ = compose(settings.model_copy(update={"images": images}))
     owners = [r for kind in ("Deployment", "StatefulSet", "Job") for r in recording.of(kind)]
     pods = {r.name: r.manifest["spec"]["template"]["spec"] for r in owners if r.custom}
-    assert {"postgres", "kafka", "redis-cache", "rest-service", "migrate-restdb"} <= set(pods)
+    servers = {server.name for server in SERVERS}
+    migrations = {f"migrate-{name}" for name in RECORDS.databases()}
+    assert {*servers, *RECORDS.service_names, *migrations} <= set(pods)
     for name, pod in pods.items():
         assert pod["imagePullSecrets"] == [{"name": "registry-login"}], name
     for resource in composed("prod").of("Deployment"):
@@ -276,7 +330,7 @@ def objects(recording: Recording, kind: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("server", "again"),
     [
-        ("postgres", {"postgres-provision", "migrate-restdb", "migrate-workerdb"}),
+        ("postgres", {"postgres-provision", *(f"migrate-{n}" for n in RECORDS.databases())}),
         ("kafka", {"kafka-provision"}),
     ],
 )

@@ -1,6 +1,5 @@
 """Each cross-field validator, with the failure it prevents and the way out it names."""
 
-import functools
 from typing import Any
 
 import pytest
@@ -8,6 +7,9 @@ from pydantic import BaseModel, ValidationError
 
 from components.servers.kafka import cluster as kafka
 from infra.model import budget, settings
+from infra.model.records import Records
+from infra.model.servers import SERVERS, Server
+from infra.model.services import SERVICES, DatabaseUse, Service
 from infra.model.settings import (
     EntrySettings,
     ImageSettings,
@@ -19,7 +21,6 @@ from infra.model.settings import (
     ServiceSettings,
     ServicesSettings,
 )
-from infra.model.workloads import Workload
 
 BASE: dict[str, Any] = {
     "kubernetes": {},
@@ -27,6 +28,7 @@ BASE: dict[str, Any] = {
     "kafka": {},
     "postgres": {},
     "redis": {},
+    "servers": {},
     "services": {},
     "entry": {},
     "protect": False,
@@ -158,11 +160,57 @@ def test_more_pooled_connections_than_postgres_has_are_refused_with_the_number_n
 
 
 def test_connections_outside_the_pool_count_in_the_budget():
-    listening = Workload("one", ("true",), database="db", extra_connections=3)
-    silent = Workload("other", ("true",), database="db")
+    listening = Service("one", "one", database=DatabaseUse("db", extra_connections=3))
+    silent = Service("other", "other", database=DatabaseUse("db"))
     size = ServiceSettings.model_validate({"replicas": 2})
-    of = functools.partial(budget.of_services, size=lambda _name: size)
-    assert of((listening,)) - of((silent,)) == 3 * 2 * size.replicas
+
+    def of(service: Service) -> int:
+        return budget.of_services(Records((service,)), "postgres", lambda _name: size)
+
+    assert of(listening) - of(silent) == 3 * 2 * size.replicas
+
+
+SECOND = Records(
+    services=(*SERVICES, Service("orders", "orders", DatabaseUse("ordersdb", server="orders-db"))),
+    servers=(*SERVERS, Server("orders-db", "postgres"), Server("redis-stream", "redis")),
+)
+OF_SECOND = {"records": SECOND}
+
+
+def test_each_server_of_the_records_has_settings_of_its_own():
+    servers = {
+        "postgres": {"orders-db": {"maxConnections": 77}},
+        "redis": {"redis-stream": {"maxMemory": "64Mi"}},
+    }
+    made = PlatformSettings.model_validate(BASE | {"servers": servers}, context=OF_SECOND)
+    assert made.postgres_of("orders-db").max_connections == 77
+    assert made.postgres_of("postgres") is made.postgres
+    assert made.redis_of("redis-stream").max_memory == "64Mi"
+    assert made.redis_of("redis-cache") is made.redis
+    unlisted = PlatformSettings.model_validate(BASE, context=OF_SECOND)
+    assert unlisted.postgres_of("orders-db") == PostgresSettings()
+
+
+@pytest.mark.parametrize(
+    ("servers", "match"),
+    [
+        ({"postgres": {"orders-bd": {}}}, "did you mean 'orders-db'"),
+        ({"postgres": {"redis-stream": {}}}, "no postgres server 'redis-stream'"),
+        ({"postgres": {"postgres": {}}}, "a section of its own; write millrace:postgres"),
+        ({"redis": {"redis-cache": {}}}, "a section of its own; write millrace:redis"),
+    ],
+)
+def test_settings_of_a_server_that_is_none_of_the_records_are_refused(
+    servers: dict[str, Any], match: str
+):
+    with pytest.raises(ValidationError, match=match):
+        PlatformSettings.model_validate(BASE | {"servers": servers}, context=OF_SECOND)
+
+
+def test_each_servers_connections_are_budgeted_by_themselves():
+    servers = {"postgres": {"orders-db": {"maxConnections": 50}}}
+    with pytest.raises(ValidationError, match=r"40 connections .* servers.postgres.orders-db.max"):
+        PlatformSettings.model_validate(BASE | {"servers": servers}, context=OF_SECOND)
 
 
 def test_the_budget_that_is_refused_by_one_connection_is_accepted_with_it():

@@ -10,8 +10,8 @@ import yaml
 
 from components.kit.quantities import amount
 from infra.model import schema
+from infra.model.records import RECORDS
 from infra.model.settings import PlatformSettings, ResourceSettings
-from infra.model.workloads import WORKLOADS
 from infra.stack import diff
 from infra.stack.config import ConfigError, load_file
 
@@ -83,12 +83,12 @@ def test_airgap_requests_fit_two_cores_with_room_for_the_cluster_and_a_rollout()
     settings = load("airgap")
     pods: list[tuple[int, ResourceSettings]] = [
         (settings.kafka.brokers, settings.kafka.resources),
-        (1, settings.postgres.resources),
-        (1, settings.redis.resources),
+        *((1, settings.postgres_of(n).resources) for n in RECORDS.server_names("postgres")),
+        *((1, settings.redis_of(n).resources) for n in RECORDS.server_names("redis")),
         *(
             # One more while it rolls.
-            (settings.services.of(w.name).replicas + 1, settings.services.of(w.name).resources)
-            for w in WORKLOADS
+            (settings.services.of(name).replicas + 1, settings.services.of(name).resources)
+            for name in RECORDS.service_names
         ),
     ]
     cores = sum(count * amount(size.requests.cpu) for count, size in pods)

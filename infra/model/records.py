@@ -1,0 +1,187 @@
+"""All records together: what follows from them, and that they do not contradict each other."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from infra.model.servers import SERVERS, Engine, Server
+from infra.model.services import SERVICES, DatabaseUse, Service
+from services.contracts.topics import TOPICS
+
+
+class RecordError(ValueError):
+    """The records contradict each other; the message names those that do and the way out."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """The population of one platform."""
+
+    services: tuple[Service, ...] = SERVICES
+    servers: tuple[Server, ...] = SERVERS
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        return tuple(service.name for service in self.services)
+
+    def server_names(self, engine: Engine) -> tuple[str, ...]:
+        return tuple(server.name for server in self.servers if server.engine == engine)
+
+    def databases(self, server: str | None = None) -> tuple[str, ...]:
+        """Every database some service uses, once, in the order of first use; of one server."""
+        uses = (use for _, use in self._uses() if server in (None, use.server))
+        return tuple(dict.fromkeys(use.name for use in uses))
+
+    def owner(self, database: str) -> str:
+        """The package whose folder `migrations` holds the database's revisions."""
+        return next(
+            service.package
+            for service, use in self._uses()
+            if use.name == database and use.owns_migrations
+        )
+
+    def topics(self) -> tuple[str, ...]:
+        """Every topic some service produces or consumes, once, in the order of first use."""
+        return tuple(dict.fromkeys(t for s in self.services for t in s.produces + s.consumes))
+
+    def entries(self) -> tuple[str, ...]:
+        """The ports of the stack's entry that lead somewhere."""
+        return tuple(port.entry for s in self.services for port in s.ports if port.entry)
+
+    def check(self) -> None:
+        """That the records fit together, before anything is made of them.
+
+        Raises:
+            RecordError: one line per contradiction, with both records' names.
+        """
+        problems = [
+            *_names(self),
+            *_servers(self),
+            *_ports(self.services),
+            *_databases(self),
+            *_redis(self.services),
+            *_topics(self.services),
+            *_calls(self),
+        ]
+        if problems:
+            raise RecordError("\n".join(problems))
+
+    def _uses(self) -> Iterator[tuple[Service, DatabaseUse]]:
+        return ((s, s.database) for s in self.services if s.database is not None)
+
+
+def _names(records: Records) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    kinds = [(s.name, "server") for s in records.servers]
+    for name, kind in (*kinds, *((s.name, "service") for s in records.services)):
+        if name in seen:
+            yield (
+                f"a {seen[name]} and a {kind} are both called {name}, so one's objects would "
+                "replace the other's; rename one of them"
+            )
+        seen[name] = kind
+
+
+def _servers(records: Records) -> Iterator[str]:
+    clusters = records.server_names("kafka")
+    if len(clusters) > 1:
+        yield (
+            f"{' and '.join(clusters)} are both Kafka, but topics and accounts know one cluster; "
+            "keep one"
+        )
+    known = {server.name: server.engine for server in records.servers}
+    for service in records.services:
+        used = [(use.server, "redis") for use in service.redis]
+        used += [(service.database.server, "postgres")] if service.database else []
+        for name, engine in used:
+            if known.get(name) != engine:
+                names = [name for name, of in known.items() if of == engine]
+                yield (
+                    f"{service.name} uses {name}, which is no {engine} server; add a record for "
+                    f"it, or use one of: {', '.join(names)}"
+                )
+        if service.uses_kafka and not clusters:
+            yield f"{service.name} has topics, but no server is Kafka; add a record for it"
+    for server in records.servers:
+        if not any(service.uses(server) for service in records.services):
+            yield f"no service uses the server {server.name}; remove its record"
+
+
+def _ports(services: Iterable[Service]) -> Iterator[str]:
+    published: dict[str, str] = {}
+    for service in services:
+        for what in ("name", "number"):
+            values = [getattr(port, what) for port in service.ports]
+            for value in sorted({value for value in values if values.count(value) > 1}):
+                yield f"{service.name} has two ports with the {what} {value}; change one of them"
+        for port in service.ports:
+            if port.entry is None:
+                continue
+            here = f"{service.name}'s port {port.name}"
+            if port.entry in published:
+                # As node port of two Services the API server would refuse the second, and two
+                # load balancers would be announced under one URL.
+                yield (
+                    f"{published[port.entry]} and {here} both have the entry {port.entry}, which "
+                    "has one port; give one of them an entry of its own, or none"
+                )
+            published[port.entry] = here
+
+
+def _databases(records: Records) -> Iterator[str]:
+    for name in records.databases():
+        uses = [
+            (service, service.database)
+            for service in records.services
+            if service.database is not None and service.database.name == name
+        ]
+        users = " and ".join(service.name for service, _ in uses)
+        owners = {s.package: s.name for s, use in uses if use.owns_migrations}
+        if not owners:
+            yield (
+                f"the database {name} ({users}) is owned by no package, so it would have no "
+                "tables; set owns_migrations in the record whose package has its migrations"
+            )
+        if len(owners) > 1:
+            yield (
+                f"{' and '.join(owners.values())} both own the migrations of the database {name}, "
+                f"from the packages {' and '.join(owners)}; its revisions have one home: keep one"
+            )
+        if len({use.server for _, use in uses}) > 1:
+            yield (
+                f"{users} use the database {name} on different servers; name one server in all "
+                "their records, or give the databases different names"
+            )
+
+
+def _redis(services: Iterable[Service]) -> Iterator[str]:
+    for service in services:
+        connections = [use.connection for use in service.redis]
+        for name in sorted({name for name in connections if connections.count(name) > 1}):
+            yield (
+                f"{service.name} has two Redis connections called {name}, so one's variables "
+                "would hide the other's; give each a name of its own"
+            )
+
+
+def _topics(services: Iterable[Service]) -> Iterator[str]:
+    for service in services:
+        for topic in dict.fromkeys(service.produces + service.consumes):
+            if topic not in TOPICS:
+                yield (
+                    f"{service.name} names the topic {topic}, which services/contracts/topics.py "
+                    f"does not know; add it there, or use one of: {', '.join(TOPICS)}"
+                )
+
+
+def _calls(records: Records) -> Iterator[str]:
+    for service in records.services:
+        for name in service.calls:
+            if name not in records.service_names:
+                yield (
+                    f"{service.name} calls {name}, which is no service; known: "
+                    f"{', '.join(records.service_names)}"
+                )
+
+
+RECORDS: Final = Records()

@@ -1,0 +1,24 @@
+"""The data servers of the platform, each as one record; their sizes are the stack file's."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Engine = Literal["postgres", "kafka", "redis"]
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server (for Kafka one cluster) in the namespace `data`, which services use by its name.
+
+    The name is also that of its objects and, before `.data.svc`, of its host.
+    """
+
+    name: str
+    engine: Engine
+
+
+SERVERS: Final = (
+    Server("postgres", engine="postgres"),
+    Server("kafka", engine="kafka"),
+    Server("redis-cache", engine="redis"),
+)

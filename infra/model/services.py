@@ -1,0 +1,120 @@
+"""The Python services of the platform, each as one declarative record.
+
+A record says what a service runs, what it uses and who reaches it. Everything else (roles,
+accounts and ACLs, topics, mounted secrets, probes, disruption budget, migration Job) follows from
+it. Plain data: no Pulumi here, so that the settings can check names and budgets with it.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from infra.model.servers import Server
+from services.contracts.topics import DEAD_LETTER, RESOURCE_EVENTS, TASK_EVENTS
+
+CACHE_COMMANDS: Final = ("get", "set", "eval", "evalsha", "script|load")
+"""What cache-aside with a version check takes: a read, and a script that reads and writes."""
+
+
+@dataclass(frozen=True)
+class DatabaseUse:
+    """A service's database. Its name is the role's, too, and there is one of it on all servers."""
+
+    name: str
+    server: str = "postgres"
+    extra_connections: int = 0
+    """Connections that a pod holds outside its pool."""
+    owns_migrations: bool = False
+    """Whether the database's revisions lie in `migrations` of this service's package. They run
+    before any service that uses the database rolls."""
+
+
+@dataclass(frozen=True)
+class RedisUse:
+    """What a service may do on one Redis server: these commands, on keys of these patterns."""
+
+    server: str
+    keys: tuple[str, ...]
+    commands: tuple[str, ...]
+    connection: str = "redis"
+    """Names its variables (`redis-stream`: REDIS_STREAM_HOST, …) and its Secret. A service that
+    uses two servers tells them apart by it."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port the service listens on, and hears of as <NAME>_PORT."""
+
+    name: str
+    number: int
+    protocol: Literal["http", "grpc"] = "http"
+    entry: str | None = None
+    """The port of the stack's entry that leads here from outside the cluster; None: no one."""
+
+
+HTTP: Final = Port("http", 8080)
+
+
+@dataclass(frozen=True)
+class Service:
+    """One Python service: what it runs and which shared systems it may reach.
+
+    Topics named here exist because they are named here, and the account of the same name as the
+    service may do with them exactly what the record says.
+    """
+
+    name: str
+    package: str
+    """Its folder in `services`; several services may run the same."""
+    database: DatabaseUse | None = None
+    redis: tuple[RedisUse, ...] = ()
+    produces: tuple[str, ...] = ()
+    consumes: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    """Other services it calls inside the cluster. What it uses of servers says so itself."""
+    ports: tuple[Port, ...] = (HTTP,)
+    pod_name_env: tuple[str, ...] = ()
+    """Variables that carry the pod's name, which tells the instances of a service apart."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return ("python", "-m", f"services.{self.package}")
+
+    @property
+    def uses_kafka(self) -> bool:
+        return bool(self.produces or self.consumes)
+
+    def uses(self, server: Server) -> bool:
+        match server.engine:
+            case "kafka":
+                return self.uses_kafka
+            case "postgres":
+                return self.database is not None and self.database.server == server.name
+            case "redis":
+                return any(use.server == server.name for use in self.redis)
+
+
+SERVICES: Final = (
+    Service(
+        name="rest-service",
+        package="rest_service",
+        database=DatabaseUse("restdb", owns_migrations=True),
+        redis=(RedisUse("redis-cache", keys=("resource:*",), commands=CACHE_COMMANDS),),
+        ports=(Port("http", 8080, entry="http"),),
+    ),
+    Service(
+        name="outbox-relay-rest",
+        package="outbox_relay",
+        # LISTEN takes one more: a pool takes its connections back, and the wake-ups with it.
+        database=DatabaseUse("restdb", extra_connections=1),
+        produces=RESOURCE_EVENTS,
+        pod_name_env=("RELAY_ID",),
+    ),
+    Service(
+        name="event-worker",
+        package="event_worker",
+        database=DatabaseUse("workerdb", owns_migrations=True),
+        consumes=RESOURCE_EVENTS + TASK_EVENTS,
+        produces=(DEAD_LETTER,),
+        pod_name_env=("KAFKA_GROUP_INSTANCE_ID",),
+    ),
+)

@@ -82,9 +82,8 @@ def _type(annotation: Any, metadata: Iterable[Any]) -> str:
     if spoken is not None:
         return first_paragraph(spoken.func).removesuffix(".")
     choices = _CHOICES.match(_found(marks, "pattern") or "")
-    if choices:
-        return _listed(choices[1].split("|"), "or")
-    return _PLAIN.get(annotation, "Table") + _range(marks)
+    plain = _PLAIN.get(annotation, "Table") + _range(marks)
+    return _listed(choices[1].split("|"), "or") if choices else plain
 
 
 def _of_several(origin: Any, inner: tuple[Any, ...]) -> str:

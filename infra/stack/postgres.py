@@ -73,6 +73,7 @@ def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> 
     return {
         name: _migrated(
             ground,
+            record,
             settings,
             Database(
                 host=once(server.host, provisioned.completed),
@@ -106,7 +107,15 @@ def _server(
     )
 
 
-def _migrated(ground: Foundation, settings: PostgresSettings, database: Database) -> Database:
+def _migration(ground: Foundation, record: Server, database: str) -> tuple[str, ...]:
+    owner = ground.records.owner(database)
+    program = ("python", "-m", "services.migrate", database)
+    return (*program, "--package", owner, "--engine", record.engine)
+
+
+def _migrated(
+    ground: Foundation, record: Server, settings: PostgresSettings, database: Database
+) -> Database:
     """The database after its migrations; whoever connects to the result waits for them.
 
     Expand and contract: a migration runs while pods of the version before are still serving.
@@ -117,7 +126,7 @@ def _migrated(ground: Foundation, settings: PostgresSettings, database: Database
             namespace=ground.namespaces.names[APPS],
             image=ground.services_image,
             pull_secrets=ground.settings.images.pull_secrets,
-            command=("python", "-m", "services.migrate", database.name),
+            command=_migration(ground, record, database.name),
             resources=JOB_SIZE,
             ca=ground.authority.bundles[APPS],
             component="migration",

@@ -1,4 +1,4 @@
-"""python -m services.migrate DATABASE [--to REVISION] [--wait SECONDS]"""
+"""python -m services.migrate DATABASE --package PACKAGE [--engine ENGINE] [--to REVISION]"""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import asyncio
 import logging as stdlib_logging
 import sys
 
-from services.migrate.runner import OWNERS, MigrationError, migrate
+from services.migrate.engine import MigrationError
+from services.migrate.engines import ENGINES
+from services.migrate.runner import migrate
 from services.shared.runtime import logging, settings
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0 when the schema is at the revision, 1 with one clear line when not."""
     parser = argparse.ArgumentParser(prog="python -m services.migrate", description=__doc__)
-    parser.add_argument("database", choices=sorted(OWNERS))
+    parser.add_argument("database", help="what to call it in messages and on the server")
+    parser.add_argument(
+        "--package", required=True, help="whose folder migrations holds its revisions"
+    )
+    parser.add_argument("--engine", choices=sorted(ENGINES), default="postgres")
     parser.add_argument("--to", default="head", help="revision, head, or base (default: head)")
     parser.add_argument(
         "--wait", type=float, default=120, help="seconds to wait for the database (default: 120)"
@@ -27,7 +33,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         target = settings.load(settings.DatabaseSettings)
         before, after = asyncio.run(
-            migrate(arguments.database, target, to=arguments.to, wait_seconds=arguments.wait)
+            migrate(
+                arguments.database,
+                arguments.package,
+                target,
+                ENGINES[arguments.engine],
+                to=arguments.to,
+                wait_seconds=arguments.wait,
+            )
         )
     except (MigrationError, settings.SettingsError) as error:
         log.error("migration_failed", database=arguments.database, reason=str(error))

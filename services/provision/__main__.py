@@ -1,37 +1,33 @@
-"""python -m services.provision postgres|kafka --spec FILE [--wait SECONDS]"""
+"""python -m services.provision ENGINE --spec FILE [--wait SECONDS]"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 
-from services.provision import kafka, postgres, spec
+from services.provision import spec
+from services.provision.engines import ENGINES
 from services.shared.runtime import logging, settings
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0 when the server is as the spec wants it, 1 with one clear line when not."""
     parser = argparse.ArgumentParser(prog="python -m services.provision", description=__doc__)
-    parser.add_argument("server", choices=["postgres", "kafka"])
+    parser.add_argument("engine", choices=sorted(ENGINES))
     parser.add_argument("--spec", type=Path, required=True, help="JSON file, see spec.py")
     parser.add_argument(
         "--wait", type=float, default=120, help="seconds to wait for the server (default: 120)"
     )
     arguments = parser.parse_args(argv)
-    logging.configure(f"provision-{arguments.server}")
+    logging.configure(f"provision-{arguments.engine}")
     log = logging.get_logger(__name__)
     try:
-        if arguments.server == "postgres":
-            wanted = spec.read(spec.PostgresSpec, arguments.spec)
-            asyncio.run(postgres.provision(wanted, wait_seconds=arguments.wait))
-        else:
-            kafka.provision(spec.read(spec.KafkaSpec, arguments.spec), wait_seconds=arguments.wait)
+        ENGINES[arguments.engine](arguments.spec, arguments.wait)
     except (spec.SpecError, settings.SettingsError, spec.ProvisionError) as error:
-        log.error("provisioning_failed", server=arguments.server, reason=str(error))
+        log.error("provisioning_failed", server=arguments.engine, reason=str(error))
         return 1
-    log.info("provisioned", server=arguments.server)
+    log.info("provisioned", server=arguments.engine)
     return 0
 
 

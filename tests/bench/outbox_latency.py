@@ -22,7 +22,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from infra.model.records import RECORDS
 from services.contracts.ids import new_id
+from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.shared.outbox.lanes import lane_of
 from services.shared.postgres.database import connect
@@ -124,7 +126,7 @@ async def bench(options: argparse.Namespace, containers: Containers, folder: Pat
     kafka = start_kafka(containers, authority)
     await postgres.wait()
     database = await postgres.provision("restdb_bench")
-    await migrate("restdb", database)
+    await migrate("restdb", RECORDS.owner("restdb"), database, ENGINES["postgres"])
     await asyncio.to_thread(kafka.provision)
     reader = kafka.reader(["resource.updated"])
     load, arrived = Load(database), dict[str, float]()

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
+from infra.model.records import RECORDS
+from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.shared.runtime import logging
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
@@ -68,7 +70,7 @@ async def make_database(postgres: PostgresServer) -> AsyncIterator[MakeDatabase]
     async def make(kind: str) -> DatabaseSettings:
         settings = await postgres.provision(f"{kind}_{next(_numbers)}")
         made.append(settings.name)
-        await migrate(kind, settings)
+        await migrate(kind, RECORDS.owner(kind), settings, ENGINES["postgres"])
         return settings
 
     yield make

@@ -5,11 +5,15 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import asyncpg
 import pytest
 
-from services.migrate.runner import OWNERS, MigrationError, migrate
+from infra.model.records import RECORDS
+from services.migrate import runner
+from services.migrate.engine import MigrationError
+from services.migrate.engines import ENGINES
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.containers import free_port
@@ -30,6 +34,12 @@ CATALOGUE = """
     ORDER BY 1, 2, 3"""
 
 
+async def migrate(
+    kind: str, settings: DatabaseSettings, **how: Any
+) -> tuple[str | None, str | None]:
+    return await runner.migrate(kind, RECORDS.owner(kind), settings, ENGINES["postgres"], **how)
+
+
 async def rows(settings: DatabaseSettings, query: str) -> list[asyncpg.Record]:
     connection = await connect(settings, "test")
     try:
@@ -38,7 +48,7 @@ async def rows(settings: DatabaseSettings, query: str) -> list[asyncpg.Record]:
         await connection.close()
 
 
-@pytest.mark.parametrize("kind", sorted(OWNERS))
+@pytest.mark.parametrize("kind", RECORDS.databases("postgres"))
 async def test_up_down_up_ends_in_the_same_schema(postgres: PostgresServer, kind: str) -> None:
     settings = await postgres.provision(f"updown_{kind}")
     before, head = await migrate(kind, settings)
@@ -55,7 +65,7 @@ async def test_up_down_up_ends_in_the_same_schema(postgres: PostgresServer, kind
     assert await migrate(kind, settings) == (head, head)
 
 
-@pytest.mark.parametrize("kind", sorted(OWNERS))
+@pytest.mark.parametrize("kind", RECORDS.databases("postgres"))
 async def test_two_runs_at_once_do_not_collide(postgres: PostgresServer, kind: str) -> None:
     settings = await postgres.provision(f"twice_{kind}")
     results = await asyncio.gather(*(migrate(kind, settings) for _ in range(4)))
@@ -88,6 +98,15 @@ async def test_an_unknown_revision_is_refused_and_changes_nothing(restdb: Databa
     assert await rows(restdb, CATALOGUE) == before
 
 
+async def test_a_package_without_migrations_is_refused_with_those_that_have_some(
+    restdb: DatabaseSettings,
+) -> None:
+    with pytest.raises(
+        MigrationError, match=r"services/rest_servise/migrations; .*: event_worker, rest_service"
+    ):
+        await runner.migrate("restdb", "rest_servise", restdb, ENGINES["postgres"])
+
+
 async def test_a_server_that_never_comes_is_an_error_that_says_so(restdb: DatabaseSettings) -> None:
     nobody = restdb.model_copy(update={"port": free_port()})
     with pytest.raises(MigrationError, match=r"within 0\.2 s .*see that the server runs"):
@@ -101,7 +120,7 @@ async def test_the_command_reads_its_environment_and_logs_one_json_line(
     values = {f"DATABASE_{key.upper()}": str(value) for key, value in settings.model_dump().items()}
     run = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "services.migrate", "restdb"],
+        [sys.executable, "-m", "services.migrate", "restdb", "--package", "rest_service"],
         env={"PATH": os.environ["PATH"], **values},
         capture_output=True,
         timeout=120,

@@ -181,6 +181,13 @@ def test_migrations_wait_for_the_role_and_services_wait_for_their_migration():
         assert migration.urn in recording.one("Deployment", service.name).dependencies
 
 
+@pytest.mark.parametrize("database", RECORDS.databases())
+def test_a_migration_is_told_whose_revisions_it_runs_on_which_engine(database: str):
+    said = container(job(composed("airgap"), f"migrate-{database}"))["command"][2:]
+    assert said[:2] == ["services.migrate", database]
+    assert said[2:] == ["--package", RECORDS.owner(database), "--engine", "postgres"]
+
+
 def test_publishers_wait_for_their_topics_and_accounts():
     recording = composed("airgap")
     provisioned = job(recording, "kafka-provision").urn

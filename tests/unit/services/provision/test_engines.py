@@ -1,0 +1,16 @@
+"""What the program asks of provisioning and migrations is there."""
+
+from infra.model.records import RECORDS
+from services.migrate.engines import ENGINES as MIGRATED
+from services.provision.engines import ENGINES as PROVISIONED
+
+
+def test_every_server_that_holds_accounts_of_its_own_has_an_engine():
+    engines = {server.engine for server in RECORDS.servers}
+    # Redis reads its users from a file that the program mounts.
+    assert engines - {"redis"} == set(PROVISIONED)
+
+
+def test_every_server_with_databases_has_an_engine_for_their_migrations():
+    used = {s.engine for s in RECORDS.servers if RECORDS.databases(s.name)}
+    assert used == set(MIGRATED)

@@ -5,6 +5,7 @@ import sys
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
+from infra.model.records import RECORDS
 from tests.e2e.conftest import Say
 
 
@@ -22,7 +23,7 @@ def test_status_shows_every_workload_ready_and_every_endpoint_answering(
 ) -> None:
     code, said = run(checkout, "status")
     assert code == 0, said
-    for name in ("postgres", "kafka", "redis-cache", "rest-service", "event-worker"):
+    for name in (*(server.name for server in RECORDS.servers), *RECORDS.service_names):
         assert name in said
     assert str(checkout.port("http")) in said
     assert "no answer" not in said

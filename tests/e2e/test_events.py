@@ -9,6 +9,7 @@ import pytest
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
+from infra.model.records import RECORDS
 from loadtests import arrivals, traffic
 from loadtests.ledger import Outcome
 from loadtests.traffic import RESOURCES
@@ -80,7 +81,7 @@ def test_a_request_is_logged_with_the_callers_correlation_id_and_trace(
     assert http.delete(created.headers["Location"]).status_code == 204
 
 
-@pytest.mark.parametrize("workload", ["rest-service", "outbox-relay-rest", "event-worker"])
+@pytest.mark.parametrize("workload", RECORDS.service_names)
 def test_every_log_line_is_json_with_time_level_and_service(kube: Kube, workload: str) -> None:
     lines = [json.loads(line) for line in log_lines(kube, workload)]
     assert lines

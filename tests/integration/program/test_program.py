@@ -10,6 +10,7 @@ import yaml
 
 from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.render import documents, throw_away_project, validate
+from infra.model.records import RECORDS
 
 TOOLS = ("pulumi", "pulumi-language-python")
 
@@ -89,7 +90,8 @@ def test_the_way_out_for_a_lost_volume_runs_provisioning_and_migrations_again_an
     made.up()
     after = manifests()
     new = {name.rpartition("-")[0] for name in after.keys() - before.keys()}
-    assert new == {"Job postgres-provision", "Job migrate-restdb", "Job migrate-workerdb"}
+    migrations = {f"Job migrate-{name}" for name in RECORDS.databases("postgres")}
+    assert new == {"Job postgres-provision", *migrations}
     assert all(after[name] == before[name] for name in after.keys() & before.keys())
 
 

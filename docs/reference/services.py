@@ -59,10 +59,19 @@ def models() -> tuple[type[BaseSettings], ...]:
     """Every model of settings in `services`, those that more programs read first."""
     for module in pkgutil.walk_packages(services.__path__, f"{services.__name__}."):
         found = importlib.util.find_spec(module.name)
-        if found and found.origin and "BaseSettings" in Path(found.origin).read_text("utf-8"):
+        if found and found.origin and "Settings):" in Path(found.origin).read_text("utf-8"):
             importlib.import_module(module.name)
-    own = [m for m in BaseSettings.__subclasses__() if m.__module__.startswith(services.__name__)]
+    own = [m for m in _leaves(BaseSettings) if m.__module__.startswith(services.__name__)]
     return tuple(sorted(own, key=lambda model: (_is_a_services(model), model.__module__)))
+
+
+def _leaves(base: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
+    """What inherits from `base` and is not itself inherited from: the rest lends its fields."""
+    for model in base.__subclasses__():
+        if model.__subclasses__():
+            yield from _leaves(model)
+        else:
+            yield model
 
 
 def _is_a_services(model: type[BaseSettings]) -> bool:

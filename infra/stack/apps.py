@@ -10,6 +10,7 @@ from infra.model.settings import EntrySettings, KafkaSettings, ServiceSettings
 from infra.stack.convert import resources
 from infra.stack.foundation import APPS, Foundation
 from infra.stack.postgres import Database
+from services.contracts.topics import DEAD_LETTER
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def _environment(
     consumer = {
         "KAFKA_GROUP_ID": record.name,
         "KAFKA_TOPICS": ",".join(record.consumes),
+        "KAFKA_DEAD_LETTER_TOPIC": DEAD_LETTER,
         # What Kafka may deliver again must be recognised for as long.
         "KAFKA_RETENTION_HOURS": str(kafka.retention_hours),
     }

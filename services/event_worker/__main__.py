@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 
-from services.event_worker.service import run
-from services.event_worker.settings import GroupSettings, RetentionSettings, WorkerSettings
+from services.event_worker.settings import RetentionSettings, WorkerSettings
+from services.event_worker.wiring import work
+from services.shared.kafka.group import GroupSettings
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (
     DatabaseSettings,
@@ -15,6 +17,7 @@ from services.shared.runtime.settings import (
     SettingsError,
     load,
 )
+from services.shared.wiring.consumer import consume
 
 
 def main() -> int:
@@ -22,14 +25,17 @@ def main() -> int:
     try:
         service = load(ServiceSettings)
         logging.configure(service.service_name, service.log_level)
+        database, kafka = load(DatabaseSettings), load(KafkaSettings)
+        group, settings = load(GroupSettings), load(WorkerSettings)
+        retention = load(RetentionSettings)
         asyncio.run(
-            run(
-                service,
-                load(DatabaseSettings),
-                load(KafkaSettings),
-                load(GroupSettings),
-                load(WorkerSettings),
-                retention=load(RetentionSettings),
+            consume(
+                partial(work, group=group, settings=settings, retention=retention),
+                service=service,
+                database=database,
+                kafka=kafka,
+                group=group,
+                batches=settings,
             )
         )
     except SettingsError as error:

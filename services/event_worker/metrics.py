@@ -55,25 +55,3 @@ class WorkerMetrics:
             "Gaps in the versions of a resource given up; a gap is one however many are missing.",
             registry=registry,
         )
-        self.rebalances = Counter(
-            "worker_rebalances",
-            "Changes of this member's partitions.",
-            ["kind"],
-            registry=registry,
-        )
-        self.commit_failures = Counter(
-            "worker_offset_commit_failures",
-            "Offset commits that failed; the messages come again and are dropped as duplicates.",
-            registry=registry,
-        )
-        self.retries = Counter(
-            "worker_batch_retries",
-            "Repeated tries of a batch while a server was away.",
-            registry=registry,
-        )
-        self.lag = Gauge(
-            "worker_consumer_lag",
-            "Messages between this member's position and the partition's end.",
-            ["topic", "partition"],
-            registry=registry,
-        )

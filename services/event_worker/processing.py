@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -13,18 +12,11 @@ from services.contracts.envelope import BadEventError
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.records import Message, Record, to_record
 from services.event_worker.store import BadRecordError, EventStore, Outcome
+from services.shared.kafka.dead_letters import BadMessage
 from services.shared.postgres.partitions import id_time
 from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class BadMessage:
-    """A message that will never become a row, and why."""
-
-    message: Message
-    reason: str
 
 
 class Processor:
@@ -50,6 +42,8 @@ class Processor:
                 bad.append(BadMessage(message, str(error)))
         if good:
             bad += await self._store_or_refuse(good)
+        for refused in bad:
+            self._metrics.messages.labels(refused.message.topic(), "dead_letter").inc()
         self._metrics.batch_size.observe(len(messages))
         self._metrics.duration.observe(time.monotonic() - started)
         return bad

@@ -14,8 +14,8 @@ from services.contracts.envelope import MAX_VERSION
 from services.event_worker import statements
 from services.event_worker.records import HeldRecord, Record
 from services.event_worker.sequencing import Decision, Progress, reached, release_gaps, sequence
-from services.event_worker.sizing import FittingSize
 from services.shared.postgres.database import Connection, Database
+from services.shared.runtime.sizing import FittingSize
 
 # How many held events of one resource a transaction reads at most, and how many overdue resources.
 _PART = 100

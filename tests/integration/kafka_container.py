@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from cryptography.hazmat.primitives import serialization
 
 from components.servers.kafka import config as kafka_config
+from services.contracts.topics import DEAD_LETTER, RESOURCE_EVENTS, TASK_EVENTS
 from services.provision import kafka as provisioner
 from services.provision.spec import KafkaSpec, TopicSpec, UserSpec
 from services.shared.kafka.clients import consumer_config, producer_config
@@ -23,14 +24,7 @@ from tests.integration.containers import Container, Containers, File, free_port
 from tests.integration.servers import Authority
 
 KAFKA_UID = 10002
-TOPICS = (
-    "resource.created",
-    "resource.updated",
-    "resource.deleted",
-    "task.process",
-    "task.completed",
-)
-DEAD_LETTERS = "events.dead-letter"
+TOPICS = (*RESOURCE_EVENTS, *TASK_EVENTS)
 SMALL = "small.messages"
 """A topic that takes no message above 2,000 bytes."""
 PARTITIONS = 6
@@ -80,16 +74,16 @@ class KafkaServer:
 
     def _platform_users(self) -> list[UserSpec]:
         """Those of the services, and one that may do what tests need."""
-        everything = [*TOPICS, DEAD_LETTERS, SMALL]
+        everything = [*TOPICS, DEAD_LETTER, SMALL]
         return [
             self.user(RELAY, produce=[*TOPICS, SMALL]),
-            self.user(WORKER, produce=[DEAD_LETTERS], consume=list(TOPICS), groups=GROUPS),
+            self.user(WORKER, produce=[DEAD_LETTER], consume=list(TOPICS), groups=GROUPS),
             self.user(TESTER, produce=everything, consume=everything, groups=[*GROUPS, "reader"]),
         ]
 
     def provision(self) -> None:
         """The topics and users of the platform."""
-        everything = [*TOPICS, DEAD_LETTERS, SMALL]
+        everything = [*TOPICS, DEAD_LETTER, SMALL]
         provisioner.provision(
             self.spec(
                 [

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from services.contracts.topics import DEAD_LETTER
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.conftest import MakeDatabase
 from tests.integration.event_worker.messages import Rows, Sender
-from tests.integration.kafka_container import DEAD_LETTERS, WORKER, KafkaServer, Reader
+from tests.integration.kafka_container import TOPICS, WORKER, KafkaServer, Reader
 from tests.integration.processes import ServiceProcess, environment
 
 StartWorker = Callable[..., ServiceProcess]
@@ -57,6 +58,8 @@ def start_worker(
             **{
                 "KAFKA_GROUP_ID": group,
                 "KAFKA_GROUP_INSTANCE_ID": name,
+                "KAFKA_TOPICS": ",".join(TOPICS),
+                "KAFKA_DEAD_LETTER_TOPIC": DEAD_LETTER,
                 "KAFKA_SESSION_TIMEOUT_MS": 6000,
                 "WORKER_GAP_CHECK_SECONDS": 0.5,
             }
@@ -75,6 +78,6 @@ def start_worker(
 
 @pytest.fixture
 def dead_letters(kafka_server: KafkaServer) -> Iterator[Reader]:
-    reader = kafka_server.reader([DEAD_LETTERS])
+    reader = kafka_server.reader([DEAD_LETTER])
     yield reader
     reader.close()

@@ -69,7 +69,7 @@ async def test_a_worker_waits_for_postgres_without_leaving_the_group_or_losing_a
     sender.resource("patient", "c", 1)
     sender.flush()
     await eventually(rows.reach(1))
-    rebalances = await worker.metric("worker_rebalances_total")
+    rebalances = await worker.metric("kafka_consumer_rebalances_total")
     healthy_postgres.container.kill()
     for version in range(2, 50):
         sender.resource("patient", "u", version)
@@ -87,7 +87,7 @@ async def test_a_worker_waits_for_postgres_without_leaving_the_group_or_losing_a
     name = rows.connection._params.database
     found = await eventually_versions(healthy_postgres, name)
     assert found == list(range(1, 50))
-    assert await worker.metric("worker_rebalances_total") == rebalances
+    assert await worker.metric("kafka_consumer_rebalances_total") == rebalances
 
 
 async def test_a_batch_that_cannot_be_stored_in_time_is_stored_in_parts(
@@ -101,7 +101,7 @@ async def test_a_batch_that_cannot_be_stored_in_time_is_stored_in_parts(
     end = kafka_server.committed(group)["resource.created", 2] + 120
     worker = start_worker()
     await eventually(rows.reach(120))
-    assert await worker.metric("worker_batch_retries_total") >= 1
+    assert await worker.metric("kafka_consumer_batch_retries_total") >= 1
 
     async def committed() -> bool:
         return kafka_server.committed(group)["resource.created", 2] == end
@@ -154,7 +154,7 @@ async def test_a_static_member_that_crashes_and_comes_back_in_time_disturbs_nobo
     sender.resource("static", "c", 1)
     sender.flush()
     await eventually(rows.reach(1))
-    before = await staying.metric("worker_rebalances_total")
+    before = await staying.metric("kafka_consumer_rebalances_total")
     leaving.kill()
     returning = start_worker("worker-2", **patience)
     await eventually(lambda: assigned(returning))
@@ -162,7 +162,7 @@ async def test_a_static_member_that_crashes_and_comes_back_in_time_disturbs_nobo
         sender.resource(f"static-{n}", "c", 1)
     sender.flush()
     await eventually(rows.reach(41))
-    assert await staying.metric("worker_rebalances_total") == before
+    assert await staying.metric("kafka_consumer_rebalances_total") == before
 
 
 @pytest.mark.parametrize("kind", ["static", "ordinary"])
@@ -192,11 +192,11 @@ async def counted(worker: ServiceProcess, messages: float) -> bool:
 
 
 async def retried(worker: ServiceProcess, times: float) -> bool:
-    return await worker.metric("worker_batch_retries_total") >= times
+    return await worker.metric("kafka_consumer_batch_retries_total") >= times
 
 
 async def assigned(worker: ServiceProcess) -> bool:
-    return await worker.metric("worker_rebalances_total") > 0
+    return await worker.metric("kafka_consumer_rebalances_total") > 0
 
 
 async def lost(worker: ServiceProcess) -> bool:

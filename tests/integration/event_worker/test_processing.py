@@ -172,6 +172,9 @@ async def test_bad_messages_go_to_the_dead_letter_topic_with_the_reason_and_stop
         assert headers["dead_letter_topic"] == created
         assert headers["dead_letter_offset"].isdecimal()
     await eventually(lambda: outcome_is(worker, "dead_letter", len(bad) + 1))
+    handled = "kafka_consumer_messages_consumed_total"
+    await eventually(lambda: metric_is(worker, handled, len(bad) + 2))
+    assert await worker.metric("kafka_consumer_dead_letters_total") == len(bad) + 1
     assert worker.terminate() == 0
     again = start_worker()
     sender.resource("fine", "u", 2)

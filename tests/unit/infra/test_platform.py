@@ -107,6 +107,7 @@ def test_the_worker_joins_its_group_under_its_pods_name_and_reads_the_five_topic
     assert env["DATABASE_NAME"] == "workerdb"
     assert env["KAFKA_GROUP_ID"] == "event-worker"
     assert env["KAFKA_GROUP_INSTANCE_ID"]["fieldRef"]["fieldPath"] == "metadata.name"
+    assert env["KAFKA_DEAD_LETTER_TOPIC"] == "events.dead-letter"
     assert "KAFKA_LEAVE_ON_STOP" not in env, "a roll-out's pods have new names"
     assert env["KAFKA_TOPICS"].split(",") == [
         "resource.created",

@@ -13,7 +13,6 @@ LARGER = {
     "bootstrap/standins/tls.py": "four resource types that share their fields",
     "bootstrap/tools.py": "what is built and how it is built are not parted yet",
     "infra/model/settings.py": "every key of a stack file in one place",
-    "services/event_worker/consumer.py": "client, rebalance and offsets are not parted yet",
 }
 """Path to the reason why it is one file. To be shortened; nothing is added without a reason."""
 

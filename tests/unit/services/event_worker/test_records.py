@@ -10,7 +10,6 @@ import pytest
 
 from services.contracts.envelope import BadEventError
 from services.contracts.ids import new_id
-from services.event_worker.consumer import next_offsets
 from services.event_worker.records import to_record
 
 EVENT_ID = new_id()
@@ -22,7 +21,6 @@ class Message:
     the_key: bytes | None = b"r-1"
     body: bytes | None = b'{"id": "r-1"}'
     heads: dict[str, Any] = field(default_factory=lambda: {"event_id": EVENT_ID.encode()})
-    place: tuple[int, int] = (0, 0)
 
     def topic(self) -> str:
         return self.name
@@ -35,12 +33,6 @@ class Message:
 
     def headers(self) -> list[tuple[str, Any]]:
         return list(self.heads.items())
-
-    def partition(self) -> int:
-        return self.place[0]
-
-    def offset(self) -> int:
-        return self.place[1]
 
 
 def task(**changes: Any) -> Message:
@@ -104,9 +96,3 @@ def test_what_only_jsonb_refuses_is_left_to_the_database_however_deeply_it_is_ne
     depth = 900
     body = b'{"id": "r-1", "a": ' + b"[" * depth + b'"\\u0000"' + b"]" * depth + b"}"
     assert to_record(Message(body=body)).payload == body.decode()
-
-
-def test_the_offset_to_commit_is_one_past_the_last_of_each_partition() -> None:
-    messages: Any = [Message(place=(0, 4)), Message(place=(1, 9)), Message(place=(0, 5))]
-    found = {(p.topic, p.partition): p.offset for p in next_offsets(messages)}
-    assert found == {("resource.created", 0): 6, ("resource.created", 1): 10}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.shared.kafka.group import GroupSettings
 from services.shared.runtime.settings import (
     DatabaseSettings,
     ServiceSettings,
@@ -46,6 +47,17 @@ def test_every_fault_is_named_by_its_variable(database_environment: pytest.Monke
         "DATABASE_CA_FILE",
     ]
     assert "not set; give it a value" in lines[0]
+
+
+def test_whom_a_consumer_reads_as_and_what_is_for_its_service_to_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KAFKA_TOPICS", " , ")
+    with pytest.raises(SettingsError) as caught:
+        load(GroupSettings)
+    for variable in ("KAFKA_GROUP_ID: not set", "KAFKA_DEAD_LETTER_TOPIC: not set"):
+        assert variable in str(caught.value)
+    assert "names no topic" in str(caught.value)
 
 
 def test_a_rejected_value_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

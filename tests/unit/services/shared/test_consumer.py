@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -9,10 +11,11 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from services.event_worker.consumer import ConsumerLoop
-from services.event_worker.metrics import WorkerMetrics
-from services.event_worker.processing import BadMessage
-from services.event_worker.settings import GroupSettings, WorkerSettings
+from services.shared.kafka.consumer import ConsumerLoop
+from services.shared.kafka.consumer_metrics import ConsumerMetrics
+from services.shared.kafka.dead_letters import BadMessage, tell
+from services.shared.kafka.group import BatchSettings
+from services.shared.kafka.member import Member, next_offsets
 
 
 class Message:
@@ -45,15 +48,24 @@ class Client:
     def __init__(self) -> None:
         self.committed: list[dict[tuple[str, int], int]] = []
         self.refusals = 0
-        self.worker: Any = None
         self.revoke_while_consuming = False
 
-    def poll(self, _seconds: float) -> Message:
+    def subscribe(
+        self,
+        _topics: list[str],
+        *,
+        on_assign: Callable[..., None],
+        on_revoke: Callable[..., None],
+        on_lost: Callable[..., None],
+    ) -> None:
+        self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
+
+    def poll(self, _seconds: float) -> Message | None:
         return Message(1)
 
     def consume(self, _number: int, _seconds: float) -> list[Message]:
         if self.revoke_while_consuming:
-            self.worker._on_revoke(self, [TopicPartition("resource.created", 3)])
+            self.on_revoke(self, [TopicPartition("resource.created", 3)])
         return [Message(7)]
 
     def assignment(self) -> list[TopicPartition]:
@@ -63,7 +75,7 @@ class Client:
         return []
 
     def pause(self, _partitions: list[TopicPartition]) -> None:
-        self.poll = lambda _seconds: None  # pyright: ignore[reportAttributeAccessIssue]
+        self.poll = lambda _seconds: None
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
         assert not asynchronous
@@ -75,21 +87,21 @@ class Client:
 
 
 class Database:
-    """Stores at most `most` messages at a time; stops the worker after `parts`."""
+    """Stores at most `most` messages at a time; stops the consumer after `parts`."""
 
-    def __init__(self, worker: ConsumerLoop, most: int, parts: int = 100) -> None:
-        self.worker = worker
+    def __init__(self, most: int, parts: int = 100) -> None:
+        self.consumer: ConsumerLoop
         self.most = most
         self.parts = parts
         self.tried: list[int] = []
 
-    def process(self, messages: list[Message]) -> list[BadMessage]:
+    async def handle(self, messages: Sequence[Any]) -> list[BadMessage]:
         self.tried.append(len(messages))
         if len(messages) > self.most:
             raise TimeoutError
         self.parts -= 1
         if not self.parts:
-            self.worker.stop()
+            self.consumer.stop()
         return []
 
 
@@ -100,35 +112,60 @@ class Beating:
 
 @pytest.fixture
 def client() -> Client:
-    made = Client()
-    nothing = cast("Any", None)
-    made.worker = ConsumerLoop(
-        dict,
-        GroupSettings(),
-        WorkerSettings(),
-        processor=nothing,
-        dead_letters=nothing,
-        metrics=WorkerMetrics(CollectorRegistry()),
-        heartbeat=cast("Any", Beating()),
-        loop=nothing,
-    )
+    return Client()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(registry: CollectorRegistry) -> ConsumerMetrics:
+    return ConsumerMetrics(registry)
+
+
+@pytest.fixture
+def member(client: Client, metrics: ConsumerMetrics) -> Any:
+    made = Member(cast("Any", client), metrics)
+    made.join(["resource.created"])
     return made
 
 
-def test_offsets_that_could_not_be_committed_go_along_with_the_next_commit(client: Client) -> None:
+def consumer_of(database: Database, metrics: ConsumerMetrics) -> Any:
+    nothing = cast("Any", None)
+    database.consumer = ConsumerLoop(
+        dict,
+        ["resource.created"],
+        BatchSettings(),
+        handler=database.handle,
+        dead_letters=nothing,
+        metrics=metrics,
+        heartbeat=cast("Any", Beating()),
+        loop=nothing,
+    )
+    consumer: Any = database.consumer
+    consumer._in_loop = asyncio.run
+    return consumer
+
+
+def test_offsets_that_could_not_be_committed_go_along_with_the_next_commit(
+    client: Client, member: Any
+) -> None:
     client.refusals = 1
-    client.worker._commit(client, [Message(1), Message(4, partition=5)])
-    client.worker._commit(client, [Message(2)])
-    client.worker._commit(client, [])
+    member.commit([Message(1), Message(4, partition=5)])
+    member.commit([Message(2)])
+    member.commit()
     assert client.committed == [{("resource.created", 3): 3, ("resource.created", 5): 5}]
 
 
 def test_offsets_that_could_not_be_committed_do_not_wait_for_the_next_message(
-    client: Client,
+    client: Client, member: Any, metrics: ConsumerMetrics
 ) -> None:
     client.refusals = 1
-    client.worker._commit(client, [Message(1)])
-    client.worker._look_around(client)
+    member.commit([Message(1)])
+    client.poll = lambda _seconds: None
+    consumer_of(Database(most=8), metrics)._turn(member)
     assert client.committed == [{("resource.created", 3): 2}]
 
 
@@ -138,52 +175,63 @@ def test_offsets_that_could_not_be_committed_do_not_wait_for_the_next_message(
     ids=["to the end", "until it is told to stop"],
 )
 def test_a_batch_that_cannot_be_stored_at_once_is_stored_in_parts_and_what_is_stored_committed(
-    client: Client, parts: int, tried: list[int], committed: int
+    client: Client,
+    member: Any,
+    metrics: ConsumerMetrics,
+    registry: CollectorRegistry,
+    parts: int,
+    tried: list[int],
+    committed: int,
 ) -> None:
-    worker = client.worker
-    worker._processor = database = Database(worker, most=3, parts=parts)
-    worker._in_loop = lambda found: found
-    worker._pending = [Message(offset) for offset in range(8)]
-    worker._handle(client)
+    database = Database(most=3, parts=parts)
+    consumer = consumer_of(database, metrics)
+    consumer._pending = [Message(offset) for offset in range(8)]
+    consumer._handle(member)
     assert database.tried == tried
     assert client.committed == [{("resource.created", 3): committed}]
+    name, labels = "kafka_consumer_messages_consumed_total", {"topic": "resource.created"}
+    assert registry.get_sample_value(name, labels) == committed
 
 
 def test_offsets_that_could_not_be_committed_are_tried_once_more_before_partitions_go(
-    client: Client,
+    client: Client, member: Any
 ) -> None:
     client.refusals = 1
-    client.worker._commit(client, [Message(1)])
-    client.worker._on_revoke(client, [])
-    client.worker._on_assign(client, [])
-    client.worker._on_revoke(client, [])
+    member.commit([Message(1)])
+    client.on_revoke(client, [])
+    client.on_assign(client, [])
+    client.on_revoke(client, [])
     assert client.committed == [{("resource.created", 3): 2}]
 
 
 def test_a_lost_partitions_offsets_are_not_committed_in_its_next_owners_name(
-    client: Client,
+    client: Client, member: Any
 ) -> None:
     client.refusals = 1
-    client.worker._commit(client, [Message(1)])
-    client.worker._on_lost(client, [])
-    client.worker._commit(client, [])
+    member.commit([Message(1)])
+    client.on_lost(client, [])
+    member.commit()
     assert client.committed == []
 
 
 @pytest.mark.parametrize(("revoked", "offsets"), [(False, [1, 7]), (True, [7])])
 def test_a_message_whose_partition_went_while_its_batch_was_filled_is_left_to_the_next_owner(
-    client: Client, revoked: bool, offsets: list[int]
+    client: Client, member: Any, revoked: bool, offsets: list[int]
 ) -> None:
     client.revoke_while_consuming = revoked
-    assert [message.offset() for message in client.worker._take(client)] == offsets
+    assert [message.offset() for message in member.take(500, 0.01)] == offsets
 
 
-def test_a_dead_letter_is_logged_with_its_place_and_event_id(client: Client) -> None:
-    message: Any = Message(9, [("event_id", b"\xffnot-an-id")])
+def test_the_offset_to_commit_is_one_past_the_last_of_each_partition() -> None:
+    messages: Any = [Message(4, partition=0), Message(9, partition=1), Message(5, partition=0)]
+    found = {(p.topic, p.partition): p.offset for p in next_offsets(messages)}
+    assert found == {("resource.created", 0): 6, ("resource.created", 1): 10}
+
+
+def test_a_dead_letter_is_logged_with_its_place_and_event_id() -> None:
     with structlog.testing.capture_logs() as lines:
-        client.worker._buried(
-            [BadMessage(message, "why"), BadMessage(cast("Any", Message(10)), "")]
-        )
+        tell(BadMessage(Message(9, [("event_id", b"\xffnot-an-id")]), "why"))
+        tell(BadMessage(Message(10), ""))
     assert [(n["topic"], n["partition"], n["offset"], n["event_id"]) for n in lines] == [
         ("resource.created", 3, 9, "\ufffdnot-an-id"),
         ("resource.created", 3, 10, None),

@@ -5,17 +5,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from services.event_worker.processing import BadMessage
+from services.contracts.envelope import EVENT_ID
 from services.shared.kafka.clients import Config, is_permanent, is_producer_lost
 from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 
 PREFIX = "dead_letter_"
+
+
+@dataclass(frozen=True, slots=True)
+class BadMessage:
+    """A message (confluent_kafka.Message) that can never be processed, and why."""
+
+    message: Any
+    reason: str
 
 
 class DeadLetterError(Exception):
@@ -30,7 +39,7 @@ def headers_of(bad: BadMessage) -> list[tuple[str, str | bytes | None]]:
 
 def about(bad: BadMessage) -> list[tuple[str, str | bytes | None]]:
     """Where a message came from and what was wrong with it; always small."""
-    message: Any = bad.message
+    message = bad.message
     facts = {
         "reason": bad.reason[:1000],
         "topic": message.topic(),
@@ -39,6 +48,26 @@ def about(bad: BadMessage) -> list[tuple[str, str | bytes | None]]:
         "timestamp_ms": str(message.timestamp()[1]),
     }
     return [(PREFIX + name, value.encode()) for name, value in facts.items()]
+
+
+def tell(bad: BadMessage) -> None:
+    """Log where a message came from and what was wrong with it."""
+    message = bad.message
+    log.error(
+        "dead_letter",
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        event_id=_event_id(message),
+        reason=bad.reason,
+    )
+
+
+def _event_id(message: Any) -> str | None:
+    """The event id that a message claims to have."""
+    value = dict(message.headers() or ()).get(EVENT_ID)
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return text and text[:100]
 
 
 class DeadLetters:
@@ -75,7 +104,7 @@ class DeadLetters:
             )
 
     def _produce(self, producer: Producer, letter: BadMessage, failures: list[KafkaError]) -> None:
-        message: Any = letter.message
+        message = letter.message
         headers = headers_of(letter)
         truncated = (PREFIX + "truncated", b"true")
         # From whole to small. The headers say where the message lies for as long as its topic

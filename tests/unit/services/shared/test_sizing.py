@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.event_worker.sizing import FittingSize
+from services.shared.runtime.sizing import FittingSize
 
 
 def test_what_fails_is_halved_until_it_is_one() -> None:

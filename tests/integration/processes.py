@@ -47,13 +47,17 @@ def environment(
 class ServiceProcess:
     """One process of `python -m MODULE`, its log in a file, its HTTP port known."""
 
-    def __init__(self, module: str, variables: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, module: str, variables: Mapping[str, str], log: Path, root: Path | None = None
+    ) -> None:
+        """`root`: another checkout to run it from."""
         self.log = log
         self.port = free_port()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module],
                 env={"PATH": os.environ["PATH"], **variables, "HTTP_PORT": str(self.port)},
+                cwd=root,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

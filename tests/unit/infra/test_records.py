@@ -11,7 +11,10 @@ from infra.model.servers import SERVERS, Server
 from infra.model.services import SERVICES, DatabaseUse, Port, RedisUse, Service
 
 SERVICES_FOLDER = Path(__file__).resolve().parents[3] / "services"
-REST, RELAY, WORKER = SERVICES
+REST, RELAY, WORKER = (
+    next(service for service in SERVICES if service.name == name)
+    for name in ("rest-service", "outbox-relay-rest", "event-worker")
+)
 
 
 def test_the_platforms_own_records_fit_together():

@@ -1,0 +1,1 @@
+"""Writes down who changed which resource, and when."""

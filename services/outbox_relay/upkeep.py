@@ -7,13 +7,14 @@ import asyncio
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.store import OutboxStore
+from services.shared.outbox.events import EVENTS
 from services.shared.postgres.database import Database
 from services.shared.postgres.partitions import PartitionedTable, create_ahead, drop_old, server_day
 from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
 
-OUTBOX = PartitionedTable("outbox_events", keep="processed_at IS NULL")
+OUTBOX = PartitionedTable(EVENTS, keep="processed_at IS NULL")
 
 
 async def tend_partitions(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from services.shared.outbox.wakeup import CHANNEL
 from services.shared.postgres.database import Database
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
 
 log = get_logger(__name__)
 
-CHANNEL = "outbox"
 # A LISTEN connection that died silently (a vanished node) shows only when it is used.
 _CHECK_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0

@@ -13,9 +13,9 @@ from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
 from services.rest_service.settings import IdempotencySettings
 from services.rest_service.upkeep import keep_forgetting
-from services.rest_service.wakeup import Wakeup
 from services.shared.http import server
 from services.shared.http.health import Readiness
+from services.shared.outbox.events import Outbox
 from services.shared.postgres.database import Database
 from services.shared.redis import client as redis
 from services.shared.runtime import logging
@@ -47,8 +47,8 @@ async def run(
     )
     readiness = Readiness(registry)
     readiness.add("database", database.ping)
-    wakeup = Wakeup(database)
-    resources = ResourceService(ResourceRepository(database, wakeup), cache)
+    outbox = Outbox(database)
+    resources = ResourceService(ResourceRepository(database, outbox), cache)
     app = create_app(settings.service_name, resources, readiness, registry)
     await database.open()
     upkeep = asyncio.create_task(keep_forgetting(database, idempotency.retention))
@@ -56,7 +56,7 @@ async def run(
         await server.serve(app, settings, readiness, stop)
     finally:
         upkeep.cancel()
-        await wakeup.close()
+        await outbox.close()
         await cache.close()
         await database.close()
 

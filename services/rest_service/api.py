@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from services.contracts.ids import is_uuid7
 from services.rest_service.headers import ExpectedVersion, IdempotencyKey
 from services.rest_service.models import Resource, ResourceId, ResourceInput, ResourcePage
-from services.rest_service.repository import Origin
 from services.rest_service.service import ResourceService
 from services.shared.http.problem import MEDIA_TYPE, FieldError, ProblemError
+from services.shared.outbox.events import Origin
 
 _REASONS = {
     400: "The body or a header cannot be read",

@@ -1,27 +1,19 @@
 """Resources in PostgreSQL, every write together with its outbox event in ONE statement.
 
-In one statement, because between two of them the process may die or the connection break, and
-because one round trip holds the row lock for the shortest time:
-
-- the resource row is locked and its version raised first; the outbox row is made from what that
-  step returns, so the outbox sequence of one resource follows its versions, whoever writes;
-- NOTIFY wakes the relay at commit, debounced (wakeup.py); the relay polls too, so a lost one costs
-  only time;
-- a creation with an idempotency key is remembered in the same statement, so that it is either done
-  and known or neither. A second one with that key, in whatever process, waits at the key's index
-  for the first and gets what that one stored.
+Why in one is said where the statement is made (services/shared/outbox/events.py). A creation with
+an idempotency key is remembered in it, too, so that it is either done and known or neither. A
+second one with that key, in whatever process, waits at the key's index for the first and gets what
+that one stored.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import asyncpg
 
 from services.contracts.ids import new_id
+from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 from services.rest_service.models import Resource, ResourceInput
-from services.rest_service.wakeup import CHANNEL, Wakeup
-from services.shared.outbox.lanes import lane_of
+from services.shared.outbox.events import Origin, Outbox, with_event
 from services.shared.postgres.database import Database
 
 _COLUMNS = "id, name, description, status, version, created_at, updated_at"
@@ -36,69 +28,49 @@ _FULL_PAYLOAD = f"""jsonb_build_object(
 _CHANGED = """r.*, EXISTS (SELECT 1 FROM resources WHERE id = $1) AS existed
         FROM (SELECT 1) AS one LEFT JOIN r ON true"""
 
-
-def _with_event(
-    change: str, event_type: str, payload: str, *, before: str = "", result: str = _CHANGED
-) -> str:
-    """A statement that makes `change` (the rows r), writes their event and notifies.
-
-    Parameters $1 to $6: resource id, event id, lane, correlation id, traceparent, and whether to
-    notify; `change` has the rest. Always gives one row; its columns are null where `change`
-    touched nothing, and `existed` says whether the resource was there. `before` is what `change`
-    builds on.
-    """
-    return f"""
-        WITH {before} r AS ({change}),
-        e AS (
-            INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type,
-                                       payload, correlation_id, traceparent)
-            SELECT $2, $3::smallint, r.id, r.version, '{event_type}', {payload}, $4, $5 FROM r
-            RETURNING id
-        ),
-        n AS (SELECT pg_notify('{CHANNEL}', '') FROM e WHERE $6::boolean)
-        SELECT {result} LEFT JOIN n ON true"""  # noqa: S608
-
-
-_CREATE = _with_event(
+_CREATE = with_event(
     f"""INSERT INTO resources ({_COLUMNS}) VALUES ($1, $7, $8, $9, 1, now(), now())
         RETURNING {_COLUMNS}""",  # noqa: S608
-    "resource.created",
+    RESOURCE_CREATED,
     _FULL_PAYLOAD,
+    _CHANGED,
 )
 # DO UPDATE, although nothing changes: only so does the statement see a row that was committed after
 # it began. Version 1 is what a creation answers, whatever became of the resource.
-_CREATE_ONCE = _with_event(
+_CREATE_ONCE = with_event(
     f"""INSERT INTO resources ({_COLUMNS})
         SELECT resource_id, name, description, status, 1, created_at, created_at
         FROM k WHERE resource_id = $1
         RETURNING {_COLUMNS}""",  # noqa: S608
-    "resource.created",
+    RESOURCE_CREATED,
     _FULL_PAYLOAD,
+    """k.resource_id AS id, k.name, k.description, k.status, 1 AS version, k.created_at,
+               k.created_at AS updated_at, r.id IS NULL AS existed
+        FROM k LEFT JOIN r ON true""",
     before="""k AS (
             INSERT INTO idempotency_keys (key, resource_id, name, description, status, created_at)
             VALUES ($10, $1, $7, $8, $9, now())
             ON CONFLICT (key) DO UPDATE SET key = excluded.key
             RETURNING resource_id, name, description, status, created_at
         ),""",
-    result="""k.resource_id AS id, k.name, k.description, k.status, 1 AS version, k.created_at,
-               k.created_at AS updated_at, r.id IS NULL AS existed
-        FROM k LEFT JOIN r ON true""",
 )
 # clock_timestamp(): now() is when the statement began, which may be before the writer it waited
 # for; updated_at must not go back.
-_UPDATE = _with_event(
+_UPDATE = with_event(
     f"""UPDATE resources SET name = $7, description = $8, status = $9, version = version + 1,
                updated_at = clock_timestamp()
         WHERE id = $1 AND ($10::bigint IS NULL OR version = $10)
         RETURNING {_COLUMNS}""",  # noqa: S608
-    "resource.updated",
+    RESOURCE_UPDATED,
     _FULL_PAYLOAD,
+    _CHANGED,
 )
-_DELETE = _with_event(
+_DELETE = with_event(
     """DELETE FROM resources WHERE id = $1 AND ($7::bigint IS NULL OR version = $7)
        RETURNING id, version + 1 AS version""",
-    "resource.deleted",
+    RESOURCE_DELETED,
     "jsonb_build_object('id', r.id, 'status', 'deleted')",
+    _CHANGED,
 )
 _GET = f"SELECT {_COLUMNS} FROM resources WHERE id = $1"  # noqa: S608
 _LIST = f"""SELECT {_COLUMNS} FROM resources
@@ -120,20 +92,12 @@ class KeyReusedError(Exception):
     """The idempotency key belongs to a creation with other content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a write came from, to be carried by its event."""
-
-    correlation_id: str
-    traceparent: str
-
-
 class ResourceRepository:
     """Every method raises DatabaseUnavailableError when the database is away."""
 
-    def __init__(self, database: Database, wakeup: Wakeup) -> None:
+    def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
-        self._wakeup = wakeup
+        self._outbox = outbox
 
     async def create(
         self, given: ResourceInput, origin: Origin, key: str | None = None
@@ -145,8 +109,8 @@ class ResourceRepository:
         """
         values = (given.name, given.description, given.status)
         if key is None:
-            return _resource(await self._write(_CREATE, new_id(), origin, *values))
-        created = _resource(await self._write(_CREATE_ONCE, new_id(), origin, *values, key))
+            return _resource(await self._outbox.write(_CREATE, new_id(), origin, *values))
+        created = _resource(await self._outbox.write(_CREATE_ONCE, new_id(), origin, *values, key))
         if (created.name, created.description, created.status) != values:
             raise KeyReusedError
         return created
@@ -159,7 +123,7 @@ class ResourceRepository:
         `expected` is the version it must have, None for any.
         Raises NotFoundError or VersionMismatchError, having changed nothing.
         """
-        row = await self._write(
+        row = await self._outbox.write(
             _UPDATE, resource_id, origin, given.name, given.description, given.status, expected
         )
         _require(row, expected)
@@ -170,7 +134,7 @@ class ResourceRepository:
 
         Raises NotFoundError or VersionMismatchError, having changed nothing.
         """
-        row = await self._write(_DELETE, resource_id, origin, expected)
+        row = await self._outbox.write(_DELETE, resource_id, origin, expected)
         _require(row, expected)
         return row["version"]
 
@@ -185,25 +149,6 @@ class ResourceRepository:
         """At most `limit` resources, newest first, with ids smaller than `before`."""
         rows = await self._database.fetch(_LIST, before or _PAST_ALL_IDS, limit)
         return [_resource(row) for row in rows]
-
-    async def _write(
-        self, statement: str, resource_id: str, origin: Origin, *args: object
-    ) -> asyncpg.Record:
-        notify = self._wakeup.take()
-        row = await self._database.fetchrow(
-            statement,
-            resource_id,
-            new_id(),
-            lane_of(resource_id),
-            origin.correlation_id,
-            origin.traceparent,
-            notify,
-            *args,
-        )
-        assert row is not None, "the statement gives one row whatever it changed"
-        if not notify and row["id"] is not None:
-            self._wakeup.owe()
-        return row
 
 
 def _require(row: asyncpg.Record, expected: int | None) -> None:

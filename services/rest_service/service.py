@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 from services.rest_service.cache import UNKNOWN_VERSION, ResourceCache
 from services.rest_service.models import Resource, ResourceInput
-from services.rest_service.repository import Origin, ResourceRepository
+from services.rest_service.repository import ResourceRepository
+from services.shared.outbox.events import Origin
 from services.shared.postgres.database import DatabaseUnavailableError
 
 

@@ -14,6 +14,8 @@ from infra.model.records import RECORDS
 from services.migrate import runner
 from services.migrate.engine import MigrationError
 from services.migrate.engines import ENGINES
+from services.shared.outbox import ddl
+from services.shared.outbox.lanes import LANES
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.containers import free_port
@@ -21,7 +23,8 @@ from tests.integration.servers import PostgresServer
 
 CATALOGUE = """
     SELECT 'column' AS kind, table_name || '.' || column_name AS name,
-           data_type || ' ' || is_nullable || ' ' || coalesce(column_default, '') AS detail
+           concat_ws(' ', data_type, character_maximum_length, collation_name, is_nullable,
+                     column_default, identity_generation, ordinal_position) AS detail
     FROM information_schema.columns WHERE table_schema = 'public'
     UNION ALL
     SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
@@ -30,6 +33,10 @@ CATALOGUE = """
     FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
     UNION ALL
     SELECT 'options', relname, coalesce(array_to_string(reloptions, ','), '')
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT 'partitions', relname,
+           concat(pg_get_partkeydef(oid), ' ', pg_get_expr(relpartbound, oid))
     FROM pg_class WHERE relnamespace = 'public'::regnamespace
     ORDER BY 1, 2, 3"""
 
@@ -87,6 +94,42 @@ async def test_the_outbox_has_a_partition_for_today_and_the_days_around(
         assert "autovacuum_vacuum_scale_factor=0" in partition["reloptions"]
     (lanes,) = await rows(restdb, "SELECT min(lane), max(lane), count(*) FROM relay_lease")
     assert tuple(lanes) == (0, 63, 64)
+
+
+async def execute(settings: DatabaseSettings, statements: list[str]) -> None:
+    connection = await connect(settings, "test")
+    try:
+        await connection.execute("; ".join(statements))
+    finally:
+        await connection.close()
+
+
+class Statements(list[str]):
+    """Takes the place of alembic.op."""
+
+    def execute(self, sqltext: Any, /) -> None:
+        self.append(sqltext)
+
+
+async def test_the_librarys_outbox_is_the_one_of_rest_services_revisions_and_goes_without_a_trace(
+    postgres: PostgresServer, restdb: DatabaseSettings
+) -> None:
+    own = await postgres.provision("outbox_of_a_new_service")
+    up, down = Statements(), Statements()
+    ddl.upgrade_v1(up)
+    ddl.downgrade_v1(down)
+    await execute(own, up)
+    made = await rows(own, CATALOGUE)
+    assert made == [
+        row
+        for row in await rows(restdb, CATALOGUE)
+        if row["name"].startswith(("outbox_", "relay_"))
+    ]
+    lanes = "SELECT lane, owner, token, expires_at FROM relay_lease ORDER BY lane"
+    assert await rows(own, lanes) == await rows(restdb, lanes)
+    assert [row["lane"] for row in await rows(own, lanes)] == list(range(LANES))
+    await execute(own, down)
+    assert await rows(own, CATALOGUE) == []
 
 
 async def test_an_unknown_revision_is_refused_and_changes_nothing(restdb: DatabaseSettings) -> None:

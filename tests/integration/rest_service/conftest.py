@@ -21,8 +21,8 @@ from services.rest_service.app import create_app
 from services.rest_service.cache import ResourceCache
 from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
-from services.rest_service.wakeup import Wakeup
 from services.shared.http.health import Readiness
+from services.shared.outbox.events import Outbox
 from services.shared.postgres.database import Database, DatabaseUnavailableError, connect
 from services.shared.redis import client as redis_client
 from services.shared.runtime.metrics import new_registry
@@ -77,14 +77,14 @@ async def rest(restdb: DatabaseSettings, redis_settings: RedisSettings) -> Async
     )
     readiness = Readiness(registry)
     readiness.add("database", database.ping)
-    wakeup = Wakeup(database)
-    resources = ResourceService(ResourceRepository(database, wakeup), cache)
+    outbox = Outbox(database)
+    resources = ResourceService(ResourceRepository(database, outbox), cache)
     app = create_app("rest-service", resources, readiness, registry)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app), base_url="http://rest", timeout=30
     ) as client:
         yield Rest(client, registry, cache, restdb, readiness)
-    await wakeup.close()
+    await outbox.close()
     await cache.close()
     await database.close()
 

@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.rest_service.models import Resource, ResourceInput
-from services.rest_service.repository import Origin, ResourceRepository
+from services.rest_service.repository import ResourceRepository
 from services.rest_service.upkeep import forget_keys
-from services.rest_service.wakeup import Wakeup
+from services.shared.outbox.events import Origin, Outbox
 from services.shared.postgres.database import Database, DatabaseUnavailableError, connect
 from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.rest_service.conftest import PATH, LossyDatabase, Process, Rest, waiting
@@ -110,8 +110,8 @@ async def test_a_second_request_waits_for_the_first_and_creates_only_what_that_d
     transaction = connection.transaction()
     await transaction.start()
     held = cast(Database, HeldDatabase(connection))
-    wakeup = Wakeup(held, interval=0)
-    first = await ResourceRepository(held, wakeup).create(
+    outbox = Outbox(held, notify_seconds=0)
+    first = await ResourceRepository(held, outbox).create(
         ResourceInput.model_validate(BODY), ORIGIN, KEY["idempotency-key"].strip('"')
     )
     second = asyncio.create_task(rest.http.post(PATH, json=BODY, headers=KEY))
@@ -127,12 +127,12 @@ async def test_a_second_request_waits_for_the_first_and_creates_only_what_that_d
 async def test_a_creation_whose_answer_got_lost_is_answered_on_the_second_try(rest: Rest) -> None:
     database = LossyDatabase(rest.database, CollectorRegistry(), application_name="test")
     await database.open()
-    wakeup = Wakeup(database)
+    outbox = Outbox(database)
     with pytest.raises(DatabaseUnavailableError):
-        await ResourceRepository(database, wakeup).create(
+        await ResourceRepository(database, outbox).create(
             ResourceInput.model_validate(BODY), ORIGIN, KEY["idempotency-key"].strip('"')
         )
-    await wakeup.close()
+    await outbox.close()
     await database.close()
     (stored,) = await rest.rows("SELECT id FROM resources")
     again = await rest.http.post(PATH, json=BODY, headers=KEY)

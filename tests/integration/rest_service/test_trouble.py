@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from services.rest_service import cache
 from services.rest_service.models import Resource, ResourceInput
-from services.rest_service.repository import Origin, ResourceRepository
+from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
-from services.rest_service.wakeup import Wakeup
+from services.shared.outbox.events import Origin, Outbox
 from services.shared.postgres.database import Database, DatabaseUnavailableError, connect
 from services.shared.redis import client as redis_client
 from services.shared.runtime.settings import DatabaseSettings
@@ -87,8 +87,8 @@ async def test_after_a_write_whose_answer_got_lost_nobody_reads_what_was_before_
     await rest.http.get(path)
     database = LossyDatabase(rest.database, CollectorRegistry(), application_name="test")
     await database.open()
-    wakeup = Wakeup(database)
-    service = ResourceService(ResourceRepository(database, wakeup), rest.cache)
+    outbox = Outbox(database)
+    service = ResourceService(ResourceRepository(database, outbox), rest.cache)
     origin = Origin("correlation", "traceparent")
     with pytest.raises(DatabaseUnavailableError):
         await service.update(created["id"], ResourceInput(name="after"), origin, None)
@@ -96,7 +96,7 @@ async def test_after_a_write_whose_answer_got_lost_nobody_reads_what_was_before_
     with pytest.raises(DatabaseUnavailableError):
         await service.delete(created["id"], origin, None)
     assert (await rest.http.get(path)).status_code == 404
-    await wakeup.close()
+    await outbox.close()
     await database.close()
 
 

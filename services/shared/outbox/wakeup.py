@@ -15,6 +15,7 @@ import time
 from services.shared.postgres.database import Database, DatabaseUnavailableError
 
 CHANNEL = "outbox"
+"""Where writers say that there is something to publish; the relay listens."""
 
 
 class Wakeup:

@@ -14,10 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
+
 EVENT_TYPES = {
-    "create": "resource.created",
-    "update": "resource.updated",
-    "delete": "resource.deleted",
+    "create": RESOURCE_CREATED,
+    "update": RESOURCE_UPDATED,
+    "delete": RESOURCE_DELETED,
 }
 
 

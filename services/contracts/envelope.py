@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.contracts.ids import is_uuid7
+from services.contracts.payloads import MAX_ID_LENGTH
 
 EVENT_ID = "event_id"
 EVENT_TYPE = "event_type"
@@ -15,7 +16,6 @@ AGGREGATE_VERSION = "aggregate_version"
 TRACEPARENT = "traceparent"
 CORRELATION_ID = "correlation_id"
 
-MAX_ID_LENGTH = 100  # the tables' varchar(100)
 MAX_VERSION = 2**63 - 1  # bigint
 
 Headers = dict[str, str | bytes | None]

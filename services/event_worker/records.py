@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from services.contracts.envelope import MAX_ID_LENGTH, BadEventError, parse
+from services.contracts.envelope import BadEventError, parse
+from services.contracts.payloads import MAX_ACTION_LENGTH, MAX_ID_LENGTH
+from services.contracts.topics import RESOURCE_DELETED, RESOURCE_EVENTS
 
-MAX_ACTION_LENGTH = 50
 MAX_TYPE_LENGTH = 100
 
 
@@ -32,7 +33,7 @@ class Record:
     @property
     def deletes(self) -> bool:
         """Whether this is the last event its resource will ever have."""
-        return self.event_type == "resource.deleted"
+        return self.event_type == RESOURCE_DELETED
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Message(Protocol):
 
 def numbers_events(topic: str) -> bool:
     """Whether the events of `topic` have a place in the order of their resource; tasks do not."""
-    return topic.rpartition(".")[0] == "resource"
+    return topic in RESOURCE_EVENTS
 
 
 def to_record(message: Message) -> Record:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from infra.model.records import RECORDS
 from services.contracts.ids import new_id
+from services.contracts.topics import RESOURCE_UPDATED
 from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.shared.outbox.lanes import lane_of
@@ -128,7 +129,7 @@ async def bench(options: argparse.Namespace, containers: Containers, folder: Pat
     database = await postgres.provision("restdb_bench")
     await migrate("restdb", RECORDS.owner("restdb"), database, ENGINES["postgres"])
     await asyncio.to_thread(kafka.provision)
-    reader = kafka.reader(["resource.updated"])
+    reader = kafka.reader([RESOURCE_UPDATED])
     load, arrived = Load(database), dict[str, float]()
     consuming = asyncio.create_task(consume(reader, arrived))
     relay = start_relay(database, kafka, folder)

@@ -11,6 +11,7 @@ from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests import arrivals, traffic
 from loadtests.ledger import Ledger, Outcome, Processed, Verdict
+from services.contracts.topics import RESOURCE_DELETED
 
 
 class Background:
@@ -139,7 +140,7 @@ def differences_by_sql(kube: Kube, ledger: Ledger, prefix: str, after: int) -> d
 
 def _copy_lines(ledger: Ledger) -> Sequence[str]:
     return [
-        f"{write.resource_id}\t{'resource.deleted' if write.kind == 'delete' else write.marker}"
+        f"{write.resource_id}\t{RESOURCE_DELETED if write.kind == 'delete' else write.marker}"
         for write in ledger.acked()
     ]
 

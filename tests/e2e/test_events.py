@@ -13,6 +13,7 @@ from infra.model.records import RECORDS
 from loadtests import arrivals, traffic
 from loadtests.ledger import Outcome
 from loadtests.traffic import RESOURCES
+from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 from tests.e2e.cluster import pods_of, wait_for
 from tests.e2e.conftest import Say
 from tests.e2e.metrics import total
@@ -44,7 +45,7 @@ def test_the_three_events_of_a_resource_carry_its_states_and_the_callers_correla
         seconds=30,
     )
     assert [row["event_type"] for row in rows] == [
-        "resource.created", "resource.updated", "resource.deleted"
+        RESOURCE_CREATED, RESOURCE_UPDATED, RESOURCE_DELETED
     ]  # fmt: skip
     assert [row["aggregate_version"] for row in rows] == [1, 2, 3]
     assert {row["correlation_id"] for row in rows} == {f"{prefix}-correlation"}

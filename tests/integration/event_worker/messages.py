@@ -10,9 +10,10 @@ import asyncpg
 from confluent_kafka import Producer
 
 from services.contracts.ids import new_id
+from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 from tests.integration.kafka_container import KafkaServer
 
-TYPES = {"c": "resource.created", "u": "resource.updated", "d": "resource.deleted"}
+TYPES = {"c": RESOURCE_CREATED, "u": RESOURCE_UPDATED, "d": RESOURCE_DELETED}
 
 
 class Sender:

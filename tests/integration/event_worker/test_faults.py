@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from services.contracts.topics import RESOURCE_CREATED
 from services.shared.kafka.clients import consumer_config
 from tests.integration.event_worker.conftest import StartWorker
 from tests.integration.event_worker.messages import Rows, Sender
@@ -98,13 +99,13 @@ async def test_a_batch_that_cannot_be_stored_in_time_is_stored_in_parts(
     for n in range(120):
         sender.resource(f"slow-{n}", "c", 1, partition=2)
     sender.flush()
-    end = kafka_server.committed(group)["resource.created", 2] + 120
+    end = kafka_server.committed(group)[RESOURCE_CREATED, 2] + 120
     worker = start_worker()
     await eventually(rows.reach(120))
     assert await worker.metric("kafka_consumer_batch_retries_total") >= 1
 
     async def committed() -> bool:
-        return kafka_server.committed(group)["resource.created", 2] == end
+        return kafka_server.committed(group)[RESOURCE_CREATED, 2] == end
 
     await eventually(committed)
     assert await worker.metric("worker_messages_processed_total") == 120

@@ -8,6 +8,13 @@ import random
 from confluent_kafka import Message
 
 from services.contracts.ids import new_id
+from services.contracts.topics import (
+    RESOURCE_CREATED,
+    RESOURCE_DELETED,
+    RESOURCE_UPDATED,
+    TASK_COMPLETED,
+    TASK_PROCESS,
+)
 from tests.integration.event_worker.conftest import StartWorker
 from tests.integration.event_worker.messages import Rows, Sender
 from tests.integration.kafka_container import Reader
@@ -21,11 +28,11 @@ async def test_every_kind_of_event_becomes_a_row_with_the_columns_of_the_seed(
     resource = {"id": "r-1", "name": "n", "description": "d", "status": "active"}
     task = {"task_id": "t-1", "resource_id": "r-1", "action": "validate", "status": "pending"}
     ids = [
-        sender.send("resource.created", "r-1", resource, version=1),
-        sender.send("resource.updated", "r-1", resource, version=2),
-        sender.send("resource.deleted", "r-1", {"id": "r-1", "status": "deleted"}, version=3),
-        sender.send("task.process", "r-1", task),
-        sender.send("task.completed", "r-1", {**task, "status": "completed", "result": "ok"}),
+        sender.send(RESOURCE_CREATED, "r-1", resource, version=1),
+        sender.send(RESOURCE_UPDATED, "r-1", resource, version=2),
+        sender.send(RESOURCE_DELETED, "r-1", {"id": "r-1", "status": "deleted"}, version=3),
+        sender.send(TASK_PROCESS, "r-1", task),
+        sender.send(TASK_COMPLETED, "r-1", {**task, "status": "completed", "result": "ok"}),
     ]
     sender.flush()
     start_worker()
@@ -39,11 +46,11 @@ async def test_every_kind_of_event_becomes_a_row_with_the_columns_of_the_seed(
         for i in ids
     ]
     assert found == [
-        ("resource.created", "r-1", None, "created", 1),
-        ("resource.updated", "r-1", None, "updated", 2),
-        ("resource.deleted", "r-1", None, "deleted", 3),
-        ("task.process", "r-1", "t-1", "validate", None),
-        ("task.completed", "r-1", "t-1", "validate", None),
+        (RESOURCE_CREATED, "r-1", None, "created", 1),
+        (RESOURCE_UPDATED, "r-1", None, "updated", 2),
+        (RESOURCE_DELETED, "r-1", None, "deleted", 3),
+        (TASK_PROCESS, "r-1", "t-1", "validate", None),
+        (TASK_COMPLETED, "r-1", "t-1", "validate", None),
     ]
     assert json.loads(by_id[ids[0]]["payload"]) == resource
     assert by_id[ids[0]]["correlation_id"] == "correlation-r-1"
@@ -97,11 +104,11 @@ async def test_a_repeated_message_is_stored_once_and_counted(
     worker = start_worker()
     event_id = new_id()
     for _ in range(3):
-        sender.send("resource.created", "again", version=1, event_id=event_id)
+        sender.send(RESOURCE_CREATED, "again", version=1, event_id=event_id)
     sender.resource("again", "u", 2)
     sender.flush()
     await eventually(rows.reach(2))
-    sender.send("resource.created", "again", version=1, event_id=event_id)
+    sender.send(RESOURCE_CREATED, "again", version=1, event_id=event_id)
     sender.flush()
     await eventually(lambda: outcome_is(worker, "duplicate", 3))
     assert await rows.versions() == {"again": [1, 2]}
@@ -131,7 +138,7 @@ async def test_bad_messages_go_to_the_dead_letter_topic_with_the_reason_and_stop
     rows: Rows,
     dead_letters: Reader,
 ) -> None:
-    created = "resource.created"
+    created = RESOURCE_CREATED
     good = {"event_id": new_id(), "event_type": created}
     bad = {
         "header event_id: missing": {"headers": {}},
@@ -186,7 +193,7 @@ async def test_bad_messages_go_to_the_dead_letter_topic_with_the_reason_and_stop
 async def test_a_message_that_is_too_large_even_without_its_value_is_dead_lettered_without_its_own(
     start_worker: StartWorker, sender: Sender, rows: Rows, dead_letters: Reader
 ) -> None:
-    sender.send("resource.created", "k", headers={"padding": b"x" * 999_870})
+    sender.send(RESOURCE_CREATED, "k", headers={"padding": b"x" * 999_870})
     sender.resource("fine", "c", 1)
     sender.flush()
     start_worker()

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from services.contracts.envelope import MAX_VERSION
 from services.contracts.ids import new_id
+from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 from services.event_worker import store as store_module
 from services.event_worker import upkeep
 from services.event_worker.metrics import WorkerMetrics
@@ -54,7 +55,7 @@ class Received:
     event_id: str = field(default_factory=new_id)
 
     def topic(self) -> str:
-        return "resource.created"
+        return RESOURCE_CREATED
 
     def key(self) -> bytes:
         return self.name.encode()
@@ -78,7 +79,7 @@ async def database(workerdb: DatabaseSettings) -> AsyncIterator[CountingDatabase
 def record(resource: str, version: int | None, **changes: Any) -> Record:
     values: dict[str, Any] = {
         "id": new_id(),
-        "event_type": "resource.updated",
+        "event_type": RESOURCE_UPDATED,
         "resource_id": resource,
         "task_id": None,
         "action": "updated",
@@ -253,7 +254,7 @@ async def test_upkeep_drops_days_past_retention_and_forgets_resources_long_delet
     old = today - timedelta(days=20)
     await store.process([record("old", 1, id=lower_bound(old))])
     await create_ahead(rows.connection, PROCESSED, old, 0)
-    await store.process([record("gone", 1, event_type="resource.deleted"), record("here", 1)])
+    await store.process([record("gone", 1, event_type=RESOURCE_DELETED), record("here", 1)])
     await rows.connection.execute(
         "UPDATE resource_progress SET updated_at = now() - interval '20 days'"
     )

@@ -9,6 +9,7 @@ import asyncpg
 from confluent_kafka import Message
 
 from services.contracts.ids import new_id
+from services.contracts.topics import RESOURCE_CREATED
 from services.shared.outbox.lanes import lane_of
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
@@ -37,7 +38,7 @@ class Outbox:
     async def write(
         self,
         *keys: str,
-        event_type: str = "resource.created",
+        event_type: str = RESOURCE_CREATED,
         payload: str = '{"status": "active"}',
         notify: bool = True,
     ) -> list[str]:

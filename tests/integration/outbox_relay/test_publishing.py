@@ -6,6 +6,7 @@ import json
 
 from confluent_kafka import Message
 
+from services.contracts.topics import RESOURCE_CREATED
 from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.kafka_container import PARTITIONS, Reader, headers_of
 from tests.integration.outbox_relay.conftest import StartRelay
@@ -19,12 +20,12 @@ async def test_an_event_travels_with_its_key_payload_and_headers(
     start_relay()
     (event_id,) = await outbox.write("key-1", payload='{"id": "key-1", "name": "é"}')
     (message,) = await reader.wait(1)
-    assert message.topic() == "resource.created"
+    assert message.topic() == RESOURCE_CREATED
     assert message.key() == b"key-1"
     assert json.loads(message.value() or b"") == {"id": "key-1", "name": "é"}
     assert headers_of(message) == {
         "event_id": event_id,
-        "event_type": "resource.created",
+        "event_type": RESOURCE_CREATED,
         "aggregate_version": "1",
         "traceparent": TRACEPARENT,
         "correlation_id": "correlation-key-1",

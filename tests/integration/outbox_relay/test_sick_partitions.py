@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import murmur2
 
+from services.contracts.topics import RESOURCE_CREATED
 from tests.integration.containers import Containers
 from tests.integration.kafka_container import PARTITIONS, TOPICS, KafkaServer, Reader
 from tests.integration.outbox_relay.conftest import StartRelay
@@ -22,7 +23,7 @@ from tests.integration.outbox_relay.second_broker import (
 from tests.integration.processes import ServiceProcess
 from tests.integration.servers import Authority, eventually
 
-WELL = "resource.created"
+WELL = RESOURCE_CREATED
 SICK_PARTITIONS = len(LEADERLESS) + PARTITIONS
 
 

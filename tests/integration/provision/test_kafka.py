@@ -22,6 +22,7 @@ from confluent_kafka.admin import (
 )
 from structlog.testing import capture_logs
 
+from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED
 from services.provision.kafka import provision
 from services.provision.spec import ProvisionError, TopicSpec
 from services.shared.kafka.clients import producer_config
@@ -144,7 +145,7 @@ def test_a_setting_that_kafka_does_not_know_fails_with_its_name(
 def test_a_user_has_exactly_the_rights_of_the_spec_and_loses_those_it_gives_no_more(
     kafka_server: KafkaServer, admin: AdminClient
 ) -> None:
-    created, deleted = "resource.created", "resource.deleted"
+    created, deleted = RESOURCE_CREATED, RESOURCE_DELETED
     user = kafka_server.user("exact", produce=[created], consume=[deleted], groups=["a", "b"])
     provision(kafka_server.spec(users=[user]), wait_seconds=30)
     assert rights(admin, "exact") == {

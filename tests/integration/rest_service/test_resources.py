@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from services.contracts.ids import is_uuid7
+from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 from services.rest_service import repository
 from services.shared.postgres.database import connect
 from tests.integration.rest_service.conftest import PATH, Rest
@@ -44,9 +45,9 @@ async def test_every_write_leaves_exactly_one_event_of_its_type(rest: Rest) -> N
 
     events = await rest.events(created["id"])
     assert [(e["event_type"], e["aggregate_version"]) for e in events] == [
-        ("resource.created", 1),
-        ("resource.updated", 2),
-        ("resource.deleted", 3),
+        (RESOURCE_CREATED, 1),
+        (RESOURCE_UPDATED, 2),
+        (RESOURCE_DELETED, 3),
     ]
     without_version = [{k: r[k] for k in r if k != "version"} for r in (created, updated)]
     assert [json.loads(e["body"]) for e in events] == [
@@ -158,7 +159,7 @@ async def test_racing_deletes_leave_one_event(rest: Rest) -> None:
     answers = await asyncio.gather(*(rest.http.delete(path) for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [204] + [404] * 19
     types = [event["event_type"] for event in await rest.events(resource_id)]
-    assert types == ["resource.created", "resource.deleted"]
+    assert types == [RESOURCE_CREATED, RESOURCE_DELETED]
 
 
 async def test_a_write_is_one_statement(rest: Rest, postgres: PostgresServer) -> None:

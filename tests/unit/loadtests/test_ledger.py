@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 
 from loadtests.ledger import EVENT_TYPES, Ledger, Outcome, Processed, Write, percentile
+from services.contracts.topics import RESOURCE_CREATED
 
 
 def life_cycle(ledger: Ledger, resource: str, updates: int = 2) -> list[Write]:
@@ -160,7 +161,7 @@ def test_a_row_that_no_write_explains_is_a_phantom(ledger: Ledger) -> None:
 
 def test_an_event_of_the_wrong_type_is_a_phantom(ledger: Ledger) -> None:
     rows = rows_for(ledger.writes)
-    rows[1] = dataclasses.replace(rows[1], event_type="resource.created")
+    rows[1] = dataclasses.replace(rows[1], event_type=RESOURCE_CREATED)
     assert "arrived as resource.created" in ledger.check(rows).explain()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from services.contracts.envelope import BadEventError
 from services.contracts.ids import new_id
+from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, TASK_PROCESS
 from services.event_worker.records import to_record
 
 EVENT_ID = new_id()
@@ -17,7 +18,7 @@ EVENT_ID = new_id()
 
 @dataclass
 class Message:
-    name: str = "resource.created"
+    name: str = RESOURCE_CREATED
     the_key: bytes | None = b"r-1"
     body: bytes | None = b'{"id": "r-1"}'
     heads: dict[str, Any] = field(default_factory=lambda: {"event_id": EVENT_ID.encode()})
@@ -37,11 +38,11 @@ class Message:
 
 def task(**changes: Any) -> Message:
     payload = {"task_id": "t", "resource_id": "r-1", "action": "scan", "status": "s"} | changes
-    return Message(name="task.process", body=json.dumps(payload).encode())
+    return Message(name=TASK_PROCESS, body=json.dumps(payload).encode())
 
 
 def test_the_verb_of_a_resource_event_is_its_action() -> None:
-    message = Message(name="resource.deleted")
+    message = Message(name=RESOURCE_DELETED)
     message.heads["aggregate_version"] = b"7"
     made = to_record(message)
     assert (made.id, made.action, made.resource_id, made.version) == (

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.contracts.envelope import Envelope
+from services.contracts.topics import RESOURCE_CREATED
 from services.outbox_relay.outcomes import (
     Answer,
     OutboxEvent,
@@ -28,7 +29,7 @@ def batch(keys: str, attempts: int = 1) -> list[OutboxEvent]:
     """One event per letter; the letter is its key."""
     return [
         OutboxEvent(
-            event=Envelope(f"id-{n}", "resource.created", key, n, "{}"),
+            event=Envelope(f"id-{n}", RESOURCE_CREATED, key, n, "{}"),
             lane=0,
             seq=n,
             attempts=attempts,
@@ -80,7 +81,7 @@ def test_kafkas_absence_is_never_counted_and_never_parks() -> None:
 
 
 def test_one_unreachable_partition_is_named_and_is_no_outage() -> None:
-    place = Place("resource.created", 3)
+    place = Place(RESOURCE_CREATED, 3)
     settled = settle(
         batch("abc"), [Result(Answer.ENVIRONMENT, "timed out", place), ACKED, AWAY], 10
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import murmur2
 
+from services.contracts.topics import RESOURCE_CREATED, RESOURCE_UPDATED
 from services.outbox_relay.outcomes import Place
 from services.outbox_relay.sick import SickPartitions, leaderless
 
-TOPIC, OTHER = "resource.created", "resource.updated"
+TOPIC, OTHER = RESOURCE_CREATED, RESOURCE_UPDATED
 LEADERS = {TOPIC: [True] * 6, OTHER: [True] * 4}
 
 

@@ -11,6 +11,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
+from services.contracts.topics import RESOURCE_CREATED
 from services.shared.kafka.consumer import ConsumerLoop
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.kafka.dead_letters import BadMessage, tell
@@ -27,7 +28,7 @@ class Message:
         self._partition = partition
 
     def topic(self) -> str:
-        return "resource.created"
+        return RESOURCE_CREATED
 
     def partition(self) -> int:
         return self._partition
@@ -65,7 +66,7 @@ class Client:
 
     def consume(self, _number: int, _seconds: float) -> list[Message]:
         if self.revoke_while_consuming:
-            self.on_revoke(self, [TopicPartition("resource.created", 3)])
+            self.on_revoke(self, [TopicPartition(RESOURCE_CREATED, 3)])
         return [Message(7)]
 
     def assignment(self) -> list[TopicPartition]:
@@ -128,7 +129,7 @@ def metrics(registry: CollectorRegistry) -> ConsumerMetrics:
 @pytest.fixture
 def member(client: Client, metrics: ConsumerMetrics) -> Any:
     made = Member(cast("Any", client), metrics)
-    made.join(["resource.created"])
+    made.join([RESOURCE_CREATED])
     return made
 
 
@@ -136,7 +137,7 @@ def consumer_of(database: Database, metrics: ConsumerMetrics) -> Any:
     nothing = cast("Any", None)
     database.consumer = ConsumerLoop(
         dict,
-        ["resource.created"],
+        [RESOURCE_CREATED],
         BatchSettings(),
         handler=database.handle,
         dead_letters=nothing,
@@ -156,7 +157,7 @@ def test_offsets_that_could_not_be_committed_go_along_with_the_next_commit(
     member.commit([Message(1), Message(4, partition=5)])
     member.commit([Message(2)])
     member.commit()
-    assert client.committed == [{("resource.created", 3): 3, ("resource.created", 5): 5}]
+    assert client.committed == [{(RESOURCE_CREATED, 3): 3, (RESOURCE_CREATED, 5): 5}]
 
 
 def test_offsets_that_could_not_be_committed_do_not_wait_for_the_next_message(
@@ -166,7 +167,7 @@ def test_offsets_that_could_not_be_committed_do_not_wait_for_the_next_message(
     member.commit([Message(1)])
     client.poll = lambda _seconds: None
     consumer_of(Database(most=8), metrics)._turn(member)
-    assert client.committed == [{("resource.created", 3): 2}]
+    assert client.committed == [{(RESOURCE_CREATED, 3): 2}]
 
 
 @pytest.mark.parametrize(
@@ -188,8 +189,8 @@ def test_a_batch_that_cannot_be_stored_at_once_is_stored_in_parts_and_what_is_st
     consumer._pending = [Message(offset) for offset in range(8)]
     consumer._handle(member)
     assert database.tried == tried
-    assert client.committed == [{("resource.created", 3): committed}]
-    name, labels = "kafka_consumer_messages_consumed_total", {"topic": "resource.created"}
+    assert client.committed == [{(RESOURCE_CREATED, 3): committed}]
+    name, labels = "kafka_consumer_messages_consumed_total", {"topic": RESOURCE_CREATED}
     assert registry.get_sample_value(name, labels) == committed
 
 
@@ -201,7 +202,7 @@ def test_offsets_that_could_not_be_committed_are_tried_once_more_before_partitio
     client.on_revoke(client, [])
     client.on_assign(client, [])
     client.on_revoke(client, [])
-    assert client.committed == [{("resource.created", 3): 2}]
+    assert client.committed == [{(RESOURCE_CREATED, 3): 2}]
 
 
 def test_a_lost_partitions_offsets_are_not_committed_in_its_next_owners_name(
@@ -225,7 +226,7 @@ def test_a_message_whose_partition_went_while_its_batch_was_filled_is_left_to_th
 def test_the_offset_to_commit_is_one_past_the_last_of_each_partition() -> None:
     messages: Any = [Message(4, partition=0), Message(9, partition=1), Message(5, partition=0)]
     found = {(p.topic, p.partition): p.offset for p in next_offsets(messages)}
-    assert found == {("resource.created", 0): 6, ("resource.created", 1): 10}
+    assert found == {(RESOURCE_CREATED, 0): 6, (RESOURCE_CREATED, 1): 10}
 
 
 def test_a_dead_letter_is_logged_with_its_place_and_event_id() -> None:
@@ -233,6 +234,6 @@ def test_a_dead_letter_is_logged_with_its_place_and_event_id() -> None:
         tell(BadMessage(Message(9, [("event_id", b"\xffnot-an-id")]), "why"))
         tell(BadMessage(Message(10), ""))
     assert [(n["topic"], n["partition"], n["offset"], n["event_id"]) for n in lines] == [
-        ("resource.created", 3, 9, "\ufffdnot-an-id"),
-        ("resource.created", 3, 10, None),
+        (RESOURCE_CREATED, 3, 9, "\ufffdnot-an-id"),
+        (RESOURCE_CREATED, 3, 10, None),
     ]

@@ -11,7 +11,7 @@ import structlog
 from services.contracts.envelope import BadEventError
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.records import Message, Record, to_record
-from services.event_worker.store import BadRecordError, EventStore, Outcome
+from services.event_worker.store import BadRecordError, EventStore, Tally
 from services.shared.kafka.dead_letters import BadMessage
 from services.shared.postgres.partitions import id_time
 from services.shared.runtime.logging import get_logger
@@ -50,13 +50,13 @@ class Processor:
 
     async def release_gaps(self, horizon: datetime) -> None:
         """Let go everything held since before `horizon`, and say what was given up for it."""
-        while outcome := await self._store.release_gaps(horizon):
-            self._count(outcome)
-            self._metrics.gaps.inc(outcome.gaps)
+        while tally := await self._store.release_gaps(horizon):
+            self._count(tally)
+            self._metrics.gaps.inc(tally.gaps)
             log.warning(
                 "missing_events_given_up",
-                gaps=outcome.gaps,
-                resources=sorted({r.resource_id or "" for r in outcome.processed})[:20],
+                gaps=tally.gaps,
+                resources=sorted({r.resource_id or "" for r in tally.processed})[:20],
             )
 
     async def _store_or_refuse(self, some: Sequence[tuple[Message, Record]]) -> list[BadMessage]:
@@ -72,18 +72,18 @@ class Processor:
             ]
         return []
 
-    async def _stored(self, records: Sequence[Record]) -> Outcome:
+    async def _stored(self, records: Sequence[Record]) -> Tally:
         result = "error"
         try:
-            outcome = await self._store.process(records)
+            tally = await self._store.process(records)
             result = "success"
         finally:
             self._metrics.database.labels("process_batch", result).inc()
-        return outcome
+        return tally
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, tally: Tally) -> None:
         now = time.time()
-        for name, records in outcome.by_name().items():
+        for name, records in tally.by_name().items():
             for record in records:
                 self._metrics.messages.labels(record.event_type, name).inc()
                 # For following one request through; at INFO it would be a line per event.
@@ -97,7 +97,7 @@ class Processor:
                 if name in ("processed", "late"):
                     age = now - id_time(record.id).timestamp()
                     self._metrics.event_age.observe(max(0.0, age))
-        for record in outcome.late:
+        for record in tally.late:
             with structlog.contextvars.bound_contextvars(correlation_id=record.correlation_id):
                 log.warning(
                     "event_stored_late",

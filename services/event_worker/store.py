@@ -35,8 +35,8 @@ class Waiting:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What a transaction did, as lists of records."""
+class Tally:
+    """What became of the records of a transaction."""
 
     processed: list[Record] = field(default_factory=list[Record])
     late: list[Record] = field(default_factory=list[Record])
@@ -44,7 +44,7 @@ class Outcome:
     held: list[Record] = field(default_factory=list[Record])
     gaps: int = 0
 
-    def add(self, other: Outcome) -> None:
+    def add(self, other: Tally) -> None:
         """Count what a further transaction did."""
         for name, records in other.by_name().items():
             self.by_name()[name].extend(records)
@@ -79,24 +79,24 @@ class EventStore:
         self._deadline = timedelta(seconds=gap_deadline_seconds)
         self._part = FittingSize(_PART)
 
-    async def process(self, records: Sequence[Record]) -> Outcome:
+    async def process(self, records: Sequence[Record]) -> Tally:
         """Store `records` in one transaction: those whose turn it is, and the rest as held.
 
         What this lets go of a long queue of held events follows in further transactions.
         Raises BadRecordError when the data of any record is refused; then nothing is stored.
         """
-        outcome, unfinished = await self._process(records, None)
-        await self._finish(outcome, unfinished)
-        return outcome
+        tally, unfinished = await self._process(records, None)
+        await self._finish(tally, unfinished)
+        return tally
 
-    async def _finish(self, outcome: Outcome, unfinished: list[str]) -> None:
+    async def _finish(self, tally: Tally, unfinished: list[str]) -> None:
         while unfinished:
             more, unfinished = await self._process((), unfinished)
-            outcome.add(more)
+            tally.add(more)
 
     async def _process(
         self, records: Sequence[Record], resources: list[str] | None
-    ) -> tuple[Outcome, list[str]]:
+    ) -> tuple[Tally, list[str]]:
         gated = resources or sorted({r.resource_id for r in records if r.version and r.resource_id})
         limit = self._part.now
         try:
@@ -125,20 +125,20 @@ class EventStore:
         assert row is not None  # an aggregate
         return Waiting(row["held"], row["overdue"], row["horizon"])
 
-    async def release_gaps(self, horizon: datetime) -> Outcome:
+    async def release_gaps(self, horizon: datetime) -> Tally:
         """Let go what has been held since before `horizon`, of some resources at a time.
 
-        An empty outcome says that nothing is left, or that another worker has it in hand.
+        An empty tally says that nothing is left, or that another worker has it in hand.
         """
         limit = self._part.now
         async with self._transaction() as connection:
             progress = _progress(await connection.fetch(statements.OVERDUE, horizon, limit))
             rows = await connection.fetch(statements.HELD_LONG, sorted(progress), horizon, limit)
             decision = release_gaps(progress, held := _held(rows))
-            outcome = await self._write(connection, decision)
+            tally = await self._write(connection, decision)
             unfinished = _unfinished(held, decision, limit)
-        await self._finish(outcome, unfinished)
-        return outcome
+        await self._finish(tally, unfinished)
+        return tally
 
     async def forget_deleted(self, retention_days: int) -> None:
         """Drop the progress of resources deleted longer ago than any message can come again."""
@@ -156,7 +156,7 @@ class EventStore:
             raise
         self._part.succeeded()
 
-    async def _write(self, connection: Connection, decision: Decision) -> Outcome:
+    async def _write(self, connection: Connection, decision: Decision) -> Tally:
         stored: set[str] = set()
         if decision.apply:
             rows = await connection.fetch(statements.APPLY, *_columns(decision.apply))
@@ -179,7 +179,7 @@ class EventStore:
                 sorted({record.resource_id or "" for record in decision.lift}),
                 [record.id for record in decision.lift],
             )
-        return _outcome(decision, stored)
+        return _tally(decision, stored)
 
 
 def _unfinished(held: Sequence[HeldRecord], decision: Decision, limit: int) -> list[str]:
@@ -189,16 +189,16 @@ def _unfinished(held: Sequence[HeldRecord], decision: Decision, limit: int) -> l
     return sorted(r for r, count in read.items() if count == limit == lifted[r])
 
 
-def _outcome(decision: Decision, stored: set[str]) -> Outcome:
-    outcome = Outcome(held=decision.hold, duplicate=list(decision.repeats), gaps=decision.gaps)
+def _tally(decision: Decision, stored: set[str]) -> Tally:
+    tally = Tally(held=decision.hold, duplicate=list(decision.repeats), gaps=decision.gaps)
     for record in decision.apply:
         if record.id not in stored:
-            outcome.duplicate.append(record)
+            tally.duplicate.append(record)
             continue
         # Once only: the same message twice in a batch is one row and one duplicate.
         stored.discard(record.id)
-        (outcome.late if record.id in decision.stale else outcome.processed).append(record)
-    return outcome
+        (tally.late if record.id in decision.stale else tally.processed).append(record)
+    return tally
 
 
 def _columns(records: Sequence[Record]) -> list[list[object]]:

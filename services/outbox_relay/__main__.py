@@ -9,8 +9,8 @@ import sys
 from prometheus_client import CollectorRegistry
 
 from services.outbox_relay import parked
-from services.outbox_relay.service import run
 from services.outbox_relay.settings import RelaySettings
+from services.outbox_relay.wiring import run
 from services.shared.postgres.database import Database, DatabaseUnavailableError
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (

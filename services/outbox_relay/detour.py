@@ -83,7 +83,7 @@ class Detour:
         self._passed_others = False
 
     def cursors(self, tokens: Mapping[int, int]) -> list[int]:
-        """The seq after which to read, for each of the lanes held under `tokens`."""
+        """The seq after which to read, for each of the lanes leased under `tokens`."""
         if self._passed_others and self._clock() >= self._again_at:
             self.start_over()
         for lane, token in tokens.items():

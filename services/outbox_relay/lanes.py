@@ -1,4 +1,4 @@
-"""Which lanes a relay should hold: a fair share among the live relays, moved as little as can be.
+"""Which lanes a relay should lease: a fair share among the live relays, moved as little as can be.
 
 Pure functions; every relay runs them on its own view, and the lease table settles the rest.
 """
@@ -39,15 +39,15 @@ def plan(me: str, members: Collection[str], lanes: Sequence[Lane], mine: Collect
     `mine` are the lanes this process holds a token of. The table may name it as owner of more:
     the answer to an acquisition, or a release, got lost. Those count as anybody's once they run
     out, or they would stay with an owner that never works on them.
-    Lanes already held are kept. Members look for free lanes from different starting points,
-    so that they seldom ask for the same one.
+    Our own lanes are kept. Members look for free lanes from different starting points, so that
+    they seldom ask for the same one.
     """
     share = fair_share(me, members, len(lanes))
-    held = sorted(mine)
-    if len(held) >= share:
-        return Plan(release=tuple(held[share:]), acquire=())
+    ours = sorted(mine)
+    if len(ours) >= share:
+        return Plan(release=tuple(ours[share:]), acquire=())
     ranked = sorted({*members, me})
     start = len(lanes) * ranked.index(me) // len(ranked)
     free = [lane.number for lane in lanes if lane.free and lane.number not in mine]
     free.sort(key=lambda number: (number - start) % len(lanes))
-    return Plan(release=(), acquire=tuple(free[: share - len(held)]))
+    return Plan(release=(), acquire=tuple(free[: share - len(ours)]))

@@ -55,7 +55,7 @@ _LEAVE = "DELETE FROM relay_member WHERE id = $1 OR expires_at < clock_timestamp
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Lease:
     """A lease of ours: its fencing token and the monotonic time at which it may be over."""
 
     token: int
@@ -63,7 +63,7 @@ class Held:
 
 
 class Leases:
-    """The lanes one relay process holds.
+    """The lanes one relay process has a lease on.
 
     `owner` must be unique per process, not per pod: a process that restarts has to wait for its
     predecessor's leases like anybody else, since their messages may still be on their way.
@@ -84,7 +84,7 @@ class Leases:
         self._owner = owner
         self._ttl = ttl_seconds
         self._clock = clock
-        self._held: dict[int, Held] = {}
+        self._mine: dict[int, Lease] = {}
         self._surplus: set[int] = set()
         self._changes = asyncio.Lock()
         self._left = False
@@ -92,15 +92,15 @@ class Leases:
 
     @property
     def count(self) -> int:
-        return len(self._held)
+        return len(self._mine)
 
-    def usable(self, seconds: float) -> dict[int, Held]:
+    def usable(self, seconds: float) -> dict[int, Lease]:
         """The lanes whose lease certainly has `seconds` left, and that nobody else waits for."""
         limit = self._clock() + seconds
         return {
-            lane: held
-            for lane, held in self._held.items()
-            if held.until >= limit and lane not in self._surplus
+            lane: lease
+            for lane, lease in self._mine.items()
+            if lease.until >= limit and lane not in self._surplus
         }
 
     async def keep(self) -> None:
@@ -140,35 +140,35 @@ class Leases:
                     Lane(row["lane"], row["owner"], row["free"])
                     for row in await connection.fetch(_LANES)
                 ]
-                wanted = plan(self._owner, members, lanes, self._held)
-                self._surplus = set(wanted.release) & set(self._held)
-                gained: dict[int, Held] = {}
+                wanted = plan(self._owner, members, lanes, self._mine)
+                self._surplus = set(wanted.release) & set(self._mine)
+                gained: dict[int, Lease] = {}
                 if wanted.acquire:
                     asked = self._clock()
                     rows = await connection.fetch(_ACQUIRE, list(wanted.acquire), self._owner, ttl)
-                    gained = {row["lane"]: Held(row["token"], asked + self._ttl) for row in rows}
+                    gained = {row["lane"]: Lease(row["token"], asked + self._ttl) for row in rows}
             if gained:
-                self._held |= gained
+                self._mine |= gained
                 self._changed("acquired", gained)
                 self._on_gain()
-            self._metrics.lanes_held.set(len(self._held))
-            return fair_share(self._owner, members, len(lanes)) - len(self._held)
+            self._metrics.lanes_leased.set(len(self._mine))
+            return fair_share(self._owner, members, len(lanes)) - len(self._mine)
 
     async def _renew(self, connection: Connection, ttl: timedelta) -> None:
-        held = dict(self._held)
-        if not held:
+        before = dict(self._mine)
+        if not before:
             return
         asked = self._clock()
         rows = await connection.fetch(
-            _RENEW, list(held), [lease.token for lease in held.values()], self._owner, ttl
+            _RENEW, list(before), [lease.token for lease in before.values()], self._owner, ttl
         )
         renewed = {row["lane"] for row in rows}
-        for lane, lease in held.items():
+        for lane, lease in before.items():
             if lane in renewed:
-                self._held[lane] = Held(lease.token, asked + self._ttl)
+                self._mine[lane] = Lease(lease.token, asked + self._ttl)
             else:
-                del self._held[lane]
-        lost = sorted(held.keys() - renewed)
+                del self._mine[lane]
+        lost = sorted(before.keys() - renewed)
         if lost:
             self._changed("lost", lost)
 
@@ -179,7 +179,7 @@ class Leases:
         if not self._surplus:
             return
         async with self._changes:
-            await self._release(self._surplus & set(self._held))
+            await self._release(self._surplus & set(self._mine))
             self._surplus = set()
 
     async def release_all(self) -> None:
@@ -188,7 +188,7 @@ class Leases:
         """
         async with self._changes:
             self._left = True
-            await self._release(set(self._held))
+            await self._release(set(self._mine))
             async with self._database.connection() as connection:
                 await connection.execute(_LEAVE, self._owner, timedelta(seconds=10 * self._ttl))
 
@@ -197,12 +197,12 @@ class Leases:
             return
         given = sorted(lanes)
         # Forgotten first: whether or not the statement gets through, they are not used again.
-        tokens = [self._held.pop(lane).token for lane in given]
-        self._metrics.lanes_held.set(len(self._held))
+        tokens = [self._mine.pop(lane).token for lane in given]
+        self._metrics.lanes_leased.set(len(self._mine))
         async with self._database.connection() as connection:
             await connection.execute(_RELEASE, given, tokens, self._owner)
         self._changed("released", given)
 
     def _changed(self, change: str, lanes: Collection[int]) -> None:
         self._metrics.lease_changes.labels(change).inc(len(lanes))
-        log.info("lanes_" + change, lanes=len(lanes), held=len(self._held))
+        log.info("lanes_" + change, lanes=len(lanes), ours=len(self._mine))

@@ -31,8 +31,8 @@ class RelayMetrics:
             "Keys set aside because one of their events cannot be published.",
             registry=registry,
         )
-        self.lanes_held = Gauge(
-            "outbox_lanes_held", "Lanes this relay has a lease on.", registry=registry
+        self.lanes_leased = Gauge(
+            "outbox_lanes_leased", "Lanes this relay has a lease on.", registry=registry
         )
         self.partitions_kept = Gauge(
             "outbox_partitions_kept",

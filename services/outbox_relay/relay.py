@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from services.outbox_relay.books import Books
 from services.outbox_relay.detour import Detour
-from services.outbox_relay.leases import Held, Leases
+from services.outbox_relay.leases import Lease, Leases
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import (
     Answer,
@@ -24,7 +24,7 @@ from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.settings import SAFETY_SECONDS, RelaySettings
 from services.outbox_relay.sick import SickPartitions, leaderless
 from services.outbox_relay.store import OutboxStore
-from services.outbox_relay.wake import Pace, Wake
+from services.outbox_relay.wake import Backoff, Wake
 from services.shared.http.liveness import Heartbeat
 from services.shared.postgres.database import DatabaseUnavailableError
 from services.shared.runtime.logging import get_logger
@@ -58,7 +58,7 @@ class Relay:
         self._wake = wake
         self._metrics = metrics
         self._heartbeat = heartbeat
-        self._pace = Pace(settings.poll_min_seconds, settings.poll_max_seconds)
+        self._backoff = Backoff(settings.poll_min_seconds, settings.poll_max_seconds)
         self._books = Books(store, metrics, heartbeat)
         self._sick = SickPartitions()
         self._detour = Detour(self._sick)
@@ -95,7 +95,7 @@ class Relay:
             return await self._sit_out(stop)
         lanes = self._leases.usable(self._settings.batch_seconds)
         if not lanes:
-            return self._pace.after_nothing()
+            return self._backoff.after_nothing()
         started = time.monotonic()
         if self._sick.due(started):
             await self._probe(lanes, stop)
@@ -103,7 +103,7 @@ class Relay:
         batch = await self._claim(lanes)
         more = len(batch) == self._settings.batch_size or (self._sick and self._detour.moved)
         if not batch:
-            return 0 if more else self._pace.after_nothing()
+            return 0 if more else self._backoff.after_nothing()
         settlement = await self._send(batch, lanes, stop)
         if settlement.away and not await self._find_sick(settlement):
             if settlement.outage:
@@ -112,7 +112,7 @@ class Relay:
         if self._outages:
             log.info("kafka_available")
         self._outages = 0
-        pause = self._pace.after_work()
+        pause = self._backoff.after_work()
         if more:
             return 0
         # A wake-up that came during the batch must not start a batch per event: let some gather.
@@ -128,7 +128,7 @@ class Relay:
         await _rest(stop, pause)
         return 0
 
-    async def _claim(self, lanes: dict[int, Held]) -> list[OutboxEvent]:
+    async def _claim(self, lanes: dict[int, Lease]) -> list[OutboxEvent]:
         now = time.monotonic()
         tokens, settings = _tokens(lanes), self._settings
         claim = self._claim_around_sick if self._sick else self._store.claim
@@ -175,7 +175,7 @@ class Relay:
         self._metrics.sick_partitions.set(len(self._sick))
         return True
 
-    async def _probe(self, lanes: dict[int, Held], stop: asyncio.Event) -> None:
+    async def _probe(self, lanes: dict[int, Lease], stop: asyncio.Event) -> None:
         """Try every sick partition whose rest is over, with one event."""
         leaders = await self._publisher.leaders()
         if leaders is None:
@@ -203,7 +203,7 @@ class Relay:
     async def _send(
         self,
         batch: list[OutboxEvent],
-        lanes: dict[int, Held],
+        lanes: dict[int, Lease],
         stop: asyncio.Event,
         *,
         at_most: float = math.inf,
@@ -215,7 +215,7 @@ class Relay:
         return settlement
 
     async def _publish(
-        self, batch: list[OutboxEvent], lanes: dict[int, Held], at_most: float
+        self, batch: list[OutboxEvent], lanes: dict[int, Lease], at_most: float
     ) -> list[Result]:
         if len(batch) == 1 and exhausted(batch[0], self._settings.max_attempts):
             # The claim gives such an event alone, see careful_attempts.
@@ -223,7 +223,7 @@ class Relay:
             return [Result(Answer.PERMANENT, reason)]
         started = time.monotonic()
         # The lease that ends first counts, although its lane may have no event in the batch.
-        over = min(held.until for held in lanes.values()) - SAFETY_SECONDS / 2
+        over = min(lease.until for lease in lanes.values()) - SAFETY_SECONDS / 2
         results = await self._publisher.publish(
             batch,
             enqueue_until=over - self._settings.message_timeout_ms / 1000,
@@ -239,8 +239,8 @@ class Relay:
         return results
 
 
-def _tokens(lanes: Mapping[int, Held]) -> dict[int, int]:
-    return {lane: held.token for lane, held in lanes.items()}
+def _tokens(lanes: Mapping[int, Lease]) -> dict[int, int]:
+    return {lane: lease.token for lane, lease in lanes.items()}
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

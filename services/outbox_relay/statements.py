@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The lanes of $1 whose lease is still the one of token $2 and owner $3. Every statement that
 # changes an event goes through it, so a relay that lost a lane changes nothing there.
-HELD = """
+LEASED = """
     SELECT l.lane FROM relay_lease l
     JOIN unnest($1::smallint[], $2::bigint[]) AS t(lane, token) USING (lane)
     WHERE l.token = t.token AND l.owner = $3"""
@@ -21,11 +21,11 @@ RETURNING e.id, e.seq, e.lane, e.aggregate_id, e.aggregate_version, e.event_type
 # rows, however long the backlog. The attempt is counted here, before the try, so that an event
 # which kills the process is counted too. = ANY(ARRAY(…)) makes the planner use the primary key.
 CLAIM = f"""
-WITH held AS MATERIALIZED ({HELD} AND l.expires_at > clock_timestamp() + $4::interval),
+WITH leased AS MATERIALIZED ({LEASED} AND l.expires_at > clock_timestamp() + $4::interval),
 candidate AS MATERIALIZED (
-    SELECT c.id, c.seq, c.attempts FROM held CROSS JOIN LATERAL (
+    SELECT c.id, c.seq, c.attempts FROM leased CROSS JOIN LATERAL (
         SELECT e.id, e.seq, e.attempts FROM outbox_events e
-        WHERE e.lane = held.lane AND e.processed_at IS NULL
+        WHERE e.lane = leased.lane AND e.processed_at IS NULL
           AND e.aggregate_id <> ALL ($5::text[])
           AND NOT EXISTS (SELECT 1 FROM outbox_parked p WHERE p.aggregate_id = e.aggregate_id)
         ORDER BY e.seq LIMIT $6) c
@@ -44,49 +44,49 @@ WHERE e.id = ANY (ARRAY(SELECT id FROM picked)) AND {UNSENT}
 
 # The first events of every lane after some seq, whatever they wait for, and what the snapshot saw.
 LOOK = """
-WITH held AS MATERIALIZED (
+WITH leased AS MATERIALIZED (
     SELECT l.lane, t.after FROM relay_lease l
     JOIN unnest($1::smallint[], $2::bigint[], $5::bigint[]) AS t(lane, token, after) USING (lane)
     WHERE l.token = t.token AND l.owner = $3 AND l.expires_at > clock_timestamp() + $4::interval
 )
 SELECT c.*, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next
-FROM held CROSS JOIN LATERAL (
+FROM leased CROSS JOIN LATERAL (
     SELECT e.id, e.lane, e.seq, e.aggregate_id, e.event_type, e.attempts,
            EXISTS (SELECT 1 FROM outbox_parked p WHERE p.aggregate_id = e.aggregate_id) AS parked
     FROM outbox_events e
-    WHERE e.lane = held.lane AND e.processed_at IS NULL AND e.seq > held.after
+    WHERE e.lane = leased.lane AND e.processed_at IS NULL AND e.seq > leased.after
     ORDER BY e.seq LIMIT $6) c
 ORDER BY c.seq
 """
 
 # CLAIM for events that a LOOK has shown.
 TAKE = f"""
-WITH held AS MATERIALIZED ({HELD} AND l.expires_at > clock_timestamp() + $4::interval)
+WITH leased AS MATERIALIZED ({LEASED} AND l.expires_at > clock_timestamp() + $4::interval)
 UPDATE outbox_events e SET attempts = e.attempts + 1
-WHERE e.id = ANY ($5::text[]) AND {UNSENT} AND e.lane IN (SELECT lane FROM held)
+WHERE e.id = ANY ($5::text[]) AND {UNSENT} AND e.lane IN (SELECT lane FROM leased)
 {_EVENT}
 """  # noqa: S608
 
 MARK = f"""
-WITH held AS MATERIALIZED ({HELD})
+WITH leased AS MATERIALIZED ({LEASED})
 UPDATE outbox_events e SET processed_at = clock_timestamp()
-WHERE e.id = ANY ($4::text[]) AND {UNSENT} AND e.lane IN (SELECT lane FROM held)
+WHERE e.id = ANY ($4::text[]) AND {UNSENT} AND e.lane IN (SELECT lane FROM leased)
 """  # noqa: S608
 
 REFUND = f"""
-WITH held AS MATERIALIZED ({HELD})
+WITH leased AS MATERIALIZED ({LEASED})
 UPDATE outbox_events e SET attempts = greatest(e.attempts - 1, 0)
-WHERE e.id = ANY ($4::text[]) AND {UNSENT} AND e.lane IN (SELECT lane FROM held)
+WHERE e.id = ANY ($4::text[]) AND {UNSENT} AND e.lane IN (SELECT lane FROM leased)
 """  # noqa: S608
 
 # The event's row stays unprocessed: it keeps its place before the later events of its key, and
 # its partition, until an operator says what to do (parked.py).
 PARK = f"""
-WITH held AS MATERIALIZED ({HELD}),
+WITH leased AS MATERIALIZED ({LEASED}),
 event AS MATERIALIZED (
     SELECT * FROM outbox_events e
-    WHERE e.id = $4 AND {UNSENT} AND e.lane IN (SELECT lane FROM held)
+    WHERE e.id = $4 AND {UNSENT} AND e.lane IN (SELECT lane FROM leased)
 ),
 dead AS (
     INSERT INTO outbox_dead (event_id, aggregate_id, aggregate_version, event_type, payload,

@@ -16,7 +16,7 @@ _CHECK_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
 
 
-class Pace:
+class Backoff:
     """How long to wait when there was nothing, or little, to do.
 
     After work the wait is `shortest`; every empty round doubles it up to `longest`.

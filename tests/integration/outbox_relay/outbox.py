@@ -78,7 +78,7 @@ class Outbox:
     async def all_sent(self) -> bool:
         return await self.unsent() == 0
 
-    async def held_lanes(self) -> dict[str, int]:
+    async def leased_lanes(self) -> dict[str, int]:
         """Live leases by owner."""
         async with self._turn:
             rows = await self.connection.fetch(

@@ -67,7 +67,7 @@ async def test_a_relay_told_to_stop_hands_its_lanes_over_at_once(
     await outbox.write(*[f"handed-{n}" for n in range(50)])
     await reader.wait(50)
     assert first.terminate() == 0
-    assert await outbox.held_lanes() == {}
+    assert await outbox.leased_lanes() == {}
     assert await outbox.value("SELECT count(*) FROM relay_member") == 0
     start_relay(**patience)
     await outbox.write("handed-0")
@@ -81,7 +81,7 @@ async def test_lanes_are_shared_when_a_relay_joins_and_taken_over_when_it_dies(
     await eventually(lambda: balanced(outbox, 1))
     second = start_relay()
     await eventually(lambda: balanced(outbox, 2))
-    assert await first.metric("outbox_lanes_held") == 32
+    assert await first.metric("outbox_lanes_leased") == 32
     second.kill()
     await eventually(lambda: balanced(outbox, 1))
     assert await first.metric("outbox_lease_changes_total") >= 64 + 32 + 32
@@ -157,7 +157,7 @@ async def logged(relay: ServiceProcess, event: str) -> bool:
 
 
 async def balanced(outbox: Outbox, relays: int) -> bool:
-    lanes = (await outbox.held_lanes()).values()
+    lanes = (await outbox.leased_lanes()).values()
     return sorted(lanes) == [64 // relays] * relays
 
 

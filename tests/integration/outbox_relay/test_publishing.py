@@ -127,7 +127,7 @@ def as_admin(database: DatabaseSettings, server: PostgresServer) -> DatabaseSett
 
 
 async def held_all(outbox: Outbox) -> bool:
-    return sum((await outbox.held_lanes()).values()) == 64
+    return sum((await outbox.leased_lanes()).values()) == 64
 
 
 async def listening(outbox: Outbox) -> bool:

@@ -111,7 +111,7 @@ async def test_who_has_left_neither_joins_nor_takes_a_lane_again(
     # The helper that keeps the leases runs on until the process ends.
     assert await relay.leases.balance() == 0
     assert relay.leases.count == 0
-    assert await outbox.held_lanes() == {}
+    assert await outbox.leased_lanes() == {}
     assert await outbox.value("SELECT count(*) FROM relay_member") == 0
 
 

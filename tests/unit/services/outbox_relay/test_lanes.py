@@ -63,7 +63,7 @@ def test_a_lane_the_table_calls_ours_but_that_we_do_not_hold_is_taken_once_it_ru
     assert sorted(wanted.acquire) == [60, 61]
 
 
-def test_what_is_not_really_held_is_not_above_the_share_either() -> None:
+def test_what_is_not_really_ours_is_not_above_the_share_either() -> None:
     assert plan("a", ["a", "b"], table(dict.fromkeys(range(64), "a")), range(32)) == Plan((), ())
 
 

@@ -1,11 +1,11 @@
-"""The relay's settings and its pace."""
+"""The relay's settings and its backoff."""
 
 from __future__ import annotations
 
 import pytest
 
 from services.outbox_relay.settings import RelaySettings
-from services.outbox_relay.wake import Pace
+from services.outbox_relay.wake import Backoff
 from services.shared.runtime.settings import SettingsError, load
 
 
@@ -32,8 +32,8 @@ def test_a_relay_needs_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_polling_slows_down_while_there_is_nothing_and_is_quick_again_after_work() -> None:
-    pace = Pace(0.025, 1.0)
-    idle = [pace.after_nothing() for _ in range(8)]
+    backoff = Backoff(0.025, 1.0)
+    idle = [backoff.after_nothing() for _ in range(8)]
     assert idle == [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
-    assert pace.after_work() == 0.025
-    assert pace.after_nothing() == 0.025
+    assert backoff.after_work() == 0.025
+    assert backoff.after_nothing() == 0.025

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.shared.runtime.metrics import LATENCY_BUCKETS
@@ -55,3 +58,13 @@ class WorkerMetrics:
             "Gaps in the versions of a resource given up; a gap is one however many are missing.",
             registry=registry,
         )
+
+    @contextmanager
+    def counted(self, operation: str) -> Iterator[None]:
+        """Count what is done inside as one transaction or round of `operation`."""
+        outcome = "error"
+        try:
+            yield
+            outcome = "success"
+        finally:
+            self.database.labels(operation, outcome).inc()

@@ -73,13 +73,8 @@ class Processor:
         return []
 
     async def _stored(self, records: Sequence[Record]) -> Tally:
-        result = "error"
-        try:
-            tally = await self._store.process(records)
-            result = "success"
-        finally:
-            self._metrics.database.labels("process_batch", result).inc()
-        return tally
+        with self._metrics.counted("process_batch"):
+            return await self._store.process(records)
 
     def _count(self, tally: Tally) -> None:
         now = time.time()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from services.event_worker.gaps import Gaps
@@ -12,6 +11,7 @@ from services.event_worker.store import EventStore
 from services.shared.postgres.database import Database
 from services.shared.postgres.partitions import PartitionedTable, create_ahead, drop_old, server_day
 from services.shared.runtime.logging import get_logger
+from services.shared.runtime.rounds import keep_doing
 
 log = get_logger(__name__)
 
@@ -20,15 +20,13 @@ PROCESSED = PartitionedTable("processed_events")
 
 async def keep_closing_gaps(gaps: Gaps, metrics: WorkerMetrics, interval: float) -> None:
     """Look for overdue held events every `interval` seconds. Cancel it to stop."""
-    while True:
-        result = "error"
-        try:
+
+    async def look() -> None:
+        with metrics.counted("release_gaps"):
             await gaps.look()
-            result = "success"
-        except Exception as error:  # they wait a little longer
-            log.warning("gaps_not_released", error=f"{type(error).__name__}: {error}")
-        metrics.database.labels("release_gaps", result).inc()
-        await asyncio.sleep(interval)
+
+    # While it fails they wait a little longer.
+    await keep_doing(look, every=interval, trouble="gaps_not_released")
 
 
 async def tend_tables(
@@ -57,13 +55,10 @@ async def keep_tables(
     retention_days: int,
 ) -> None:
     """tend_tables() for ever. Cancel it to stop."""
-    while True:
-        pause, result = settings.upkeep_interval_seconds, "error"
-        try:
+
+    async def tend() -> None:
+        with metrics.counted("upkeep"):
             await tend_tables(database, store, settings, retention_days)
-            result = "success"
-        except Exception as error:  # the default partition catches rows until it works again
-            log.warning("upkeep_failed", error=f"{type(error).__name__}: {error}")
-            pause = min(pause, 30.0)
-        metrics.database.labels("upkeep", result).inc()
-        await asyncio.sleep(pause)
+
+    # While it fails the default partition catches the rows.
+    await keep_doing(tend, every=settings.upkeep_interval_seconds, trouble="upkeep_failed")

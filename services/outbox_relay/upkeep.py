@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.store import OutboxStore
@@ -11,6 +9,7 @@ from services.shared.outbox.events import EVENTS
 from services.shared.postgres.database import Database
 from services.shared.postgres.partitions import PartitionedTable, create_ahead, drop_old, server_day
 from services.shared.runtime.logging import get_logger
+from services.shared.runtime.rounds import keep_doing
 
 log = get_logger(__name__)
 
@@ -39,25 +38,21 @@ async def keep_partitions(
     database: Database, metrics: RelayMetrics, settings: RelaySettings
 ) -> None:
     """tend_partitions() for ever. Cancel it to stop."""
-    while True:
-        pause = settings.upkeep_interval_seconds
-        try:
-            await tend_partitions(database, metrics, settings)
-        except Exception as error:  # the default partition catches rows until it works again
-            log.warning("upkeep_failed", error=f"{type(error).__name__}: {error}")
-            pause = min(pause, 30.0)
-        await asyncio.sleep(pause)
+    # While it fails the default partition catches the rows.
+    await keep_doing(
+        lambda: tend_partitions(database, metrics, settings),
+        every=settings.upkeep_interval_seconds,
+        trouble="upkeep_failed",
+    )
 
 
 async def watch_backlog(store: OutboxStore, metrics: RelayMetrics, interval: float) -> None:
     """Refresh the gauges over the outbox every `interval` seconds. Cancel it to stop."""
-    while True:
-        try:
-            backlog = await store.backlog()
-        except Exception as error:  # a gauge that stands still; the readiness says why
-            log.debug("backlog_unknown", error=f"{type(error).__name__}: {error}")
-        else:
-            metrics.unsent.set(backlog.unsent)
-            metrics.oldest_age.set(backlog.oldest_seconds)
-            metrics.parked_keys.set(backlog.parked_keys)
-        await asyncio.sleep(interval)
+
+    async def look() -> None:
+        backlog = await store.backlog()
+        metrics.unsent.set(backlog.unsent)
+        metrics.oldest_age.set(backlog.oldest_seconds)
+        metrics.parked_keys.set(backlog.parked_keys)
+
+    await keep_doing(look, every=interval, trouble="backlog_unknown")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 from services.shared.postgres.database import Database
 from services.shared.runtime.logging import get_logger
+from services.shared.runtime.rounds import keep_doing
 
 log = get_logger(__name__)
 
@@ -40,12 +40,9 @@ async def forget_keys(database: Database, retention: timedelta, batch: int = BAT
 
 async def keep_forgetting(database: Database, retention: timedelta) -> None:
     """forget_keys() for ever. Cancel it to stop."""
-    while True:
-        try:
-            forgotten = await forget_keys(database, retention)
-        except Exception as error:  # they stay a little longer
-            log.warning("upkeep_failed", error=f"{type(error).__name__}: {error}")
-        else:
-            if forgotten:
-                log.info("idempotency_keys_forgotten", count=forgotten)
-        await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def forget() -> None:
+        if forgotten := await forget_keys(database, retention):
+            log.info("idempotency_keys_forgotten", count=forgotten)
+
+    await keep_doing(forget, every=INTERVAL_SECONDS, trouble="upkeep_failed")

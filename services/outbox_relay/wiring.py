@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Coroutine
-from typing import Any
+from functools import partial
 
 from services.contracts.ids import new_id
 from services.outbox_relay.leases import Leases
@@ -16,14 +14,13 @@ from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.store import PLANNER, OutboxStore
 from services.outbox_relay.upkeep import keep_partitions, watch_backlog
 from services.outbox_relay.wake import Wake
-from services.shared.http.health import Readiness
-from services.shared.http.liveness import Heartbeat, worker_app
-from services.shared.http.server import serve, stop_on_signals
+from services.shared.http.liveness import Heartbeat
 from services.shared.kafka.clients import producer_config
 from services.shared.postgres.database import Database
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, KafkaSettings, ServiceSettings
+from services.shared.wiring.process import Process, work_until_stopped
 
 log = get_logger(__name__)
 
@@ -63,42 +60,22 @@ async def run(
         metrics=metrics,
         heartbeat=heartbeat,
     )
-    readiness = Readiness(registry)
-    readiness.add("database", database.ping)
-    app = worker_app(service.service_name, readiness, registry, heartbeat)
-
-    stop = asyncio.Event()
-    stop_on_signals(stop)
     log.info("relay_starting", owner=owner)
-    helpers = [
-        asyncio.create_task(publisher.leaders()),  # connects before the first event is there
-        _background(leases.keep()),
-        _background(wake.listen(database)),
-        _background(keep_partitions(database, metrics, settings)),
-        _background(watch_backlog(store, metrics, settings.backlog_interval_seconds)),
-        _background(_wake_on(stop, wake)),
-    ]
-    work = asyncio.create_task(relay.run(stop))
     try:
-        await serve(app, service, readiness, stop)
-        async with asyncio.timeout(service.shutdown_grace_seconds):
-            await work
-    except TimeoutError:
-        log.warning("batch_abandoned", grace_seconds=service.shutdown_grace_seconds)
+        await work_until_stopped(
+            Process(service, database, registry, heartbeat),
+            relay.run,
+            on_stop=wake.set,
+            beside=(
+                publisher.leaders,  # connects before the first event is there
+                leases.keep,
+                partial(wake.listen, database),
+                partial(keep_partitions, database, metrics, settings),
+                partial(watch_backlog, store, metrics, settings.backlog_interval_seconds),
+            ),
+        )
     finally:
-        for task in (*helpers, work):
-            task.cancel()
-        await asyncio.gather(*helpers, work, return_exceptions=True)
         with contextlib.suppress(Exception):
             await publisher.close()
         await database.close()
     log.info("relay_stopped", owner=owner)
-
-
-def _background(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    return asyncio.create_task(coroutine)
-
-
-async def _wake_on(stop: asyncio.Event, wake: Wake) -> None:
-    await stop.wait()
-    wake.set()

@@ -6,15 +6,12 @@ A consuming service is its settings, a handler of messages and its statements; t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from services.shared.http.health import Readiness
-from services.shared.http.liveness import Heartbeat, worker_app
-from services.shared.http.server import serve, stop_on_signals
+from services.shared.http.liveness import Heartbeat
 from services.shared.kafka.clients import Config, consumer_config, producer_config
 from services.shared.kafka.consumer import ConsumerLoop, Handler
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
@@ -24,6 +21,7 @@ from services.shared.postgres.database import Database
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, KafkaSettings, ServiceSettings
+from services.shared.wiring.process import Process, Routine, work_until_stopped
 
 log = get_logger(__name__)
 
@@ -44,13 +42,10 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a service does: handle messages, and `beside` that whatever runs until it is cancelled.
-
-    Each of `beside` is called once to make its coroutine.
-    """
+    """What a service does: handle messages, and beside that what runs until it is cancelled."""
 
     handler: Handler
-    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    beside: Sequence[Routine] = ()
 
 
 async def consume(
@@ -97,33 +92,15 @@ async def consume(
         loop=asyncio.get_running_loop(),
         leave_on_stop=group.leave_on_stop,
     )
-    readiness = Readiness(registry)
-    readiness.add("database", pool.ping)
-    app = worker_app(service.service_name, readiness, registry, heartbeat)
-
-    stop = asyncio.Event()
-    stop_on_signals(stop)
     log.info("consumer_starting", topics=list(group.topics), group=group.group_id)
-    beside = [asyncio.create_task(make()) for make in made.beside]
-    beside.append(asyncio.create_task(_stop_on(stop, consumer)))
-    thread = asyncio.create_task(asyncio.to_thread(consumer.run))
     try:
-        await serve(app, service, readiness, stop)
-        # The thread needs this loop for its last batch, so the loop must wait for it.
-        async with asyncio.timeout(service.shutdown_grace_seconds):
-            await asyncio.shield(thread)
-    except TimeoutError:
-        log.warning("batch_abandoned", grace_seconds=service.shutdown_grace_seconds)
+        await work_until_stopped(
+            Process(service, pool, registry, heartbeat),
+            lambda _stop: asyncio.to_thread(consumer.run),
+            on_stop=consumer.stop,
+            beside=made.beside,
+        )
     finally:
-        consumer.stop()
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
         dead_letters.close()
         await pool.close()
     log.info("consumer_stopped")
-
-
-async def _stop_on(stop: asyncio.Event, consumer: ConsumerLoop) -> None:
-    await stop.wait()
-    consumer.stop()

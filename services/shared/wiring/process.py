@@ -1,0 +1,74 @@
+"""Runs the work of one process, with its HTTP server beside it, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from services.shared.http.health import Readiness
+from services.shared.http.liveness import Heartbeat, worker_app
+from services.shared.http.server import serve, stop_on_signals
+from services.shared.postgres.database import Database
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.settings import ServiceSettings
+
+log = get_logger(__name__)
+
+Routine = Callable[[], Coroutine[Any, Any, object]]
+"""Called once, to make the coroutine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What a process answers for on /health, /ready and /metrics. The database is open."""
+
+    service: ServiceSettings
+    database: Database
+    registry: CollectorRegistry
+    heartbeat: Heartbeat
+
+
+async def work_until_stopped(
+    process: Process,
+    work: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+    *,
+    on_stop: Callable[[], None],
+    beside: Sequence[Routine] = (),
+) -> None:
+    """Run `work`, and `beside` it what has no end, until SIGTERM or SIGINT.
+
+    `work` is given the event that a signal sets, `on_stop` is called when it is set (it may be
+    called twice). `work` then has shutdown_grace_seconds to end; what is beside it goes on for as
+    long, and is cancelled.
+    """
+    service = process.service
+    readiness = Readiness(process.registry)
+    readiness.add("database", process.database.ping)
+    app = worker_app(service.service_name, readiness, process.registry, process.heartbeat)
+
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    helpers = [asyncio.create_task(make()) for make in beside]
+    helpers.append(asyncio.create_task(_call_on(stop, on_stop)))
+    working = asyncio.create_task(work(stop))
+    try:
+        await serve(app, service, readiness, stop)
+        # A thread needs this loop for its last batch, so the loop must wait for it.
+        async with asyncio.timeout(service.shutdown_grace_seconds):
+            await asyncio.shield(working)
+    except TimeoutError:
+        log.warning("batch_abandoned", grace_seconds=service.shutdown_grace_seconds)
+    finally:
+        on_stop()
+        for task in (*helpers, working):
+            task.cancel()
+        await asyncio.gather(*helpers, working, return_exceptions=True)
+
+
+async def _call_on(stop: asyncio.Event, call: Callable[[], None]) -> None:
+    await stop.wait()
+    call()

@@ -58,6 +58,12 @@ class Resource:
         count = table(self.props, "spec").get("replicas", 1)
         return int(count) if isinstance(count, int | float) else 1
 
+    @property
+    def single(self) -> bool:
+        """One replica for good. A Deployment that does not say how many is an autoscaler's."""
+        left_open = self.kind == "Deployment" and "replicas" not in table(self.props, "spec")
+        return self.replicas == 1 and not left_open
+
 
 @dataclass(frozen=True)
 class Pod:

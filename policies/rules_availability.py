@@ -30,7 +30,7 @@ def _mounts_config(pod: Pod) -> bool:
 
 def surges(resource: Resource) -> Iterator[str]:
     """New pods before old ones go: a rollout never has fewer ready pods than replicas."""
-    if resource.kind != "Deployment" or resource.replicas == 1:
+    if resource.kind != "Deployment" or resource.single:
         return
     rolling = table(resource.props, "spec", "strategy", "rollingUpdate")
     if rolling.get("maxUnavailable") not in (0, "0", "0%") or not rolling.get("maxSurge"):
@@ -38,9 +38,13 @@ def surges(resource: Resource) -> Iterator[str]:
 
 
 def spreads(resource: Resource) -> Iterator[str]:
-    pod = pod_of(resource) if resource.long_running and resource.replicas > 1 else None
+    pod = pod_of(resource) if resource.long_running and _several(resource) else None
     if pod is not None and not rows(pod.spec, "topologySpreadConstraints"):
         yield "its replicas may all land on one node; add a topologySpreadConstraint"
+
+
+def _several(resource: Resource) -> bool:
+    return resource.kind != "DaemonSet" and not resource.single
 
 
 def one_eviction(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
@@ -55,15 +59,18 @@ def one_eviction(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]
         if pod is None:
             continue
         own = [b for b in budgets if _covers(b, workload.namespace, pod.labels)]
-        if workload.replicas == 1:
+        autoscaled = workload.kind == "Deployment" and _autoscaled(workload, resources)
+        if workload.replicas == 1 and not autoscaled:
             for budget in own:
                 yield budget, f"covers {workload.name}, a single replica; remove it"
         elif not own:
-            yield workload, f"has {workload.replicas} replicas and no PodDisruptionBudget; add one"
+            count = "a range of" if autoscaled else workload.replicas
+            yield workload, f"has {count} replicas and no PodDisruptionBudget; add one"
         elif len(own) > 1:
             yield workload, "is covered by two budgets, which blocks every eviction; keep one"
         else:
-            for finding in _budget(table(own[0].props, "spec"), workload.replicas):
+            replicas = None if autoscaled else workload.replicas
+            for finding in _budget(table(own[0].props, "spec"), replicas):
                 yield own[0], finding
 
 
@@ -72,9 +79,22 @@ def _covers(budget: Resource, namespace: object, labels: Table) -> bool:
     return budget.namespace == namespace and selects(selector, labels)
 
 
-def _budget(spec: Table, replicas: int) -> Iterator[str]:
+def _autoscaled(workload: Resource, resources: Sequence[Resource]) -> bool:
+    name = table(workload.props, "metadata").get("name")
+    return any(
+        r.kind == "HorizontalPodAutoscaler"
+        and r.namespace == workload.namespace
+        and table(r.props, "spec", "scaleTargetRef").get("name") == name
+        for r in resources
+    )
+
+
+def _budget(spec: Table, replicas: int | None) -> Iterator[str]:
+    """`replicas` is None where their number changes."""
     minimum, maximum = spec.get("minAvailable"), spec.get("maxUnavailable")
-    if minimum is not None and minimum != replicas - 1:
+    if minimum is not None and replicas is None:
+        yield f"minAvailable is {minimum} of a range of replicas; set maxUnavailable to 1 instead"
+    elif minimum is not None and replicas is not None and minimum != replicas - 1:
         yield f"minAvailable is {minimum} of {replicas}; set {replicas - 1}, so that one may go"
     elif minimum is None and maximum != 1:
         yield f"maxUnavailable is {maximum}; set 1, so that exactly one may go"

@@ -39,6 +39,8 @@ _SYSCTLS: Final = frozenset(
     }
 )
 _SELINUX_TYPES: Final = ("container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+TALKS_TO_API: Final = "millrace.dev/api-token"
+"""Pod annotation: a token of the Kubernetes API was asked for."""
 _LOWEST_ID: Final = 10000
 
 
@@ -127,7 +129,7 @@ def high_ids(resource: Resource) -> Iterator[str]:
 
 
 def no_token(resource: Resource) -> Iterator[str]:
-    """Nothing here talks to the Kubernetes API, so nothing carries a key to it."""
+    """What does not talk to the Kubernetes API carries no key to it; what does says so."""
     if resource.kind == "ServiceAccount":
         if resource.props.get("automountServiceAccountToken") is not False:
             yield "hands its token to every pod; set automountServiceAccountToken to false"
@@ -135,8 +137,12 @@ def no_token(resource: Resource) -> Iterator[str]:
     pod = pod_of(resource)
     if pod is None:
         return
-    if pod.spec.get("automountServiceAccountToken") is not False:
-        yield "mounts a service account token; set automountServiceAccountToken to false"
+    asked = pod.annotations.get(TALKS_TO_API) and pod.spec.get("automountServiceAccountToken")
+    if not asked and pod.spec.get("automountServiceAccountToken") is not False:
+        yield (
+            "mounts a service account token; set automountServiceAccountToken to false, or say "
+            f"with the annotation {TALKS_TO_API} that its pods talk to the API"
+        )
     if pod.spec.get("serviceAccountName", "default") == "default":
         yield "runs as the default service account; give the workload its own"
 

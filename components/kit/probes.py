@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi_kubernetes as k8s
 
@@ -15,6 +16,9 @@ class Probes(Args):
     """Name of the container port."""
     startup_seconds: int
     """How long a start may take (log recovery, crash recovery) before it counts as hung."""
+    grpc_port: int | None = None
+    """Number of a port with gRPC's health service: instead of paths, it is asked for the services
+    `liveness` (while starting, too) and `readiness`."""
     startup_path: str | None = None
     readiness_path: str | None = None
     liveness_path: str | None = None
@@ -39,33 +43,50 @@ def build(probes: Probes) -> BuiltProbes:
     return BuiltProbes(
         startup_seconds=probes.startup_seconds,
         startup=_probe(
-            probes.port,
+            probes,
             probes.startup_path,
             probes.startup_command or probes.readiness_command,
+            "liveness",
             period=_STARTUP_PERIOD,
             failures=max(1, probes.startup_seconds // _STARTUP_PERIOD),
         ),
         readiness=_probe(
-            probes.port, probes.readiness_path, probes.readiness_command, period=5, failures=2
+            probes,
+            probes.readiness_path,
+            probes.readiness_command,
+            "readiness",
+            period=5,
+            failures=2,
         ),
         # A busy process must not be restarted: a whole minute of silence before it is.
-        liveness=_probe(probes.port, probes.liveness_path, (), period=10, failures=6),
+        liveness=_probe(probes, probes.liveness_path, (), "liveness", period=10, failures=6),
     )
 
 
 def _probe(
-    port: str, path: str | None, command: Sequence[str], *, period: int, failures: int
+    probes: Probes,
+    path: str | None,
+    command: Sequence[str],
+    service: str,
+    *,
+    period: int,
+    failures: int,
 ) -> k8s.core.v1.ProbeArgs:
     # Exec probes start a program, which takes a while on a machine without an idle core.
     timeout = 5 if command else 3
+    action: dict[str, Any] = {}
+    if probes.grpc_port is not None:
+        action["grpc"] = k8s.core.v1.GRPCActionArgs(port=probes.grpc_port, service=service)
+    elif path:
+        action["http_get"] = k8s.core.v1.HTTPGetActionArgs(
+            path=path, port=probes.port, scheme="HTTP"
+        )
+    elif command:
+        action["exec_"] = k8s.core.v1.ExecActionArgs(command=list(command))
+    else:
+        action["tcp_socket"] = k8s.core.v1.TCPSocketActionArgs(port=probes.port)
     return k8s.core.v1.ProbeArgs(
-        http_get=k8s.core.v1.HTTPGetActionArgs(path=path, port=port, scheme="HTTP")
-        if path
-        else None,
-        exec_=k8s.core.v1.ExecActionArgs(command=list(command)) if command and not path else None,
-        tcp_socket=(
-            k8s.core.v1.TCPSocketActionArgs(port=port) if not path and not command else None
-        ),
+        **action,
         period_seconds=period,
         timeout_seconds=timeout,
         failure_threshold=failures,

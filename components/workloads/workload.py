@@ -1,66 +1,50 @@
 """The one builder every Python service goes through."""
 
 from collections.abc import Mapping
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Self
 
 import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
 from components.kit import placement, pods, probes
-from components.kit.args import Args, Text
+from components.kit.args import Text
 from components.kit.names import check_name
+from components.workloads import ports, scaling, sidecars
+from components.workloads.ports import Entry, Port
 from components.workloads.processes import ProcessArgs
+from components.workloads.scaling import Scale
+from components.workloads.sidecars import Sidecar
 
-_NODE_PORTS: Final = range(30000, 32768)
+TALKS_TO_API: Final = "millrace.dev/api-token"
+"""Annotation of pods that are meant to; the policies refuse a token without it."""
 _MARGIN_SECONDS: Final = 5
 """Between the end of the drain and SIGKILL, for what the service does outside its grace time."""
 
 
-class Entry(Args):
-    """How the workload's Service is reached; ClusterIP is inside the cluster only."""
-
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    port: int = Field(default=80, ge=1, le=65535)
-    """The Service's port; it leads to the container's `http_port`."""
-    node_port: int | None = None
-    annotations: Mapping[str, str] = {}
-
-    @model_validator(mode="after")
-    def _node_port_fits(self) -> Self:
-        if self.type == "NodePort" and self.node_port is None:
-            raise ValueError(
-                "node_port is missing, so the cluster would draw another port on every "
-                "replacement; give one from 30000 to 32767"
-            )
-        if self.node_port is not None and self.type != "NodePort":
-            raise ValueError(
-                f"node_port is {self.node_port}, but type is {self.type}, so nothing would listen "
-                "there; set type to NodePort or leave node_port out"
-            )
-        if self.node_port is not None and self.node_port not in _NODE_PORTS:
-            raise ValueError(
-                f"node_port {self.node_port} is outside of 30000 to 32767, the only ports the API "
-                "server hands out; choose one of those"
-            )
-        return self
-
-
 class WorkloadArgs(ProcessArgs):
-    """One Python service. Times in seconds. The builder itself sets SERVICE_NAME, HTTP_PORT and
+    """One Python service. Times in seconds. The builder itself sets SERVICE_NAME, <PORT>_PORT and
     SHUTDOWN_GRACE_SECONDS."""
 
-    replicas: int = Field(default=2, ge=1)
+    replicas: Annotated[int, Field(ge=1)] | Scale = 2
     min_available: int | None = None
-    """Of the disruption budget. None: one of two, all but one of more, no budget for one."""
+    """Of the disruption budget of a fixed number. None: one of two, all but one of more, no budget
+    for one. A range lets one go at a time."""
     component: str = "service"
     """Label app.kubernetes.io/component."""
-    entry: Entry = Entry()
+    ports: tuple[Port, ...] = Field(default=(Port(name="http", number=8080),), min_length=1)
+    health_port: str | None = None
+    """Name of the port that probes ask; None: the first. Over gRPC its health service is asked for
+    the services `liveness` and `readiness`."""
+    entry: Entry | None = None
+    """How the ports with an `outside` are reached from there; None: there are none."""
+    sidecars: tuple[Sidecar, ...] = ()
+    api_token: bool = False
+    """Whether pods may talk to the Kubernetes API; what they may do there is for RBAC to say."""
     pod_name_env: tuple[str, ...] = ()
     """Variables that get the pod's name, like RELAY_ID."""
     config: Mapping[str, Text] = {}
     """More of what must roll the pods and be waited for, like a migration Job's `completed`."""
-    http_port: int = Field(default=8080, ge=1024, le=65535)
     liveness_path: str = "/health"
     readiness_path: str = "/ready"
     startup_seconds: int = Field(default=120, ge=2)
@@ -83,11 +67,28 @@ class WorkloadArgs(ProcessArgs):
             )
         return self
 
+    @property
+    def health(self) -> Port:
+        named = (port for port in self.ports if port.name == self.health_port)
+        return next(named, self.ports[0])
+
+    @model_validator(mode="after")
+    def _ports_fit(self) -> Self:
+        ports.check(self.ports, self.entry)
+        names = [port.name for port in self.ports]
+        if self.health_port is not None and self.health_port not in names:
+            raise ValueError(
+                f"health_port is {self.health_port}, so probes would ask a port that is not there; "
+                f"use one of {', '.join(names)}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _budget_lets_one_go(self) -> Self:
-        if self.min_available is not None and not 0 < self.min_available < self.replicas:
+        lowest = self.replicas.min if isinstance(self.replicas, Scale) else self.replicas
+        if self.min_available is not None and not 0 < self.min_available < lowest:
             raise ValueError(
-                f"min_available is {self.min_available} of {self.replicas} replicas, so no drain "
+                f"min_available is {self.min_available} of {lowest} replicas, so no drain "
                 "could ever evict a pod (or the budget protects nothing); set it from 1 to "
                 "replicas - 1, raise replicas, or leave it out"
             )
@@ -104,7 +105,8 @@ class WorkloadArgs(ProcessArgs):
 
     @model_validator(mode="after")
     def _nothing_set_twice(self) -> Self:
-        for name in ("SERVICE_NAME", "HTTP_PORT", "SHUTDOWN_GRACE_SECONDS", *self.pod_name_env):
+        own = ("SERVICE_NAME", "SHUTDOWN_GRACE_SECONDS", *(port.variable for port in self.ports))
+        for name in (*own, *self.pod_name_env):
             if name in self.all_env:
                 raise ValueError(
                     f"env has {name}, which the builder sets itself, and one of the two would be "
@@ -116,7 +118,8 @@ class WorkloadArgs(ProcessArgs):
 class Workload(pulumi.ComponentResource):
     """A Deployment with everything a service needs to be rolled, drained and probed safely.
 
-    Makes: ServiceAccount (no token), Deployment, Service, and a PDB for two or more replicas.
+    Makes: ServiceAccount (no token), Deployment, Service (and `<name>-internal` beside a published
+    one, for ports that are not), a PDB for two or more replicas, an autoscaler for a range.
     """
 
     service_name: pulumi.Output[str]
@@ -128,10 +131,13 @@ class Workload(pulumi.ComponentResource):
     ) -> None:
         super().__init__("millrace:service:Workload", name, None, opts)
         check_name(name)
+        sidecars.check(name, args.sidecars, args.all_mounts)
         child = pulumi.ResourceOptions(parent=self)
         label = pods.labels(name, args.component)
         # Pods are replaced one after the other.
-        wait = pods.awaited(args.replicas * (args.startup_seconds + args.termination_grace_seconds))
+        wait = pods.awaited(
+            scaling.most(args.replicas) * (args.startup_seconds + args.termination_grace_seconds)
+        )
         k8s.core.v1.ServiceAccount(
             name,
             metadata=pods.metadata(name, args.namespace, label),
@@ -142,7 +148,7 @@ class Workload(pulumi.ComponentResource):
             name,
             metadata=pods.metadata(name, args.namespace, label, wait),
             spec=k8s.apps.v1.DeploymentSpecArgs(
-                replicas=args.replicas,
+                replicas=scaling.fixed(args.replicas),
                 progress_deadline_seconds=pods.PULUMI_SECONDS + args.startup_seconds,
                 revision_history_limit=5,
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
@@ -154,34 +160,18 @@ class Workload(pulumi.ComponentResource):
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pods.selector(name)),
                 template=k8s.core.v1.PodTemplateSpecArgs(
                     metadata=k8s.meta.v1.ObjectMetaArgs(
-                        labels=label, annotations={pods.CONFIG_HASH: _config_hash(args)}
+                        labels=label,
+                        annotations={pods.CONFIG_HASH: _config_hash(args)}
+                        | ({TALKS_TO_API: "asked for"} if args.api_token else {}),
                     ),
                     spec=_pod(name, args),
                 ),
             ),
             opts=child,
         )
-        service = k8s.core.v1.Service(
-            name,
-            metadata=pods.metadata(name, args.namespace, label, {**wait, **args.entry.annotations}),
-            spec=k8s.core.v1.ServiceSpecArgs(
-                type=args.entry.type,
-                selector=pods.selector(name),
-                ports=[
-                    k8s.core.v1.ServicePortArgs(
-                        name="http",
-                        port=args.entry.port,
-                        target_port="http",
-                        node_port=args.entry.node_port,
-                        protocol="TCP",
-                    )
-                ],
-            ),
-            opts=child,
-        )
-        if args.replicas > 1:
-            wanted = args.min_available or args.replicas - 1
-            placement.disruption_budget(name, args.namespace, label, child, min_available=wanted)
+        here = (name, args.namespace, label)
+        service = ports.services(*here, child, wait=wait, ports=args.ports, entry=args.entry)
+        scaling.build(*here, child, replicas=args.replicas, min_available=args.min_available)
         self.service_name = service.metadata.apply(pods.name_of)
         self.deployment_name = deployment.metadata.apply(pods.name_of)
         self.register_outputs(
@@ -190,13 +180,15 @@ class Workload(pulumi.ComponentResource):
 
 
 def _config_hash(args: WorkloadArgs) -> pulumi.Output[str]:
-    return pods.config_hash({**args.all_env, **pods.versions(args.all_mounts), **args.config})
+    own = {**args.all_env, **pods.versions(args.all_mounts), **args.config}
+    return pods.config_hash({**own, **sidecars.config(args.sidecars)})
 
 
 def _pod(name: str, args: WorkloadArgs) -> k8s.core.v1.PodSpecArgs:
     watched = probes.build(
         probes.Probes(
-            port="http",
+            port=args.health.name,
+            grpc_port=args.health.number if args.health.protocol == "grpc" else None,
             startup_seconds=args.startup_seconds,
             # Waiting for the database is readiness' affair: a start is over when HTTP answers.
             startup_path=args.liveness_path,
@@ -205,19 +197,21 @@ def _pod(name: str, args: WorkloadArgs) -> k8s.core.v1.PodSpecArgs:
         )
     )
     volumes = args.volumes()
+    of_sidecars = [pods.files(mount) for mount in sidecars.mounts(args.sidecars)]
     own_env = {
         "SERVICE_NAME": name,
-        "HTTP_PORT": str(args.http_port),
+        **{port.variable: str(port.number) for port in args.ports},
         "SHUTDOWN_GRACE_SECONDS": str(args.shutdown_grace_seconds),
     }
     return k8s.core.v1.PodSpecArgs(
         service_account_name=name,
-        automount_service_account_token=False,
+        automount_service_account_token=args.api_token,
         enable_service_links=False,
         image_pull_secrets=pods.pull_secrets(args.pull_secrets),
         security_context=pods.pod_security(args.uid),
         termination_grace_period_seconds=args.termination_grace_seconds,
         topology_spread_constraints=placement.spread(name),
+        init_containers=sidecars.containers(args.sidecars),
         containers=[
             k8s.core.v1.ContainerArgs(
                 name=name,
@@ -228,11 +222,7 @@ def _pod(name: str, args: WorkloadArgs) -> k8s.core.v1.PodSpecArgs:
                     *pods.env({**own_env, **args.all_env}),
                     *(pods.pod_name_env(variable) for variable in args.pod_name_env),
                 ],
-                ports=[
-                    k8s.core.v1.ContainerPortArgs(
-                        name="http", container_port=args.http_port, protocol="TCP"
-                    )
-                ],
+                ports=ports.of_container(args.ports),
                 resources=pods.requirements(args.resources),
                 security_context=pods.container_security(),
                 startup_probe=watched.startup,
@@ -246,5 +236,5 @@ def _pod(name: str, args: WorkloadArgs) -> k8s.core.v1.PodSpecArgs:
                 volume_mounts=[volume.mount for volume in volumes],
             )
         ],
-        volumes=[volume.volume for volume in volumes],
+        volumes=[volume.volume for volume in (*volumes, *of_sidecars)],
     )

@@ -62,9 +62,11 @@ def first_paragraph(thing: object) -> str:
 
 
 def model_of(field: FieldInfo) -> type[BaseModel] | None:
-    """The model whose fields nest here."""
-    inner = field.annotation
-    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+    """The model whose fields nest here, always or in one of the shapes the value may have."""
+    shapes: list[Any] = [field.annotation]
+    if get_origin(field.annotation) in (Union, UnionType):
+        shapes = [get_args(s)[0] if get_origin(s) is Annotated else s for s in get_args(shapes[0])]
+    return next((s for s in shapes if isinstance(s, type) and issubclass(s, BaseModel)), None)
 
 
 def _type(annotation: Any, metadata: Iterable[Any]) -> str:

@@ -70,11 +70,9 @@ def _leaves(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
 
 def _row(key: str, field: FieldInfo) -> tuple[str, ...]:
     inner = model_of(field)
-    said = (
-        f"[{_title(inner)}](#{_title(inner).lower().replace(' ', '-')})"
-        if inner
-        else accepts(field)
-    )
+    said = f"[{_title(inner)}](#{_title(inner).lower().replace(' ', '-')})" if inner else ""
+    if inner is not field.annotation:
+        said = ", or ".join(filter(None, (accepts(field), said)))
     shown = "*required*" if field.is_required() else default(field.default)
     return f"`{key}`", said, shown, field.description or ""
 

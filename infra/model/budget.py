@@ -14,7 +14,7 @@ class Size(Protocol):
     """What the budget has to know of a service's settings."""
 
     @property
-    def replicas(self) -> int: ...
+    def most_replicas(self) -> int: ...
     @property
     def database_pool_size(self) -> int: ...
 
@@ -42,7 +42,7 @@ def pods_at_most(replicas: int) -> int:
 def of_services(records: Records, server: str, size: Callable[[str], Size]) -> int:
     """Connections of all services together; `size` gives a service's settings by its name."""
     return sum(
-        pods_at_most(size(service.name).replicas)
+        pods_at_most(size(service.name).most_replicas)
         * (size(service.name).database_pool_size + use.extra_connections)
         for service in records.services
         if (use := service.database) is not None and use.server == server

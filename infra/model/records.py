@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from infra.model.images import IMAGE_NAMES
 from infra.model.servers import SERVERS, Engine, Server
 from infra.model.services import SERVICES, DatabaseUse, Service
 from services.contracts.topics import TOPICS
@@ -60,6 +61,7 @@ class Records:
             *_ports(self.services),
             *_databases(self),
             *_redis(self.services),
+            *_sidecars(self.services),
             *_topics(self.services),
             *_calls(self),
         ]
@@ -110,6 +112,8 @@ def _servers(records: Records) -> Iterator[str]:
 def _ports(services: Iterable[Service]) -> Iterator[str]:
     published: dict[str, str] = {}
     for service in services:
+        if not service.ports:
+            yield f"{service.name} has no port, so nothing could ask how it is; give it one"
         for what in ("name", "number"):
             values = [getattr(port, what) for port in service.ports]
             for value in sorted({value for value in values if values.count(value) > 1}):
@@ -162,6 +166,17 @@ def _redis(services: Iterable[Service]) -> Iterator[str]:
                 f"{service.name} has two Redis connections called {name}, so one's variables "
                 "would hide the other's; give each a name of its own"
             )
+
+
+def _sidecars(services: Iterable[Service]) -> Iterator[str]:
+    for service in services:
+        for sidecar in service.sidecars:
+            if sidecar.image not in IMAGE_NAMES:
+                yield (
+                    f"{service.name}'s sidecar {sidecar.name} runs the image {sidecar.image}, "
+                    "which the catalogue does not know; add it there, or use one of: "
+                    f"{', '.join(IMAGE_NAMES)}"
+                )
 
 
 def _topics(services: Iterable[Service]) -> Iterator[str]:

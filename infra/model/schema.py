@@ -35,7 +35,9 @@ def properties_at(location: tuple[int | str, ...]) -> tuple[str, ...]:
 
 
 def _resolved(node: Schema, root: Schema) -> Schema:
-    reference = node.get("$ref")
+    # A value of two shapes, like a number or a range: only a table has keys.
+    shapes: list[Schema] = node.get("oneOf", [node])
+    reference = next((shape["$ref"] for shape in shapes if "$ref" in shape), None)
     if reference is None:
         return node
     return root["$defs"][str(reference).rpartition("/")[2]]

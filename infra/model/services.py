@@ -5,7 +5,8 @@ accounts and ACLs, topics, mounted secrets, probes, disruption budget, migration
 it. Plain data: no Pulumi here, so that the settings can check names and budgets with it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from infra.model.servers import Server
@@ -55,6 +56,22 @@ HTTP: Final = Port("http", 8080)
 
 
 @dataclass(frozen=True)
+class Sidecar:
+    """A helper in every pod of a service: it starts before the service and stops after it."""
+
+    name: str
+    image: str
+    """A name of the image catalogue."""
+    command: tuple[str, ...] = ()
+    """Empty: the image's own."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    cpu: tuple[str, str] = ("50m", "500m")
+    """Request and limit."""
+    memory: tuple[str, str] = ("64Mi", "128Mi")
+    """Request and limit."""
+
+
+@dataclass(frozen=True)
 class Service:
     """One Python service: what it runs and which shared systems it may reach.
 
@@ -72,6 +89,10 @@ class Service:
     calls: tuple[str, ...] = ()
     """Other services it calls inside the cluster. What it uses of servers says so itself."""
     ports: tuple[Port, ...] = (HTTP,)
+    """Probes ask the first one, by its protocol."""
+    sidecars: tuple[Sidecar, ...] = ()
+    api_token: bool = False
+    """Whether its pods may talk to the Kubernetes API."""
     pod_name_env: tuple[str, ...] = ()
     """Variables that carry the pod's name, which tells the instances of a service apart."""
 

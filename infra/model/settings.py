@@ -19,8 +19,10 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     RootModel,
+    Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -60,6 +62,8 @@ ImageReference = Annotated[str, AfterValidator(check_reference)]
 Labelled = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 Incarnation = Annotated[int, Field(ge=1)]
 NODE_PORTS = range(30000, 32768)
+NUMBER, RANGE = "(number)", "(range)"
+"""Parts of an error's location that no stack file has: the shape a value was taken for."""
 OWN_SECTION: Final[Mapping[Engine, str]] = {"postgres": "postgres", "redis": "redis-cache"}
 """Engine to the server that its section of the stack file is about."""
 
@@ -305,17 +309,49 @@ class ServersSettings(Settings):
         return self
 
 
+class ReplicaRange(Settings):
+    """A range of replicas"""
+
+    min: Annotated[int, Field(ge=1, le=100)]
+    """Pods when there is little to do."""
+    max: Annotated[int, Field(ge=2, le=100)]
+    """Pods at most; what they may connect to counts this many."""
+    cpu_percent: Annotated[int, Field(ge=10, le=100)] = 70
+    """Of the requested processor time: above it, on average, pods are added."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        """`max` is above `min`; a fixed number is written as a number."""
+        if self.max <= self.min:
+            raise ValueError(
+                f"max ({self.max}) is not above min ({self.min}), so nothing would scale; raise "
+                "max, or write replicas as a number"
+            )
+        return self
+
+
+Replicas = Annotated[
+    Annotated[int, Field(ge=1, le=100), Tag(NUMBER)] | Annotated[ReplicaRange, Tag(RANGE)],
+    Discriminator(lambda given: RANGE if isinstance(given, dict | ReplicaRange) else NUMBER),
+]
+
+
 class ServiceSettings(Settings):
     """Size of one service; what it does is in infra/model/services.py."""
 
-    replicas: Annotated[int, Field(ge=1, le=100)] = 2
-    """Pods. Two or more also get a disruption budget."""
+    replicas: Replicas = 2
+    """Pods. A range is moved in by an autoscaler, which takes a cluster with the metrics API. Two
+    or more also get a disruption budget."""
     resources: ResourceSettings = _resources("100m", "256Mi", "1", "512Mi")
     """Of a pod."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections to PostgreSQL, per pod."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The lowest level that is logged."""
+
+    @property
+    def most_replicas(self) -> int:
+        return self.replicas if isinstance(self.replicas, int) else self.replicas.max
 
 
 class ServicesSettings(RootModel[dict[str, ServiceSettings]]):
@@ -347,8 +383,9 @@ class EntrySettings(Settings):
     """Of the published Service."""
     host: Labelled = "localhost"
     """Name or address in the URLs this stack puts out."""
-    http_port: Annotated[int, Field(ge=1, le=65535)] = 30080
-    """NodePort: the port on every node. LoadBalancer: the port it listens on."""
+    ports: dict[str, Annotated[int, Field(ge=1, le=65535)]] = {"http": 30080}
+    """Entry's name, as the services' records have it, to its port. NodePort: the port on every
+    node. LoadBalancer: the port it listens on."""
     tls: bool = False
     """The load balancer ends TLS itself (say how in `annotations`), so URLs are https."""
     annotations: dict[str, str] = {}
@@ -356,20 +393,44 @@ class EntrySettings(Settings):
 
     @model_validator(mode="after")
     def _port_suits_type(self) -> Self:
-        """With `NodePort`, `httpPort` is from 30000 to 32767, the only ports that the API server
+        """With `NodePort`, `ports` are from 30000 to 32767, the only ones that the API server
         hands out. `tls` takes `LoadBalancer` and annotations: nothing else here would end TLS."""
-        if self.type == "NodePort" and self.http_port not in NODE_PORTS:
-            raise ValueError(
-                f"httpPort is {self.http_port}, but the API server only hands out node ports from "
-                f"{NODE_PORTS.start} to {NODE_PORTS.stop - 1}; choose one of those, or set type to "
-                "LoadBalancer"
-            )
+        for name, port in self.ports.items():
+            if self.type == "NodePort" and port not in NODE_PORTS:
+                raise ValueError(
+                    f"ports.{name} is {port}, but the API server only hands out node ports from "
+                    f"{NODE_PORTS.start} to {NODE_PORTS.stop - 1}; choose one of those, or set "
+                    "type to LoadBalancer"
+                )
         if self.tls and (self.type == "NodePort" or not self.annotations):
             raise ValueError(
                 "tls is true, but nothing would end TLS: it takes type LoadBalancer and the "
                 "annotations that give the load balancer its certificate; add them or set tls "
                 "to false"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_port_each(self, info: ValidationInfo) -> Self:
+        """`ports` has every entry that leads to a service and no other, each with a port of its
+        own: the API server gives a node port once, and a URL names one service."""
+        wanted = _records(info).entries()
+        for name in wanted:
+            if name not in self.ports:
+                raise ValueError(
+                    f"ports lacks {name}, which leads to a service; add `{name}:` and its port"
+                )
+        for name in self.ports:
+            if name not in wanted:
+                raise ValueError(_unknown("entry", name, wanted))
+        names: dict[int, str] = {}
+        for name, port in self.ports.items():
+            if port in names:
+                raise ValueError(
+                    f"ports.{names[port]} and ports.{name} are both {port}, which can lead to one "
+                    "of them only; change one"
+                )
+            names[port] = name
         return self
 
 

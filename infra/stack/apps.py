@@ -4,9 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.kit import connections
-from components.workloads.workload import Entry, Workload, WorkloadArgs
+from components.kit.args import Resources
+from components.workloads.ports import Entry, Port
+from components.workloads.scaling import Scale
+from components.workloads.sidecars import Sidecar
+from components.workloads.workload import Workload, WorkloadArgs
+from infra.model import services
 from infra.model.services import Service
-from infra.model.settings import EntrySettings, KafkaSettings, ServiceSettings
+from infra.model.settings import EntrySettings, KafkaSettings, ReplicaRange, ServiceSettings
 from infra.stack.convert import resources
 from infra.stack.foundation import APPS, Foundation
 from infra.stack.postgres import Database
@@ -41,9 +46,11 @@ def _service(ground: Foundation, shared: Shared, record: Service) -> Workload:
             command=record.command,
             resources=resources(settings.resources),
             ca=ground.authority.bundles[APPS],
-            replicas=settings.replicas,
-            entry=_entry(ground.settings.entry) if record.ports[0].entry else Entry(),
-            http_port=record.ports[0].number,
+            replicas=_replicas(settings.replicas),
+            ports=tuple(_ports(record, ground.settings.entry)),
+            entry=_entry(record, ground.settings.entry),
+            sidecars=tuple(_sidecar(ground, sidecar) for sidecar in record.sidecars),
+            api_token=record.api_token,
             connections=tuple(_connections(shared, record, settings)),
             env=_environment(record, settings, ground.settings.kafka),
             pod_name_env=record.pod_name_env,
@@ -75,7 +82,35 @@ def _environment(
     return {"LOG_LEVEL": settings.log_level} | (consumer if record.consumes else {})
 
 
-def _entry(settings: EntrySettings) -> Entry:
-    if settings.type == "NodePort":
-        return Entry(type="NodePort", port=80, node_port=settings.http_port)
-    return Entry(type=settings.type, port=settings.http_port, annotations=settings.annotations)
+def _replicas(settings: int | ReplicaRange) -> int | Scale:
+    if isinstance(settings, int):
+        return settings
+    return Scale(min=settings.min, max=settings.max, cpu_percent=settings.cpu_percent)
+
+
+def _ports(record: Service, settings: EntrySettings) -> Iterator[Port]:
+    for port in record.ports:
+        outside = settings.ports[port.entry] if port.entry else None
+        yield Port(name=port.name, number=port.number, protocol=port.protocol, outside=outside)
+
+
+def _entry(record: Service, settings: EntrySettings) -> Entry | None:
+    if not any(port.entry for port in record.ports):
+        return None
+    return Entry(type=settings.type, annotations=settings.annotations)
+
+
+def _sidecar(ground: Foundation, record: services.Sidecar) -> Sidecar:
+    own = record.image == "services"
+    return Sidecar(
+        name=record.name,
+        image=ground.services_image if own else ground.catalogue.reference(record.image),
+        command=record.command,
+        env=record.env,
+        resources=Resources(
+            cpu_request=record.cpu[0],
+            cpu_limit=record.cpu[1],
+            memory_request=record.memory[0],
+            memory_limit=record.memory[1],
+        ),
+    )

@@ -4,12 +4,15 @@ Not named after the platform: Pulumi puts this folder first on the module path, 
 `platform.py` would hide the standard library's.
 """
 
+from typing import Literal
+
 import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.images.catalogue import Catalogue
 from infra.model.environment import Environment
 from infra.model.records import RECORDS, Records
+from infra.model.services import Port, Service
 from infra.model.settings import EntrySettings, PlatformSettings
 from infra.stack.apps import Shared, run_services
 from infra.stack.foundation import lay
@@ -51,9 +54,10 @@ class Platform(pulumi.ComponentResource):
         )
         run_services(ground, shared)
         self.endpoints = {
-            service.name: url(settings.entry, environment)
+            _endpoint(service, port): url(settings.entry, environment, port.entry, port.protocol)
             for service in records.services
-            if any(port.entry for port in service.ports)
+            for port in service.ports
+            if port.entry
         }
         self.namespaces = ground.namespaces.names
         self.ca_certificate = ground.authority.certificate_pem
@@ -70,9 +74,19 @@ class Platform(pulumi.ComponentResource):
         }
 
 
-def url(entry: EntrySettings, environment: Environment) -> str:
-    """Where the published HTTP service answers, seen from outside the cluster."""
+def url(
+    entry: EntrySettings, environment: Environment, name: str, protocol: Literal["http", "grpc"]
+) -> str:
+    """Where the entry's port of that name answers, seen from outside the cluster."""
     scheme, usual = ("https", 443) if entry.tls else ("http", 80)
     # Another checkout's cluster has the same node ports behind other ports of the host.
-    port = entry.http_port + (environment.port_offset if entry.type == "NodePort" else 0)
+    port = entry.ports[name] + (environment.port_offset if entry.type == "NodePort" else 0)
+    if protocol == "grpc":
+        # No scheme: gRPC's clients are given host and port, and are told of TLS elsewhere.
+        return f"{entry.host}:{port}"
     return f"{scheme}://{entry.host}" + ("" if port == usual else f":{port}")
+
+
+def _endpoint(service: Service, port: Port) -> str:
+    """The service's name; of a port that is not its first with the port's name."""
+    return service.name if port is service.ports[0] else f"{service.name}/{port.name}"

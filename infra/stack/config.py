@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from infra.model.schema import properties_at, settings_keys
-from infra.model.settings import PlatformSettings
+from infra.model.settings import NUMBER, RANGE, PlatformSettings
 
 NAMESPACE = "millrace"
 _SHOWN = 60
@@ -112,7 +112,7 @@ def parse(given: Mapping[str, str], stack_file: str) -> PlatformSettings:
 
 
 def _describe(detail: ErrorDetails) -> str:
-    location = tuple(part for part in detail["loc"])
+    location = tuple(part for part in detail["loc"] if part not in (NUMBER, RANGE))
     key = _dotted(location)
     kind, shown = detail["type"], _shown(detail["input"])
     if kind == "extra_forbidden":

@@ -161,7 +161,7 @@ def probed(recording: Recording) -> Iterator[str]:
 
 
 def _action(probe: dict[str, Any]) -> dict[str, Any]:
-    return {key: probe[key] for key in ("httpGet", "exec", "tcpSocket") if probe.get(key)}
+    return {key: probe[key] for key in ("httpGet", "exec", "grpc", "tcpSocket") if probe.get(key)}
 
 
 def tokenless(recording: Recording) -> Iterator[str]:
@@ -217,9 +217,14 @@ def budgeted(recording: Recording) -> Iterator[str]:
         r.inputs["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"]: r.inputs["spec"]
         for r in recording.of("PodDisruptionBudget")
     }
+    ranges = {
+        r.inputs["spec"]["scaleTargetRef"]["name"]: r.inputs["spec"]["maxReplicas"]
+        for r in recording.of("HorizontalPodAutoscaler")
+    }
     for resource, _ in templates(recording):
-        replicas = resource.inputs["spec"].get("replicas", 1)
-        budget = budgets.get(resource.inputs["metadata"]["name"])
+        name = resource.inputs["metadata"]["name"]
+        replicas = resource.inputs["spec"].get("replicas", ranges.get(name, 1))
+        budget = budgets.get(name)
         if resource.kind == "Job":
             continue
         if replicas == 1 and budget:

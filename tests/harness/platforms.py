@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 
 from components.kit import connections
-from components.kit.args import Files, Resources, Storage
+from components.kit.args import Files, Mount, Resources, Storage
 from components.security.certificate import Certificate, CertificateArgs
 from components.security.namespaces import Namespaces, NamespacesArgs
 from components.security.pki import CertificateAuthority, CertificateAuthorityArgs
@@ -15,7 +15,10 @@ from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
 from components.servers.postgres.server import Postgres, PostgresArgs
 from components.servers.redis.server import Redis, RedisArgs, RedisUser
 from components.workloads.jobs import Job, JobArgs
-from components.workloads.workload import Entry, Workload, WorkloadArgs
+from components.workloads.ports import Entry, Port
+from components.workloads.scaling import Scale
+from components.workloads.sidecars import Sidecar
+from components.workloads.workload import Workload, WorkloadArgs
 from tests.harness.recording import Recording, record
 
 DIGEST = "@sha256:" + "ab" * 32
@@ -141,7 +144,8 @@ def workload(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Work
         "resources": SIZE,
         "ca": files("millrace-ca", "ConfigMap"),
         "replicas": 2,
-        "entry": Entry(type="NodePort", node_port=30080),
+        "ports": (Port(name="http", number=8080, outside=30080),),
+        "entry": Entry(type="NodePort"),
         "connections": (
             connections.database(
                 host="postgres.data.svc",
@@ -163,6 +167,31 @@ def workload(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Work
         **changes,
     }
     return Workload("rest-service", WorkloadArgs(**args), opts)
+
+
+def sidecar(**changes: Any) -> Sidecar:
+    args = {
+        "name": "proxy",
+        "image": image("proxy"),
+        "env": {"UPSTREAM": "localhost"},
+        "mounts": (Mount(files=files("proxy", "ConfigMap"), path="/etc/millrace/proxy"),),
+        "resources": SIZE,
+        **changes,
+    }
+    return Sidecar(**args)
+
+
+def workload_in_full() -> Workload:
+    """Every port and probe, a sidecar and an autoscaler."""
+    return workload(
+        ports=(
+            Port(name="grpc", number=9000, protocol="grpc", outside=30090),
+            Port(name="http", number=8080, outside=30080),
+            Port(name="admin", number=8081),
+        ),
+        replicas=Scale(min=2, max=10, cpu_percent=60),
+        sidecars=(sidecar(),),
+    )
 
 
 def job(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Job:
@@ -189,6 +218,7 @@ PROGRAMS: dict[str, Any] = {
     "Redis": redis,
     "Redis as a store": redis_stream,
     "Workload": workload,
+    "Workload in full": workload_in_full,
     "Job": job,
 }
 """Every component once, and in its other shape where it has one."""

@@ -69,6 +69,7 @@ FAILING: list[tuple[str, Resource, str]] = [
     ("high-ids", changed("Job", (f"{POD}.securityContext.runAsUser", 999)), "runAsUser is 999"),
     ("high-ids", changed("Job", (f"{POD}.securityContext.runAsGroup", MISSING)), "runAsGroup"),
     ("no-token", changed("Job", (f"{POD}.automountServiceAccountToken", MISSING)), "mounts"),
+    ("no-token", changed("Job", (f"{POD}.automountServiceAccountToken", True)), "api-token"),
     ("no-token", changed("Job", (f"{POD}.serviceAccountName", MISSING)), "default service"),
     (
         "no-token",
@@ -143,6 +144,16 @@ BUDGET, WORKLOAD = good("PodDisruptionBudget"), good("Deployment")
 SINGLE = changed("Deployment", ("spec.replicas", 1))
 THREE = changed("Deployment", ("spec.replicas", 3))
 
+OPEN = changed("Deployment", ("spec.replicas", MISSING))
+SCALER = Resource(
+    "kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
+    "web",
+    {
+        "metadata": {"name": "web", "namespace": "apps"},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 5},
+    },
+)
+
 FAILING_STACKS: list[tuple[str, list[Resource], str]] = [
     ("one-eviction", [WORKLOAD], "no PodDisruptionBudget"),
     (
@@ -151,6 +162,8 @@ FAILING_STACKS: list[tuple[str, list[Resource], str]] = [
         "no PodDisruptionBudget",
     ),
     ("one-eviction", [SINGLE, BUDGET], "single replica"),
+    ("one-eviction", [OPEN, SCALER], "a range of replicas and no PodDisruptionBudget"),
+    ("one-eviction", [OPEN, SCALER, BUDGET], "minAvailable is 1 of a range"),
     ("one-eviction", [WORKLOAD, BUDGET, BUDGET], "two budgets"),
     ("one-eviction", [THREE, BUDGET], "minAvailable is 1 of 3; set 2"),
     (
@@ -241,6 +254,33 @@ def test_a_budget_of_three_may_say_one_unavailable():
         "PodDisruptionBudget", ("spec.minAvailable", MISSING), ("spec.maxUnavailable", 1)
     )
     assert evaluate((), STACK_RULES, [THREE, budget]) == []
+
+
+def test_a_budget_of_a_range_says_one_unavailable():
+    budget = changed(
+        "PodDisruptionBudget", ("spec.minAvailable", MISSING), ("spec.maxUnavailable", 1)
+    )
+    assert evaluate((), STACK_RULES, [OPEN, SCALER, budget]) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "rule"),
+    [
+        ("spec.strategy.rollingUpdate.maxUnavailable", 1, "surge"),
+        (f"{POD}.topologySpreadConstraints", MISSING, "spread"),
+    ],
+)
+def test_a_deployment_that_leaves_its_replicas_open_is_held_to_the_rules_for_several(
+    path: str, value: object, rule: str
+):
+    resource = changed("Deployment", ("spec.replicas", MISSING), (path, value))
+    assert any(rule in v.rule for v in evaluate(RULES, (), [resource]))
+
+
+def test_a_token_that_was_asked_for_may_be_mounted():
+    annotation = ("spec.template.metadata.annotations", {"millrace.dev/api-token": "asked for"})
+    resource = changed("Job", (f"{POD}.automountServiceAccountToken", True), annotation)
+    assert evaluate(RULES, (), [resource]) == []
 
 
 def test_a_finding_never_shows_the_value_of_a_variable():

@@ -13,7 +13,8 @@ from components.kit.args import Args, Mount, Resources, Storage
 from components.kit.names import check_name
 from components.kit.quantities import amount, mebibytes
 from components.security.namespaces import NamespacesArgs
-from components.workloads.workload import Entry
+from components.workloads.ports import Port
+from components.workloads.scaling import Scale
 from tests.harness import platforms
 from tests.harness.platforms import files, nodes, redis_user
 from tests.harness.recording import record
@@ -45,13 +46,55 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "an unknown argument": (lambda: platforms.workload(replica=3), "replica\n.*not permitted"),
     "a node port outside of the range": (
-        lambda: Entry(type="NodePort", node_port=8080),
-        "node_port 8080 is outside of 30000 to 32767",
+        lambda: platforms.workload(ports=(Port(name="http", number=8080, outside=8080),)),
+        "port http: outside is 8080, but node ports are from 30000 to 32767",
     ),
-    "a NodePort without a port": (lambda: Entry(type="NodePort"), "node_port is missing"),
-    "a node port nobody listens on": (
-        lambda: Entry(type="ClusterIP", node_port=30080),
-        "type is ClusterIP, so nothing would listen",
+    "an entry that leads nowhere": (
+        lambda: platforms.workload(ports=(Port(name="http", number=8080),)),
+        "entry and the ports' `outside` go together",
+    ),
+    "a port outside that nothing publishes": (
+        lambda: platforms.workload(entry=None),
+        "entry and the ports' `outside` go together",
+    ),
+    "two ports of one number": (
+        lambda: platforms.workload(
+            entry=None, ports=(Port(name="http", number=8080), Port(name="admin", number=8080))
+        ),
+        r"the same number \(8080, 8080\)",
+    ),
+    "probes of a port that is not there": (
+        lambda: platforms.workload(health_port="grpc"),
+        "health_port is grpc.*use one of http",
+    ),
+    "a range of one": (lambda: Scale(min=2, max=2), r"max \(2\) is not above min \(2\)"),
+    "a budget as high as the range's lower end": (
+        lambda: platforms.workload(replicas=Scale(min=2, max=5), min_available=2),
+        "min_available is 2 of 2 replicas",
+    ),
+    "a sidecar called like the service": (
+        lambda: record(
+            lambda: platforms.workload(sidecars=(platforms.sidecar(name="rest-service"),))
+        ),
+        "two containers of rest-service have the same name",
+    ),
+    "a sidecar's secret in a variable": (
+        lambda: record(
+            lambda: platforms.workload(sidecars=(platforms.sidecar(env={"API_TOKEN": "x"}),))
+        ),
+        "env API_TOKEN would put a secret",
+    ),
+    "a sidecar's mount over the service's": (
+        lambda: record(
+            lambda: platforms.workload(
+                sidecars=(
+                    platforms.sidecar(
+                        mounts=(Mount(files=platforms.files(), path="/etc/millrace/ca"),)
+                    ),
+                )
+            )
+        ),
+        "mounts has /etc/millrace/ca twice",
     ),
     "a grace period the drain uses up": (
         lambda: platforms.workload(drain_seconds=30, termination_grace_seconds=30),

@@ -83,7 +83,7 @@ MUTATIONS = [
         Mutation("its budget", shape, target, old, "if False:", "budgeted")
         for shape, target, old in (
             ("Kafka of three", "kit.stateful:server", "if spec.replicas > 1:"),
-            ("Workload", "workloads.workload:Workload.__init__", "if args.replicas > 1:"),
+            ("Workload", "workloads.scaling:build", "elif replicas > 1:"),
         )
     ),
     *(
@@ -92,9 +92,15 @@ MUTATIONS = [
             ("Kafka of three", "kit.stateful:server", "max_unavailable=1", "max_unavailable=0"),
             (
                 "Workload",
-                "workloads.workload:Workload.__init__",
+                "workloads.scaling:build",
                 "min_available=wanted",
-                "min_available=args.replicas",
+                "min_available=replicas",
+            ),
+            (
+                "Workload in full",
+                "workloads.scaling:build",
+                "max_unavailable=1",
+                "max_unavailable=0",
             ),
         )
     ),
@@ -300,13 +306,20 @@ MUTATIONS = [
         )
         for shape, target in (
             ("Workload", "workloads.workload:Workload.__init__"),
-            ("Workload", "workloads.workload:_pod"),
             ("Job", "workloads.jobs:Job.__init__"),
             ("Job", "workloads.jobs:_pod"),
             *((shape, "kit.stateful:server") for shape in SERVERS),
             *((shape, "kit.stateful:_pod") for shape in SERVERS),
             ("Namespaces", "security.namespaces:Namespaces.__init__"),
         )
+    ),
+    Mutation(
+        "no token that nobody asked for",
+        "Workload",
+        "workloads.workload:_pod",
+        "automount_service_account_token=args.api_token,",
+        "",
+        "tokenless",
     ),
     Mutation(
         "Pod Security",

@@ -6,10 +6,13 @@ import pulumi
 import pytest
 
 from components.kit.args import Mount
-from components.workloads.workload import Entry
+from components.workloads.ports import Entry, Port
+from policies.rule import evaluate
+from policies.rules import RULES, STACK_RULES
 from tests.harness import platforms
 from tests.harness.platforms import files
 from tests.harness.recording import Recording, record
+from tests.policy.adapter import resources
 
 
 def pod(recording: Recording) -> dict[str, Any]:
@@ -125,14 +128,17 @@ def test_a_node_port_is_the_one_asked_for() -> None:
 
 
 def test_without_an_entry_it_is_reached_inside_the_cluster_only() -> None:
-    service = record(lambda: platforms.workload(entry=Entry())).of("Service")[0].inputs["spec"]
+    ports = (Port(name="http", number=8080),)
+    recording = record(lambda: platforms.workload(ports=ports, entry=None))
+    service = recording.of("Service")[0].inputs["spec"]
     assert service["type"] == "ClusterIP"
     assert "nodePort" not in service["ports"][0]
 
 
 def test_a_load_balancer_gets_its_annotations() -> None:
-    entry = Entry(type="LoadBalancer", port=443, annotations={"lb/tls": "arn"})
-    service = record(lambda: platforms.workload(entry=entry)).of("Service")[0].inputs
+    entry = Entry(type="LoadBalancer", annotations={"lb/tls": "arn"})
+    ports = (Port(name="http", number=8080, outside=443),)
+    service = record(lambda: platforms.workload(entry=entry, ports=ports)).of("Service")[0].inputs
     assert service["metadata"]["annotations"].items() >= {"lb/tls": "arn"}.items()
     assert service["spec"]["ports"][0]["port"] == 443
 
@@ -152,3 +158,103 @@ def test_the_deployment_waits_for_the_results_it_builds_on() -> None:
 def test_an_image_known_only_after_its_build_is_deployed_by_digest() -> None:
     built = pulumi.Output.from_input(platforms.image("services"))
     assert container(record(lambda: platforms.workload(image=built)))["image"].endswith("ab" * 32)
+
+
+FULL = "Workload in full"
+
+
+def test_every_port_has_its_name_and_the_service_hears_of_its_number() -> None:
+    recording = platforms.recorded(FULL)
+    found = {p["name"]: p["containerPort"] for p in container(recording)["ports"]}
+    assert found == {"grpc": 9000, "http": 8080, "admin": 8081}
+    said = variables(recording)
+    assert (said["GRPC_PORT"], said["HTTP_PORT"], said["ADMIN_PORT"]) == ("9000", "8080", "8081")
+
+
+def test_a_port_that_is_not_published_has_a_service_that_is_not_reached_from_outside() -> None:
+    services = {s.name: s.inputs["spec"] for s in platforms.recorded(FULL).of("Service")}
+    assert services["rest-service"]["type"] == "NodePort"
+    published = {p["name"]: p for p in services["rest-service"]["ports"]}
+    assert {name: port["nodePort"] for name, port in published.items()} == {
+        "grpc": 30090,
+        "http": 30080,
+    }
+    assert {name: port["port"] for name, port in published.items()} == {"grpc": 9000, "http": 80}
+    assert published["grpc"]["appProtocol"] == "kubernetes.io/h2c"
+    internal = services["rest-service-internal"]
+    assert internal["type"] == "ClusterIP"
+    assert [(p["name"], p["port"]) for p in internal["ports"]] == [("admin", 8081)]
+
+
+def test_a_health_port_that_speaks_grpc_is_asked_over_grpc() -> None:
+    made = container(platforms.recorded(FULL))
+    assert made["readinessProbe"]["grpc"] == {"port": 9000, "service": "readiness"}
+    for probe in ("livenessProbe", "startupProbe"):
+        assert made[probe]["grpc"] == {"port": 9000, "service": "liveness"}
+        assert "httpGet" not in made[probe]
+
+
+def test_another_port_than_the_first_may_be_the_one_that_probes_ask() -> None:
+    ports = (Port(name="grpc", number=9000, protocol="grpc"), Port(name="http", number=8080))
+    recording = record(
+        lambda: platforms.workload(ports=ports, entry=None, health_port="http"),
+    )
+    assert container(recording)["readinessProbe"]["httpGet"]["port"] == "http"
+
+
+def test_a_sidecar_starts_before_the_service_and_has_its_own_files_and_size() -> None:
+    (sidecar,) = pod(platforms.recorded(FULL))["initContainers"]
+    assert sidecar["restartPolicy"] == "Always"
+    assert [m["mountPath"] for m in sidecar["volumeMounts"]] == ["/etc/millrace/proxy"]
+    assert sidecar["securityContext"]["readOnlyRootFilesystem"] is True
+    assert sidecar["resources"]["limits"]["memory"]
+    volumes = {v["name"] for v in pod(platforms.recorded(FULL))["volumes"]}
+    assert sidecar["volumeMounts"][0]["name"] in volumes
+    assert "initContainers" not in pod(platforms.recorded("Workload"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"env": {"UPSTREAM": "elsewhere"}},
+        {"mounts": (Mount(files=files(version="9"), path="/etc/millrace/proxy"),)},
+    ],
+    ids=["variable", "mount"],
+)
+def test_pods_roll_when_what_a_sidecar_reads_changes(changes: dict[str, Any]) -> None:
+    before = config_hash(sidecars=(platforms.sidecar(),))
+    assert config_hash(sidecars=(platforms.sidecar(**changes),)) != before
+
+
+def test_a_range_of_replicas_is_the_autoscalers_and_no_update_resets_it() -> None:
+    recording = platforms.recorded(FULL)
+    assert "replicas" not in recording.of("Deployment")[0].inputs["spec"]
+    spec = recording.of("HorizontalPodAutoscaler")[0].inputs["spec"]
+    assert spec["scaleTargetRef"]["name"] == "rest-service"
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 10)
+    assert spec["metrics"][0]["containerResource"] == {
+        "name": "cpu",
+        "container": "rest-service",
+        "target": {"type": "Utilization", "averageUtilization": 60},
+    }
+    budget = recording.of("PodDisruptionBudget")[0].inputs["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert "minAvailable" not in budget
+    assert platforms.recorded("Workload").of("HorizontalPodAutoscaler") == []
+
+
+def test_pulumi_waits_for_as_many_pods_as_a_range_may_have() -> None:
+    def seconds(shape: str) -> int:
+        made = platforms.recorded(shape).of("Deployment")[0].inputs["metadata"]
+        return int(made["annotations"]["pulumi.com/timeoutSeconds"]) - 600
+
+    assert seconds(FULL) == 5 * seconds("Workload")
+
+
+def test_a_token_is_mounted_only_where_it_was_asked_for() -> None:
+    recording = record(lambda: platforms.workload(api_token=True))
+    assert pod(recording)["automountServiceAccountToken"] is True
+    assert recording.of("ServiceAccount")[0].inputs["automountServiceAccountToken"] is False
+    assert pod(platforms.recorded("Workload"))["automountServiceAccountToken"] is False
+    found = evaluate(RULES, STACK_RULES, resources(recording))
+    assert not [violation for violation in found if violation.rule == "no-token"]

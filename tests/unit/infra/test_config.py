@@ -36,6 +36,14 @@ def problems(**changes: Any) -> str:
     return str(raised.value)
 
 
+def test_a_mistake_in_a_range_is_named_by_the_key_that_the_stack_file_has():
+    text = problems(services={"rest-service": {"replicas": {"min": 1, "mx": 3}}})
+    assert "millrace:services.rest-service.replicas.max: is missing" in text
+    assert "did you mean millrace:services.rest-service.replicas.max?" in text
+    text = problems(services={"rest-service": {"replicas": "three"}})
+    assert "millrace:services.rest-service.replicas: Input should be a valid integer" in text
+
+
 def test_a_valid_stack_file_loads_with_the_defaults_of_the_models():
     settings = load_file(stack_file(), "Pulumi.dev.yaml")
     assert settings.kafka.brokers == 1
@@ -84,7 +92,7 @@ def test_a_missing_key_is_named():
 
 
 def test_all_problems_come_in_one_error():
-    text = problems(kafak={}, redis=None, kafka={"broker": 1}, entry={"httpPort": 80})
+    text = problems(kafak={}, redis=None, kafka={"broker": 1}, entry={"ports": {"http": 80}})
     assert "has 4 problems; nothing was touched" in text
     for key in ("millrace:kafak", "millrace:redis", "millrace:kafka.broker", "millrace:entry"):
         assert key in text

@@ -10,12 +10,24 @@ import pytest
 
 from infra.model.records import RECORDS, RecordError, Records
 from infra.model.servers import SERVERS, Server
-from infra.model.services import CACHE_COMMANDS, SERVICES, DatabaseUse, RedisUse, Service
+from infra.model.services import (
+    CACHE_COMMANDS,
+    HTTP,
+    SERVICES,
+    DatabaseUse,
+    Port,
+    RedisUse,
+    Service,
+    Sidecar,
+)
 from infra.model.settings import PlatformSettings
 from infra.stack.diff import load_stack
+from policies.rule import evaluate
+from policies.rules import RULES, STACK_RULES
 from services.contracts.topics import TASK_PROCESS, TOPICS
 from tests.harness.composed import STACKS, compose, composed
 from tests.harness.recording import Recording, Registered
+from tests.policy.adapter import resources
 
 
 def container(resource: Registered) -> dict[str, Any]:
@@ -254,6 +266,9 @@ INGEST = Service(
         RedisUse("redis-stream", ("points",), ("xadd",), connection="redis-stream"),
     ),
     produces=(TASK_PROCESS,),
+    ports=(HTTP, Port("grpc", 9000, protocol="grpc", entry="grpc")),
+    sidecars=(Sidecar("helper", image="services", command=("true",)),),
+    api_token=True,
 )
 MORE = Records(
     services=(*SERVICES, INGEST),
@@ -268,6 +283,8 @@ def larger() -> Recording:
         "postgres": {"ingest-db": {"maxConnections": 77}},
         "redis": {"redis-stream": {"maxMemory": "99Mi"}},
     }
+    document["entry"]["ports"] = {"http": 30080, "grpc": 30090}
+    document["services"]["ingest-service"] = {"replicas": {"min": 1, "max": 3}}
     return compose(PlatformSettings.model_validate(document, context={"records": MORE}), MORE)[0]
 
 
@@ -307,6 +324,25 @@ def test_a_service_tells_two_servers_of_one_engine_apart():
         "redis-ingest-service": "/etc/millrace/secrets/redis",
         "redis-stream-ingest-service": "/etc/millrace/secrets/redis-stream",
     }
+
+
+def test_a_record_may_ask_for_a_second_entry_a_sidecar_a_token_and_a_range():
+    recording = larger()
+    pod = recording.one("Deployment", "ingest-service").manifest["spec"]["template"]["spec"]
+    assert pod["initContainers"][0]["image"] == pod["containers"][0]["image"]
+    assert pod["automountServiceAccountToken"] is True
+    assert recording.one("HorizontalPodAutoscaler", "ingest-service")
+    published = recording.one("Service", "ingest-service").inputs["spec"]["ports"]
+    assert [(port["name"], port["nodePort"]) for port in published] == [("grpc", 30090)]
+    assert recording.one("Service", "ingest-service-internal")
+    outputs = recording.one("Platform", "millrace").outputs
+    assert outputs is not None
+    assert outputs["endpoints"]["ingest-service/grpc"] == "localhost:30090"
+
+
+def test_the_larger_platform_passes_every_rule():
+    found = evaluate(RULES, STACK_RULES, resources(larger()))
+    assert not found, "\n".join(map(str, found))
 
 
 def test_records_that_contradict_each_other_are_refused_before_anything_is_made():

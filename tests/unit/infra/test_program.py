@@ -102,12 +102,16 @@ def test_empty_variables_count_as_unset():
     [
         ({}, 0, "http://localhost:30080"),
         ({}, 100, "http://localhost:30180"),
-        ({"type": "LoadBalancer", "host": "m.example", "httpPort": 80}, 0, "http://m.example"),
+        (
+            {"type": "LoadBalancer", "host": "m.example", "ports": {"http": 80}},
+            0,
+            "http://m.example",
+        ),
         (
             {
                 "type": "LoadBalancer",
                 "host": "m.example",
-                "httpPort": 443,
+                "ports": {"http": 443},
                 "tls": True,
                 "annotations": {"a": "b"},
             },
@@ -118,7 +122,12 @@ def test_empty_variables_count_as_unset():
 )
 def test_the_url_is_the_one_a_user_types(entry: dict[str, object], offset: int, expected: str):
     settings = EntrySettings.model_validate(entry)
-    assert url(settings, Environment(port_offset=offset)) == expected
+    assert url(settings, Environment(port_offset=offset), "http", "http") == expected
+
+
+def test_a_grpc_client_is_given_host_and_port():
+    settings = EntrySettings().model_copy(update={"ports": {"http": 30080, "grpc": 30090}})
+    assert url(settings, Environment(port_offset=100), "grpc", "grpc") == "localhost:30190"
 
 
 def filled_in() -> PlatformSettings:

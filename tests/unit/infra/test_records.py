@@ -8,7 +8,7 @@ import pytest
 
 from infra.model.records import RECORDS, RecordError, Records
 from infra.model.servers import SERVERS, Server
-from infra.model.services import SERVICES, DatabaseUse, Port, RedisUse, Service
+from infra.model.services import SERVICES, DatabaseUse, Port, RedisUse, Service, Sidecar
 
 SERVICES_FOLDER = Path(__file__).resolve().parents[3] / "services"
 REST, RELAY, WORKER = (
@@ -96,6 +96,11 @@ def with_more(*more: Service | Server) -> Records:
         ),
         (with_changes(RELAY, produces=("resource.craeted",)), "names the topic resource.craeted"),
         (with_changes(WORKER, calls=("rest",)), "event-worker calls rest, which is no service"),
+        (
+            with_changes(REST, sidecars=(Sidecar("proxy", image="envoy"),)),
+            "rest-service's sidecar proxy runs the image envoy, which the catalogue does not know",
+        ),
+        (with_changes(RELAY, ports=()), "outbox-relay-rest has no port"),
         (with_more(Server("kafka-2", "kafka")), "kafka and kafka-2 are both Kafka"),
         (with_more(Server("spare", "redis")), "no service uses the server spare"),
         (Records(servers=(SERVERS[0], SERVERS[2])), "outbox-relay-rest has topics, but no server"),

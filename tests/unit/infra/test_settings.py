@@ -1,5 +1,6 @@
 """Each cross-field validator, with the failure it prevents and the way out it names."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from components.servers.kafka import cluster as kafka
 from infra.model import budget, settings
 from infra.model.records import Records
 from infra.model.servers import SERVERS, Server
-from infra.model.services import SERVICES, DatabaseUse, Service
+from infra.model.services import SERVICES, DatabaseUse, Port, Service
 from infra.model.settings import (
     EntrySettings,
     ImageSettings,
@@ -140,9 +141,11 @@ def test_an_override_that_names_no_exact_image_is_refused(reference: str):
 @pytest.mark.parametrize(
     ("document", "match"),
     [
-        ({"httpPort": 80}, "30000 to 32767"),
+        ({"ports": {"http": 80}}, "ports.http is 80, .* 30000 to 32767"),
+        ({"ports": {}}, "ports lacks http, which leads to a service"),
+        ({"ports": {"http": 30080, "grcp": 30081}}, "no entry 'grcp'"),
         ({"tls": True}, "nothing would end TLS"),
-        ({"type": "LoadBalancer", "httpPort": 443, "tls": True}, "annotations"),
+        ({"type": "LoadBalancer", "ports": {"http": 443}, "tls": True}, "annotations"),
         ({"host": "no spaces"}, "pattern"),
     ],
 )
@@ -174,7 +177,7 @@ def test_connections_outside_the_pool_count_in_the_budget():
     def of(service: Service) -> int:
         return budget.of_services(Records((service,)), "postgres", lambda _name: size)
 
-    assert of(listening) - of(silent) == 3 * 2 * size.replicas
+    assert of(listening) - of(silent) == 3 * 2 * size.most_replicas
 
 
 SECOND = Records(
@@ -234,3 +237,41 @@ def test_settings_and_the_component_agree_on_the_smallest_cluster():
     assert fields["replication_factor"].default == defaults.replication_factor
     assert fields["min_insync_replicas"].default == defaults.min_insync_replicas
     assert fields["retention_hours"].default == defaults.retention_hours
+
+
+@pytest.mark.parametrize(
+    ("replicas", "match"),
+    [
+        ({"min": 3, "max": 3}, "nothing would scale"),
+        ({"min": 3}, "max"),
+        ({"min": 1, "max": 2, "cpuPercent": 0}, "greater than or equal to 10"),
+        (0, "greater than or equal to 1"),
+    ],
+)
+def test_replicas_that_are_neither_a_number_nor_a_range_are_refused(replicas: Any, match: str):
+    refuse(ServiceSettings, {"replicas": replicas}, match)
+
+
+def test_a_range_counts_in_the_budget_by_its_upper_end():
+    wide = {"replicas": {"min": 2, "max": 20}, "databasePoolSize": 20}
+    refuse(PlatformSettings, BASE | {"services": {"rest-service": wide}}, "884 connections")
+
+
+GRPC = Records(
+    services=(
+        dataclasses.replace(
+            SERVICES[0], ports=(*SERVICES[0].ports, Port("grpc", 9000, "grpc", entry="grpc"))
+        ),
+        *SERVICES[1:],
+    )
+)
+
+
+def test_a_second_entry_is_one_more_row_with_a_port_of_its_own():
+    def entry(grpc: int) -> EntrySettings:
+        ports = {"http": 30080, "grpc": grpc}
+        return EntrySettings.model_validate({"ports": ports}, context={"records": GRPC})
+
+    assert entry(30081).ports["grpc"] == 30081
+    with pytest.raises(ValidationError, match=r"ports.http and ports.grpc are both 30080"):
+        entry(30080)

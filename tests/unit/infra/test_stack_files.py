@@ -87,7 +87,7 @@ def test_airgap_requests_fit_two_cores_with_room_for_the_cluster_and_a_rollout()
         *((1, settings.redis_of(n).resources) for n in RECORDS.server_names("redis")),
         *(
             # One more while it rolls.
-            (settings.services.of(name).replicas + 1, settings.services.of(name).resources)
+            (settings.services.of(name).most_replicas + 1, settings.services.of(name).resources)
             for name in RECORDS.service_names
         ),
     ]

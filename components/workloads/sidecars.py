@@ -1,0 +1,69 @@
+"""Helpers that run beside a service in its pod."""
+
+from collections.abc import Mapping
+
+import pulumi_kubernetes as k8s
+from pydantic import Field
+
+from components.kit import pods
+from components.kit.args import Args, Image, Mount, Resources, Text
+
+
+class Sidecar(Args):
+    """A container that starts before the service and stops after it.
+
+    Kubernetes calls that an init container that is always restarted (stable since 1.33, on by
+    default since 1.29). It gets no connection, no /tmp and no port of the service's.
+    """
+
+    name: str = Field(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
+    image: Image
+    command: tuple[str, ...] = ()
+    """Empty: the image's own."""
+    env: Mapping[str, Text] = {}
+    mounts: tuple[Mount, ...] = ()
+    resources: Resources
+
+
+def containers(sidecars: tuple[Sidecar, ...]) -> list[k8s.core.v1.ContainerArgs] | None:
+    return [
+        k8s.core.v1.ContainerArgs(
+            name=sidecar.name,
+            image=sidecar.image,
+            image_pull_policy="IfNotPresent",
+            command=list(sidecar.command) or None,
+            env=pods.env(sidecar.env),
+            resources=pods.requirements(sidecar.resources),
+            security_context=pods.container_security(),
+            restart_policy="Always",
+            volume_mounts=[pods.files(mount).mount for mount in sidecar.mounts],
+        )
+        for sidecar in sidecars
+    ] or None
+
+
+def mounts(sidecars: tuple[Sidecar, ...]) -> tuple[Mount, ...]:
+    return tuple(mount for sidecar in sidecars for mount in sidecar.mounts)
+
+
+def config(sidecars: tuple[Sidecar, ...]) -> dict[str, Text]:
+    """What must roll the pods when it changes."""
+    variables: dict[str, Text] = {
+        f"{sidecar.name}/{name}": value
+        for sidecar in sidecars
+        for name, value in sidecar.env.items()
+    }
+    return variables | pods.versions(mounts(sidecars))
+
+
+def check(name: str, sidecars: tuple[Sidecar, ...], taken: tuple[Mount, ...]) -> None:
+    """Raises ValueError when containers or mounts of one pod have the same name."""
+    names = [name, *(sidecar.name for sidecar in sidecars)]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"two containers of {name} have the same name ({', '.join(names)}), and the API server "
+            "refuses such a pod; rename a sidecar"
+        )
+    for sidecar in sidecars:
+        pods.check_env(sidecar.env)
+    pods.check_mounts((*taken, *mounts(sidecars)))

@@ -1,0 +1,87 @@
+"""Who may talk to whom, as data that follows from the records.
+
+For what draws the platform and for what guards it, so that neither has a list of its own. The
+kubelet's probes are no edge: they come from the pod's own node.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from infra.model.records import Records
+from infra.model.servers import Engine, Server
+from infra.model.services import Service
+
+Kind = Literal["service", "server", "job", "any", "dns", "kubernetes", "monitoring", "outside"]
+
+CLIENT_PORT: Final[dict[Engine, int]] = {"postgres": 5432, "kafka": 9092, "redis": 6379}
+ADMIN_PORT: Final[dict[Engine, int]] = {"postgres": 5432, "kafka": 9094}
+"""Where a provisioning Job connects; engines that have none are not listed."""
+PEER_PORTS: Final[dict[Engine, tuple[int, ...]]] = {"kafka": (9093, 9094)}
+"""Between the pods of one server: KRaft's quorum, and replication."""
+
+
+@dataclass(frozen=True)
+class End:
+    """One side of an edge. `name` is empty where the kind says it all."""
+
+    kind: Kind
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`source` may open connections to `port` of `target`'s pods."""
+
+    source: End
+    target: End
+    port: int
+    reason: str
+    protocol: Literal["TCP", "UDP"] = "TCP"
+
+
+EVERYTHING, DNS, OUTSIDE = End("any"), End("dns"), End("outside")
+KUBERNETES, MONITORING = End("kubernetes"), End("monitoring")
+
+
+def edges(records: Records) -> tuple[Edge, ...]:
+    """Every edge of the platform, each once."""
+    found = (
+        *(edge for service in records.services for edge in _of_service(records, service)),
+        *(edge for server in records.servers for edge in _of_server(records, server)),
+        Edge(EVERYTHING, DNS, 53, "names", "UDP"),
+        Edge(EVERYTHING, DNS, 53, "names whose answer is long"),
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _of_service(records: Records, service: Service) -> Iterator[Edge]:
+    here = End("service", service.name)
+    for server in records.servers:
+        if service.uses(server):
+            yield Edge(here, End("server", server.name), CLIENT_PORT[server.engine], "its data")
+    for callee in records.services:
+        if callee.name in service.calls:
+            for port in callee.ports:
+                yield Edge(here, End("service", callee.name), port.number, "calls it")
+    for port in service.ports:
+        if port.entry is not None:
+            yield Edge(OUTSIDE, here, port.number, f"the entry {port.entry}")
+    scraped = next((port for port in service.ports if port.protocol == "http"), None)
+    if scraped is not None:
+        yield Edge(MONITORING, here, scraped.number, "its metrics")
+    if service.api_token:
+        yield Edge(here, KUBERNETES, 443, "the Kubernetes API")
+
+
+def _of_server(records: Records, server: Server) -> Iterator[Edge]:
+    here = End("server", server.name)
+    if server.engine in ADMIN_PORT:
+        job = End("job", f"{server.name}-provision")
+        yield Edge(job, here, ADMIN_PORT[server.engine], "brings its accounts about")
+    if server.engine == "postgres":
+        for database in records.databases(server.name):
+            job = End("job", f"migrate-{database}")
+            yield Edge(job, here, CLIENT_PORT["postgres"], f"migrates {database}")
+    for port in PEER_PORTS.get(server.engine, ()):
+        yield Edge(here, here, port, "its own pods, among themselves")

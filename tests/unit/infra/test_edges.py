@@ -1,0 +1,103 @@
+"""Who may talk to whom, as far as the records say."""
+
+import dataclasses
+
+from components.servers.kafka import config as kafka
+from components.servers.postgres import config as postgres
+from components.servers.redis import config as redis
+from infra.model.edges import (
+    ADMIN_PORT,
+    CLIENT_PORT,
+    DNS,
+    EVERYTHING,
+    KUBERNETES,
+    MONITORING,
+    OUTSIDE,
+    PEER_PORTS,
+    Edge,
+    End,
+    edges,
+)
+from infra.model.records import RECORDS, Records
+from infra.model.services import SERVICES, Port, Service
+from tests.harness.composed import composed
+
+REST, RELAY, WORKER = (End("service", service.name) for service in SERVICES)
+POSTGRES, KAFKA, CACHE = (End("server", server.name) for server in RECORDS.servers)
+
+
+def between(source: End, target: End, records: Records = RECORDS) -> set[int]:
+    return {e.port for e in edges(records) if (e.source, e.target) == (source, target)}
+
+
+def with_first(**changes: object) -> Records:
+    first = dataclasses.replace(SERVICES[0], **changes)  # pyright: ignore[reportArgumentType]
+    return Records(services=(first, *SERVICES[1:]))
+
+
+def test_a_service_reaches_the_servers_it_uses_and_no_other():
+    assert between(REST, POSTGRES) == {5432}
+    assert between(REST, CACHE) == {6379}
+    assert between(REST, KAFKA) == set()
+    assert between(RELAY, KAFKA) == between(WORKER, KAFKA) == {9092}
+    assert between(WORKER, CACHE) == set()
+
+
+def test_services_reach_each_other_only_as_far_as_they_call():
+    services = {REST, RELAY, WORKER}
+    assert not [e for e in edges(RECORDS) if {e.source, e.target} <= services]
+    calling = with_first(calls=("event-worker",))
+    assert between(REST, WORKER, calling) == {8080}
+    assert between(WORKER, REST, calling) == set()
+
+
+def test_what_is_published_is_reached_from_outside_and_nothing_else():
+    assert {e.target for e in edges(RECORDS) if e.source == OUTSIDE} == {REST}
+    two = with_first(ports=(Port("http", 8080), Port("grpc", 9000, "grpc", entry="grpc")))
+    assert between(OUTSIDE, REST, two) == {9000}
+
+
+def test_each_service_is_scraped_where_it_speaks_http():
+    assert {e.target for e in edges(RECORDS) if e.source == MONITORING} == {REST, RELAY, WORKER}
+    two = with_first(ports=(Port("grpc", 9000, "grpc"), Port("http", 8080)))
+    assert between(MONITORING, REST, two) == {8080}
+
+
+def test_every_job_of_the_platform_has_exactly_the_edges_it_works_over():
+    jobs = {e.source.name: e for e in edges(RECORDS) if e.source.kind == "job"}
+    made = {job.name for job in composed("airgap").of("Job") if not job.custom}
+    assert set(jobs) == made
+    assert (jobs["kafka-provision"].target, jobs["kafka-provision"].port) == (KAFKA, 9094)
+    assert (jobs["migrate-workerdb"].target, jobs["migrate-workerdb"].port) == (POSTGRES, 5432)
+
+
+def test_everything_asks_for_names_both_ways():
+    found = {e.protocol for e in edges(RECORDS) if (e.source, e.target) == (EVERYTHING, DNS)}
+    assert found == {"TCP", "UDP"}
+
+
+def test_the_kubernetes_api_is_reached_only_where_a_token_was_asked_for():
+    assert not [e for e in edges(RECORDS) if e.target == KUBERNETES]
+    assert between(REST, KUBERNETES, with_first(api_token=True)) == {443}
+
+
+def test_the_ports_are_those_that_the_servers_listen_on():
+    assert CLIENT_PORT == {
+        "postgres": postgres.PORT,
+        "kafka": kafka.CLIENT_PORT,
+        "redis": redis.PORT,
+    }
+    assert ADMIN_PORT == {"postgres": postgres.PORT, "kafka": kafka.INTERNAL_PORT}
+    assert PEER_PORTS == {"kafka": (kafka.CONTROLLER_PORT, kafka.INTERNAL_PORT)}
+
+
+def test_two_uses_of_one_server_are_one_edge():
+    found = edges(RECORDS)
+    assert len(found) == len(set(found))
+    assert all(isinstance(edge, Edge) and edge.reason for edge in found)
+
+
+def test_a_service_that_uses_nothing_reaches_nothing():
+    lonely = Service("lonely", "lonely")
+    found = edges(Records(services=(*SERVICES, lonely)))
+    assert {e.target for e in found if e.source == End("service", "lonely")} == set()

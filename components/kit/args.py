@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 import pulumi
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
-from components.kit.quantities import Quantity, amount
+from components.kit import rules
+from components.kit.quantities import Quantity
 from components.kit.references import check_reference
 
 Text: TypeAlias = str | pulumi.Output[str]
@@ -47,11 +48,7 @@ class Resources(Args):
     def _limits_hold_requests(self) -> Self:
         for what in ("cpu", "memory", "disk"):
             request, limit = getattr(self, f"{what}_request"), getattr(self, f"{what}_limit")
-            if amount(limit) < amount(request):
-                raise ValueError(
-                    f"{what}_limit ({limit}) is below {what}_request ({request}), which the API "
-                    "server refuses; raise the limit or lower the request"
-                )
+            rules.check_limit(f"{what}_limit", limit, f"{what}_request", request)
         return self
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.kit import rules
 from components.kit.args import Mount, Resources, Text
-from components.kit.quantities import amount
 
 CONFIG_HASH: Final = "millrace.dev/config-hash"
 CA_PATH: Final = "/etc/millrace/ca"
@@ -239,8 +239,4 @@ def check_env(names: Iterable[str]) -> None:
 
 def check_fits(what: str, size: str, resources: Resources, share: float) -> None:
     """Raises ValueError when `size` takes more than `share` of the memory limit."""
-    if amount(size) > amount(resources.memory_limit) * share:
-        raise ValueError(
-            f"{what} ({size}) is more than {share:.0%} of memory_limit ({resources.memory_limit}), "
-            f"so the kernel would kill the container under load; lower {what} or raise memory_limit"
-        )
+    rules.check_share(what, size, "memory_limit", resources.memory_limit, share)

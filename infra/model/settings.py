@@ -30,6 +30,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from components.kit import rules
 from components.kit.quantities import amount
 from components.kit.references import check_reference
 from infra.model import budget
@@ -112,11 +113,7 @@ class ResourceSettings(Settings):
         """Each of `limits` is at least what `requests` says; the API server refuses less."""
         for what in ("cpu", "memory"):
             request, limit = getattr(self.requests, what), getattr(self.limits, what)
-            if amount(limit) < amount(request):
-                raise ValueError(
-                    f"limits.{what} ({limit}) is below requests.{what} ({request}), which the "
-                    "API server refuses; raise the limit or lower the request"
-                )
+            rules.check_limit(f"limits.{what}", limit, f"requests.{what}", request)
         return self
 
 
@@ -204,14 +201,7 @@ class KafkaSettings(Settings):
     def _quorum_can_elect(self) -> Self:
         """The number of voters (`controllers`, or `brokers` in combined mode) is odd: an even
         quorum tolerates no more failures than one node less, and can split."""
-        voters = self.controllers or self.brokers
-        if voters % 2 == 0:
-            key = "controllers" if self.controllers else "brokers"
-            raise ValueError(
-                f"{key} is {voters}: an even quorum tolerates no more failures than {voters - 1} "
-                f"and can split; set {key} to {voters - 1} or {voters + 1}"
-                + ("" if self.controllers else ", or give the cluster dedicated controllers")
-            )
+        rules.check_quorum(brokers=self.brokers, controllers=self.controllers)
         return self
 
     @model_validator(mode="after")
@@ -219,18 +209,13 @@ class KafkaSettings(Settings):
         """`replicationFactor` is at most `brokers`, or no topic could be created; and
         `minInsyncReplicas` is below it (1 with a single copy), or one broker's restart would stop
         all writes."""
-        if self.replication_factor > self.brokers:
-            raise ValueError(
-                f"replicationFactor ({self.replication_factor}) is above brokers ({self.brokers}), "
-                "so no topic could be created; lower it or add brokers"
-            )
-        most = max(1, self.replication_factor - 1)
-        if self.min_insync_replicas > most:
-            raise ValueError(
-                f"minInsyncReplicas ({self.min_insync_replicas}) leaves no broker to restart with "
-                f"replicationFactor {self.replication_factor}: writes would stop; set it to {most} "
-                "or below, or raise replicationFactor"
-            )
+        rules.check_copies(
+            brokers=self.brokers,
+            factor=self.replication_factor,
+            factor_key="replicationFactor",
+            minimum=self.min_insync_replicas,
+            minimum_key="minInsyncReplicas",
+        )
         return self
 
     @model_validator(mode="after")
@@ -496,9 +481,4 @@ def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
 
 
 def _check_share(key: str, value: str, resources: ResourceSettings, share: float) -> None:
-    limit = resources.limits.memory
-    if amount(value) > amount(limit) * share:
-        raise ValueError(
-            f"{key} ({value}) is more than {share:.0%} of the memory limit ({limit}), so the "
-            f"kernel would kill the container under load; lower {key} or raise limits.memory"
-        )
+    rules.check_share(key, value, "limits.memory", resources.limits.memory, share)

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
-from components.kit import pods, probes, stateful
+from components.kit import pods, probes, rules, stateful
 from components.kit.args import Args, Files, Image, Mount, Resources, Storage, Text
 from components.kit.quantities import Quantity, mebibytes
 from components.security.certificate import Certificate, CertificateArgs
@@ -61,28 +61,19 @@ class KafkaArgs(Args):
 
     @model_validator(mode="after")
     def _quorum_can_elect(self) -> Self:
-        voters = (self.controllers or self.brokers).replicas
-        if voters % 2 == 0:
-            raise ValueError(
-                f"{voters} controllers survive no more failures than {voters - 1}; use "
-                f"{voters - 1} or {voters + 1}, or dedicated controllers"
-            )
+        dedicated = self.controllers.replicas if self.controllers else 0
+        rules.check_quorum(brokers=self.brokers.replicas, controllers=dedicated)
         return self
 
     @model_validator(mode="after")
     def _writes_survive_a_restart(self) -> Self:
-        if self.replication_factor > self.brokers.replicas:
-            raise ValueError(
-                f"replication_factor ({self.replication_factor}) is above the number of brokers "
-                f"({self.brokers.replicas}), so no topic could be created; lower it or add brokers"
-            )
-        most = max(1, self.replication_factor - 1)
-        if self.min_insync_replicas > most:
-            raise ValueError(
-                f"min_insync_replicas ({self.min_insync_replicas}) of replication_factor "
-                f"({self.replication_factor}) stops all writes while one broker restarts; set it "
-                f"to {most} or below, or raise replication_factor"
-            )
+        rules.check_copies(
+            brokers=self.brokers.replicas,
+            factor=self.replication_factor,
+            factor_key="replication_factor",
+            minimum=self.min_insync_replicas,
+            minimum_key="min_insync_replicas",
+        )
         return self
 
 

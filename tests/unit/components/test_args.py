@@ -166,21 +166,21 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a password that can be guessed": (lambda: record(lambda: platforms.password(length=8)), "24"),
     "an even quorum": (
         lambda: record(lambda: platforms.kafka(brokers=nodes(2))),
-        "2 controllers survive no more failures than 1; use 1 or 3",
+        "brokers is 2: an even quorum tolerates no more failures than 1.*set brokers to 1 or 3",
     ),
     "an even quorum of dedicated controllers": (
         lambda: record(lambda: platforms.kafka(brokers=nodes(3), controllers=nodes(4))),
-        "4 controllers survive no more",
+        "controllers is 4: an even quorum",
     ),
     "more replicas of a topic than brokers": (
         lambda: record(lambda: platforms.kafka(replication_factor=3)),
-        r"replication_factor \(3\) is above the number of brokers \(1\)",
+        r"replication_factor \(3\) is above brokers \(1\)",
     ),
     "writes that stop with one broker": (
         lambda: record(
             lambda: platforms.kafka(brokers=nodes(3), replication_factor=3, min_insync_replicas=3)
         ),
-        r"min_insync_replicas \(3\) of replication_factor \(3\) stops all writes",
+        r"min_insync_replicas \(3\) leaves no broker to restart with replication_factor 3",
     ),
     "a heap that fills the container": (
         lambda: nodes(heap="1000Mi"),

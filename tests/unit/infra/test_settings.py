@@ -100,7 +100,7 @@ def test_what_cannot_count_bytes_is_refused(memory: str):
             {"brokers": 3, "replicationFactor": 3, "minInsyncReplicas": 3},
             "no broker to restart",
         ),
-        ({"heap": "1400Mi"}, "heap .* is more than 75% of the memory limit"),
+        ({"heap": "1400Mi"}, "heap .* is more than 75% of limits.memory"),
         (
             {"brokers": 1, "controllers": 1, "controllerHeap": "700Mi"},
             "controllerHeap .* is more than 75%",

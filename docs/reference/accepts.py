@@ -91,7 +91,7 @@ def _type(annotation: Any, metadata: Iterable[Any]) -> str:
 def _of_several(origin: Any, inner: tuple[Any, ...]) -> str:
     if origin is Literal:
         return _listed(inner, "or")
-    if origin is dict:
+    if origin in (dict, Mapping):
         return f"Table; values: {_lower(_type(inner[1], ()))}"
     return f"List; each: {_lower(_type(inner[0], ()))}"
 

@@ -71,7 +71,7 @@ def test_pulumi_yaml_declares_exactly_the_settings_keys_each_with_type_and_descr
     for key, row in declared.items():
         assert row["type"] in ("object", "boolean"), key
         assert row["description"], key
-        assert "default" not in row, f"{key}: defaults live in infra/model/settings.py only"
+        assert "default" not in row, f"{key}: defaults live in infra/model/settings only"
 
 
 def test_no_stack_file_holds_a_secret():

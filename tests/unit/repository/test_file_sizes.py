@@ -12,7 +12,6 @@ LARGER = {
     "bootstrap/standins/provider.py": "the provider's gRPC service has these methods",
     "bootstrap/standins/tls.py": "four resource types that share their fields",
     "bootstrap/tools.py": "what is built and how it is built are not parted yet",
-    "infra/model/settings.py": "every key of a stack file in one place",
 }
 """Path to the reason why it is one file. To be shortened; nothing is added without a reason."""
 

@@ -31,7 +31,7 @@ def all_models() -> list[type[BaseModel]]:
         for model in vars(settings).values()
         if isinstance(model, type)
         and issubclass(model, BaseModel)
-        and model.__module__ == settings.__name__
+        and model.__module__.startswith(settings.__name__)
     ]
     return [*of_stack_files, *services.models()]
 

@@ -1,0 +1,48 @@
+"""The shape of a stack file: frozen models, extra keys forbidden, one validator per failure.
+
+What a stack file leaves out is filled in here: `Pulumi.yaml` declares every top-level key without
+a default (so each stack file names all of them), and the nested defaults are those of the models.
+Keys are camelCase in YAML, as everywhere in Pulumi, and snake_case in Python.
+
+The docstrings of fields and validators are the text of docs/configuration.md and of the JSON
+schema (`make docs`): a validator's says what it insists on and why.
+
+Secrets never enter these models: passwords come from `pulumi-random`, certificates from
+`pulumi-tls`, both as Outputs.
+"""
+
+from infra.model.settings.base import Amounts, ResourceSettings, Settings
+from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
+from infra.model.settings.platform import PlatformSettings
+from infra.model.settings.servers import (
+    KafkaSettings,
+    PostgresSettings,
+    RedisSettings,
+    ServersSettings,
+)
+from infra.model.settings.services import (
+    NUMBER,
+    RANGE,
+    ReplicaRange,
+    ServiceSettings,
+    ServicesSettings,
+)
+
+__all__ = [
+    "NUMBER",
+    "RANGE",
+    "Amounts",
+    "EntrySettings",
+    "ImageSettings",
+    "KafkaSettings",
+    "KubernetesSettings",
+    "PlatformSettings",
+    "PostgresSettings",
+    "RedisSettings",
+    "ReplicaRange",
+    "ResourceSettings",
+    "ServersSettings",
+    "ServiceSettings",
+    "ServicesSettings",
+    "Settings",
+]

@@ -1,0 +1,111 @@
+"""Sections of a stack file: the cluster, the images, and the way in."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from infra.model.images import IMAGE_NAMES
+from infra.model.settings.base import ImageReference, Labelled, Settings, keys, records, unknown
+
+NODE_PORTS: Final = range(30000, 32768)
+
+
+class KubernetesSettings(Settings):
+    """Which cluster, and what its volumes are like."""
+
+    context: str | None = None
+    """Context of the kubeconfig; absent: its current context."""
+    cluster_identifier: Labelled | None = None
+    """Name under which Pulumi knows the cluster: only a new name replaces the provider and with it
+    every object. Absent: the environment's MILLRACE_CLUSTER_ID (the bootstrap's cluster)."""
+    storage_class: str | None = None
+    """StorageClass of every volume claim; absent: the cluster's default class."""
+    volume_retention: Literal["Retain", "Delete"] = "Delete"
+    """What happens to a StatefulSet's claims when it is deleted or scaled down."""
+    spread: Literal["hosts", "prefer"] = "hosts"
+    """hosts: no host gets two brokers or two controllers; what finds no host of its own waits.
+    prefer: where hosts are too few they share, so that a single one can run several brokers."""
+
+
+class ImageSettings(Settings):
+    """Where container images come from. One entry in `overrides` wins over everything else."""
+
+    source: Literal["official", "local"]
+    """official: the catalogue's references (by digest once `make pin` has found them).
+    local: the ones `make up` built, listed in the file MILLRACE_IMAGES_FILE names."""
+    overrides: Annotated[Mapping[str, ImageReference], keys(IMAGE_NAMES)] = {}
+    """Catalogue name to full reference, with a digest or an exact tag. An override of `services`
+    also means that the image is not built here."""
+
+    pull_secrets: tuple[Labelled, ...] = ()
+    """Secrets (type kubernetes.io/dockerconfigjson) that open the registry of these images. The
+    cluster's owner makes them, by these names in the namespaces data and apps; every pod uses
+    them."""
+
+    @field_validator("overrides")
+    @classmethod
+    def _known_names(cls, overrides: Mapping[str, str]) -> Mapping[str, str]:
+        """Every key of `overrides` is a name of the image catalogue."""
+        for name in overrides:
+            if name not in IMAGE_NAMES:
+                raise ValueError(unknown("image", name, IMAGE_NAMES))
+        return overrides
+
+
+class EntrySettings(Settings):
+    """How the world reaches the published services."""
+
+    type: Literal["NodePort", "LoadBalancer"] = "NodePort"
+    """Of the published Service."""
+    host: Labelled = "localhost"
+    """Name or address in the URLs this stack puts out."""
+    ports: Mapping[str, Annotated[int, Field(ge=1, le=65535)]] = {"http": 30080}
+    """Entry's name, as the services' records have it, to its port. NodePort: the port on every
+    node. LoadBalancer: the port it listens on."""
+    tls: bool = False
+    """The load balancer ends TLS itself (say how in `annotations`), so URLs are https."""
+    annotations: Mapping[str, str] = {}
+    """Annotations of the published Service, for the cloud's load balancer controller."""
+
+    @model_validator(mode="after")
+    def _port_suits_type(self) -> Self:
+        """With `NodePort`, `ports` are from 30000 to 32767, the only ones that the API server
+        hands out. `tls` takes `LoadBalancer` and annotations: nothing else here would end TLS."""
+        for name, port in self.ports.items():
+            if self.type == "NodePort" and port not in NODE_PORTS:
+                raise ValueError(
+                    f"ports.{name} is {port}, but the API server only hands out node ports from "
+                    f"{NODE_PORTS.start} to {NODE_PORTS.stop - 1}; choose one of those, or set "
+                    "type to LoadBalancer"
+                )
+        if self.tls and (self.type == "NodePort" or not self.annotations):
+            raise ValueError(
+                "tls is true, but nothing would end TLS: it takes type LoadBalancer and the "
+                "annotations that give the load balancer its certificate; add them or set tls "
+                "to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_port_each(self, info: ValidationInfo) -> Self:
+        """`ports` has every entry that leads to a service and no other, each with a port of its
+        own: the API server gives a node port once, and a URL names one service."""
+        wanted = records(info).entries()
+        for name in wanted:
+            if name not in self.ports:
+                raise ValueError(
+                    f"ports lacks {name}, which leads to a service; add `{name}:` and its port"
+                )
+        for name in self.ports:
+            if name not in wanted:
+                raise ValueError(unknown("entry", name, wanted))
+        names: dict[int, str] = {}
+        for name, port in self.ports.items():
+            if port in names:
+                raise ValueError(
+                    f"ports.{names[port]} and ports.{name} are both {port}, which can lead to one "
+                    "of them only; change one"
+                )
+            names[port] = name
+        return self

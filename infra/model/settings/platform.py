@@ -1,0 +1,76 @@
+"""A whole stack file, and what its sections must agree on."""
+
+from typing import Annotated, Self
+
+from pydantic import ValidationInfo, WithJsonSchema, model_validator
+
+from infra.model import budget
+from infra.model.settings.base import Settings, records
+from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
+from infra.model.settings.servers import (
+    OWN_SECTION,
+    KafkaSettings,
+    PostgresSettings,
+    RedisSettings,
+    ServersSettings,
+)
+from infra.model.settings.services import ServicesSettings
+
+# Pulumi quotes a top-level boolean when it writes the file (`pulumi config set`, a new salt), and
+# hands it over as text either way.
+_AS_PULUMI_WRITES_IT = WithJsonSchema({"enum": [True, False, "true", "false"]})
+
+
+class PlatformSettings(Settings):
+    """Everything under `millrace:` in one stack file."""
+
+    kubernetes: KubernetesSettings
+    images: ImageSettings
+    kafka: KafkaSettings
+    postgres: PostgresSettings
+    redis: RedisSettings
+    servers: ServersSettings
+    services: ServicesSettings
+    entry: EntrySettings
+    protect: Annotated[bool, _AS_PULUMI_WRITES_IT]
+    """Refuse to delete or replace what holds data, whatever the program says."""
+
+    @model_validator(mode="after")
+    def _protected_means_kept(self) -> Self:
+        """With `protect`, `kubernetes.volumeRetention` is `Retain`: protected StatefulSets whose
+        volumes go with them would protect nothing."""
+        if self.protect and self.kubernetes.volume_retention != "Retain":
+            raise ValueError(
+                "protect is true, but kubernetes.volumeRetention is Delete: the StatefulSets would "
+                "be protected and their data not; set kubernetes.volumeRetention to Retain"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _connections_suffice(self, info: ValidationInfo) -> Self:
+        """What the services and all others may open together fits into each server's
+        `maxConnections`: twice a service's replicas during a rollout, times `databasePoolSize` and
+        what its pods hold beside it; then superusers, Jobs and operators."""
+        population = records(info)
+        for name in population.server_names("postgres"):
+            wanted = budget.of_services(population, name, self.services.of)
+            kept, most = budget.of_others(population, name), self.postgres_of(name).max_connections
+            key = "postgres" if name == OWN_SECTION["postgres"] else f"servers.postgres.{name}"
+            if wanted + kept > most:
+                raise ValueError(
+                    f"the services may open {wanted} connections (twice the replicas during a "
+                    "rollout, times databasePoolSize and what they hold beside it), Jobs and "
+                    f"operators {kept}, but {key}.maxConnections is {most}; raise it to "
+                    f"{wanted + kept} or lower databasePoolSize or replicas"
+                )
+        return self
+
+    def postgres_of(self, server: str) -> PostgresSettings:
+        if server == OWN_SECTION["postgres"]:
+            return self.postgres
+        return self.servers.postgres.get(server) or PostgresSettings()
+
+    def redis_of(self, server: str) -> RedisSettings:
+        if server == OWN_SECTION["redis"]:
+            return self.redis
+        return self.servers.redis.get(server) or RedisSettings()

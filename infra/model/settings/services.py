@@ -1,0 +1,87 @@
+"""Section of a stack file: the services' sizes."""
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    RootModel,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
+
+from infra.model.records import RECORDS
+from infra.model.settings.base import ResourceSettings, Settings, records, size, unknown
+
+NUMBER: Final = "(number)"
+RANGE: Final = "(range)"
+"""Parts of an error's location that no stack file has: the shape a value was taken for."""
+
+
+class ReplicaRange(Settings):
+    """A range of replicas"""
+
+    min: Annotated[int, Field(ge=1, le=100)]
+    """Pods when there is little to do."""
+    max: Annotated[int, Field(ge=2, le=100)]
+    """Pods at most; what they may connect to counts this many."""
+    cpu_percent: Annotated[int, Field(ge=10, le=100)] = 70
+    """Of the requested processor time: above it, on average, pods are added."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        """`max` is above `min`; a fixed number is written as a number."""
+        if self.max <= self.min:
+            raise ValueError(
+                f"max ({self.max}) is not above min ({self.min}), so nothing would scale; raise "
+                "max, or write replicas as a number"
+            )
+        return self
+
+
+Replicas = Annotated[
+    Annotated[int, Field(ge=1, le=100), Tag(NUMBER)] | Annotated[ReplicaRange, Tag(RANGE)],
+    Discriminator(lambda given: RANGE if isinstance(given, dict | ReplicaRange) else NUMBER),
+]
+
+
+class ServiceSettings(Settings):
+    """Size of one service; what it does is in infra/model/services.py."""
+
+    replicas: Replicas = 2
+    """Pods. A range is moved in by an autoscaler, which takes a cluster with the metrics API. Two
+    or more also get a disruption budget."""
+    resources: ResourceSettings = size("100m", "256Mi", "1", "512Mi")
+    """Of a pod."""
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    """Connections to PostgreSQL, per pod."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The lowest level that is logged."""
+
+    @property
+    def most_replicas(self) -> int:
+        return self.replicas if isinstance(self.replicas, int) else self.replicas.max
+
+
+class ServicesSettings(RootModel[dict[str, ServiceSettings]]):
+    """Service name to its size. A service that is not listed gets the defaults."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        json_schema_extra={"propertyNames": {"enum": list(RECORDS.service_names)}},
+    )
+
+    @model_validator(mode="after")
+    def _known_names(self, info: ValidationInfo) -> Self:
+        """Every key is the name of a service."""
+        known = records(info).service_names
+        for name in self.root:
+            if name not in known:
+                raise ValueError(unknown("service", name, known))
+        return self
+
+    def of(self, name: str) -> ServiceSettings:
+        return self.root.get(name) or ServiceSettings()

@@ -74,18 +74,18 @@ class Detour:
         self._final = self._noted = self._horizon = 0
         self._passed_others = False
         self._again_at = 0.0
+        self._freed = 0
         self.moved = False
         """Whether the last look got further, so that another at once is worth its while."""
 
-    def start_over(self) -> None:
-        """Read every lane from its front again."""
-        self._lanes = {}
-        self._passed_others = False
-
     def cursors(self, tokens: Mapping[int, int]) -> list[int]:
         """The seq after which to read, for each of the lanes leased under `tokens`."""
-        if self._passed_others and self._clock() >= self._again_at:
-            self.start_over()
+        over = self._passed_others and self._clock() >= self._again_at
+        if over or self._freed != self._sick.freed:
+            # What was passed may go by now, or is needed to try its place: from the front again.
+            self._freed = self._sick.freed
+            self._lanes = {}
+            self._passed_others = False
         for lane, token in tokens.items():
             known = self._lanes.get(lane)
             if known is None or known.token != token:

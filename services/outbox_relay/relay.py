@@ -180,7 +180,6 @@ class Relay:
         leaders = await self._publisher.leaders()
         if leaders is None:
             return
-        known = len(self._sick)
         probes = self._sick.examine(leaders, time.monotonic())
         batch: list[OutboxEvent] = []
         if probes:
@@ -196,8 +195,6 @@ class Relay:
             now = time.monotonic()
             self._sick.fell([probes[event_id] for event_id in taken & refused], leaders, now)
             self._sick.healed([probes[event_id] for event_id in taken - refused], now)
-        if gone or len(self._sick) < known:
-            self._detour.start_over()
         self._metrics.sick_partitions.set(len(self._sick))
 
     async def _send(

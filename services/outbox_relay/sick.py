@@ -50,6 +50,8 @@ class SickPartitions:
     def __init__(self) -> None:
         self._rests: dict[Place, _Rest] = {}
         self._counts: dict[str, int] = {}
+        self.freed = 0
+        """Rises whenever events that were passed for the sake of a place may be wanted again."""
 
     def __len__(self) -> int:
         return len(self._rests)
@@ -70,6 +72,7 @@ class SickPartitions:
         """Note that `places` have answered; the others are then worth a try at once."""
         for place in places:
             if self._rests.pop(place, None):
+                self.freed += 1
                 log.info("partition_back", topic=place.topic, partition=place.partition)
         if places:
             for rest in self._rests.values():
@@ -79,6 +82,7 @@ class SickPartitions:
         """Note that the events offered to try `places` are not there to be sent."""
         for place in places:
             self._rests[place].probe = None
+            self.freed += 1
 
     def place_of(self, topic: str, key: str) -> Place | None:
         """Where an event goes, if that is a sick partition."""
@@ -112,6 +116,7 @@ class SickPartitions:
             led, probe = leaders.get(place.topic, ()), self._rests[place].probe
             if len(led) != self._counts[place.topic] or probe is None:
                 del self._rests[place]
+                self.freed += 1
             elif led[place.partition]:
                 probes[probe] = place
             else:

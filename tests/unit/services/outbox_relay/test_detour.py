@@ -106,6 +106,30 @@ def test_parked_and_resting_keys_are_passed_and_looked_at_again_after_a_time(
     assert choose(detour, rows) == ["rests"]
 
 
+@pytest.mark.parametrize("how", ["changed", "healed", "retracted"])
+def test_what_was_passed_is_read_again_as_soon_as_its_place_is_free(
+    sick: SickPartitions, how: str
+) -> None:
+    other = Place("other.topic", 0)
+    sick.fell([other], {other.topic: [True]}, 0)
+    detour = Detour(sick, most_keys=0)
+    rows = events((SICK, "a"))
+    for _ in range(2):
+        assert choose(detour, rows) == []
+    assert detour.cursors(TOKENS) == [1]
+    match how:
+        case "changed":
+            sick.examine({SICK: [True, True]}, 1)
+        case "healed":
+            sick.healed([Place(SICK, 0)], 1)
+        case _:
+            sick.retract([Place(SICK, 0)])
+            assert sick.examine({SICK: [True], other.topic: [False]}, 1) == {}
+    # Whatever happens to whoever noticed: a later event of the key must not go first.
+    rows.append(Waiting("next", 0, 2, "a", WELL, 0, parked=False))
+    assert choose(detour, rows) == ["id-1", "next"]
+
+
 def test_with_too_many_keys_to_remember_too_many_wait_but_none_overtakes(
     sick: SickPartitions,
 ) -> None:

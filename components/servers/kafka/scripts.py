@@ -52,7 +52,8 @@ if [ ! -f "$data/formatted" ]; then
 fi
 
 rm -f @IN_SYNC@
-if [ -n "$REPLICATED" ]; then
+# Unset: a pod of a version that did not know it, restarted during the rollout.
+if [ -n "${REPLICATED:-}" ]; then
   bash @CONFIG@/in-sync.sh "$number" &
 fi
 

@@ -227,16 +227,8 @@ class FakeHost:
             .replace("/tmp/server.properties", str(folder / "tmp" / "server.properties"))
         )
         self.properties = folder / "tmp" / "server.properties"
-        self.path = f"{folder / 'bin'}:/usr/bin:/bin"
-
-    def configure(self, voters: int) -> None:
-        named = kafka_config.voters("kafka", "data", voters, first_id=0)
-        self.config.write_text(f"controller.quorum.voters={named}\n")
-
-    def start(self, **env: str) -> subprocess.CompletedProcess[str]:
-        self.calls.write_text("")
-        defaults = {
-            "PATH": self.path,
+        self.defaults = {
+            "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
             "POD_NAME": "kafka-2",
             "FIRST_NODE_ID": "0",
             "ADVERTISED_DOMAIN": "kafka-headless.data.svc.cluster.local",
@@ -244,9 +236,16 @@ class FakeHost:
             "HEAP_MEBIBYTES": "512",
             "REPLICATED": "",
         }
+
+    def configure(self, voters: int) -> None:
+        named = kafka_config.voters("kafka", "data", voters, first_id=0)
+        self.config.write_text(f"controller.quorum.voters={named}\n")
+
+    def start(self, **env: str) -> subprocess.CompletedProcess[str]:
+        self.calls.write_text("")
         return subprocess.run(
             ["bash", "-c", self.script],
-            env=defaults | env,
+            env=self.defaults | env,
             capture_output=True,
             text=True,
             check=False,
@@ -256,6 +255,13 @@ class FakeHost:
 @pytest.fixture
 def host(tmp_path: Path) -> FakeHost:
     return FakeHost(tmp_path)
+
+
+def test_a_pod_of_the_version_before_starts_with_the_script_of_this_one(host: FakeHost) -> None:
+    # The ConfigMap is new at once, also to a container that restarts before its pod's turn.
+    del host.defaults["REPLICATED"]
+    assert host.start().returncode == 0
+    assert "kafka.Kafka" in host.calls.read_text()
 
 
 def test_the_first_start_formats_and_later_ones_do_not(host: FakeHost) -> None:

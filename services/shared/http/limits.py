@@ -187,6 +187,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Read nothing more, and answer as soon as the requests before are answered."""
         self._refusal = error
         self._stop_watching()
+        if self._state is _State.BODY and not self._answering():
+            self.transport.close()  # it has its answer; another would be taken for the next one's
+            return
         if self._answering():
             if self._state is not _State.BODY:
                 return  # on_response_complete() comes back to it

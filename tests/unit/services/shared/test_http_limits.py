@@ -283,6 +283,19 @@ async def test_too_much_around_a_body_is_a_problem_and_the_application_hears_of_
     assert site.left == len(site.seen) == 1
 
 
+@pytest.mark.parametrize("rest", [b"nonsense\r\n", b"0\r\nX: " + b"x" * MAX_FIELDS])
+async def test_a_body_that_breaks_after_its_answer_gets_no_second_one(
+    site: Site, rest: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(b"POST /unread HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    first = await reader.readuntil(b"\r\n\r\n")
+    writer.write(rest)
+    async with asyncio.timeout(30):
+        assert Answers(first + await reader.read()).statuses == [200]
+    writer.close()
+
+
 async def test_a_trailer_never_becomes_a_header(site: Site) -> None:
     answers = await site.talk(POST + b"1\r\na\r\n0\r\nif-match: 7\r\n\r\n" + LAST)
     assert answers.statuses == [200, 200]

@@ -74,7 +74,9 @@ async def _lock_out(admin: asyncpg.Connection, keep: Sequence[str]) -> None:
                ARRAY(SELECT datname::text FROM pg_database WHERE datdba = r.oid) AS databases
         FROM pg_auth_members m
         JOIN pg_roles r ON r.oid = m.member
-        WHERE m.roleid = $1::text::regrole AND r.rolcanlogin AND r.rolname <> ALL ($2::text[])
+        WHERE m.roleid = $1::text::regrole AND r.rolname <> ALL ($2::text[]) AND NOT r.rolsuper
+          -- Without a login, but with sessions: a run that ended between the two.
+          AND (r.rolcanlogin OR EXISTS (SELECT 1 FROM pg_stat_activity WHERE usesysid = r.oid))
         """,
         MARKER,
         keep,

@@ -101,6 +101,29 @@ async def test_a_role_that_left_the_spec_cannot_log_in_and_its_data_is_kept(
     await session.close()
 
 
+async def test_sessions_that_an_interrupted_run_left_are_ended_by_the_next(
+    postgres: PostgresServer, authority: Authority
+) -> None:
+    stays, leaves = spec_of(authority, "remains"), spec_of(authority, "departs")
+    await provisioner.provision(postgres.spec(stays, leaves))
+    session = await connect(postgres.settings("departs", "departs", leaves.password_file), "test")
+    await postgres.as_admin("ALTER ROLE departs WITH NOLOGIN PASSWORD NULL")
+    await provisioner.provision(postgres.spec(stays))
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await session.fetchval("SELECT 1")
+
+
+async def test_a_superuser_is_never_locked_out(
+    postgres: PostgresServer, authority: Authority
+) -> None:
+    neighbour = postgres.spec(spec_of(authority, "neighbour"))
+    await provisioner.provision(neighbour)
+    await postgres.as_admin("CREATE ROLE root LOGIN SUPERUSER IN ROLE millrace_service")
+    await provisioner.provision(neighbour)
+    (role,) = await postgres.as_admin("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'root'")
+    assert role["rolcanlogin"]
+
+
 async def test_a_role_that_somebody_else_made_is_left_alone(
     postgres: PostgresServer, authority: Authority
 ) -> None:

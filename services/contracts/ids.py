@@ -1,4 +1,4 @@
-"""Identifiers: time-ordered UUIDs, and the outbox lane an aggregate belongs to."""
+"""Identifiers: UUIDs that sort by the time at which they were made."""
 
 from __future__ import annotations
 

@@ -49,8 +49,9 @@ e2e: up           ## tests on the real cluster, through its published ports
 format: $(VENV)   ## let ruff format the code
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
-docs: $(VENV)     ## write what is generated: JSON schema, tables of docs/
+docs: $(VENV)     ## write what is generated: JSON schemas, tables of docs/
 	@.venv/bin/python -m infra.model.schema
+	@.venv/bin/python -m services.contracts.schemas
 	@.venv/bin/python -m docs.reference
 tools: $(VENV)    ## build the tools alone
 	@$(RUN) tools

@@ -27,7 +27,7 @@ def load(stack: str) -> PlatformSettings:
     return load_file(text_of(stack), f"Pulumi.{stack}.yaml")
 
 
-def test_the_stacks_are_the_three_of_the_design():
+def test_every_stack_file_is_one_that_these_tests_look_at():
     assert {p.name.split(".")[1] for p in ROOT.glob("Pulumi.*.yaml")} == set(STACKS)
 
 

@@ -131,5 +131,7 @@ def test_whatever_holds_a_certificate_says_when_an_update_renews_it():
     recording = record(lambda: platforms.certificate(renew_before_days=30))
     secret = recording.one("Secret", "server-tls").inputs["metadata"]
     assert secret["annotations"] == {RENEW_BEFORE_DAYS: "30"}
-    for bundle in recording.of("ConfigMap"):
+    bundles = recording.of("ConfigMap")
+    assert bundles
+    for bundle in bundles:
         assert bundle.inputs["metadata"]["annotations"] == {RENEW_BEFORE_DAYS: "400"}

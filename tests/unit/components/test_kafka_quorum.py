@@ -24,20 +24,26 @@ def of(brokers: int, controllers: int = 0) -> Recording:
 
 def update(before: Recording, after: Recording) -> None:
     """Runs the hooks of each node group's ConfigMap, as the engine would before an update."""
-    for new in (r for r in after.of("ConfigMap") if r.name in CONFIGS):
-        for old in (r for r in before.of("ConfigMap") if r.name == new.name):
-            assert new.before_update, f"nothing watches updates of {new.name}"
-            for hook in new.before_update:
-                after.hooks[hook](
-                    pulumi.ResourceHookArgs(
-                        urn=new.urn,
-                        id="",
-                        name=new.name,
-                        type=new.type,
-                        new_inputs=new.inputs,
-                        old_inputs=old.inputs,
-                    )
+    pairs = [
+        (old, new)
+        for new in after.of("ConfigMap")
+        for old in before.of("ConfigMap")
+        if new.name == old.name and new.name in CONFIGS
+    ]
+    assert pairs, "there is nothing to compare"
+    for old, new in pairs:
+        assert new.before_update, f"nothing watches updates of {new.name}"
+        for hook in new.before_update:
+            after.hooks[hook](
+                pulumi.ResourceHookArgs(
+                    urn=new.urn,
+                    id="",
+                    name=new.name,
+                    type=new.type,
+                    new_inputs=new.inputs,
+                    old_inputs=old.inputs,
                 )
+            )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """The texts a PostgreSQL server runs from: its configuration, passwd and start script."""
 
+from pathlib import Path
 from typing import Final
+
+from components.kit.scripts import filled
 
 CONFIG_PATH: Final = "/etc/millrace/postgres"
 TLS_PATH: Final = "/etc/millrace/tls"
@@ -69,68 +72,8 @@ def passwd(uid: int) -> str:
     )
 
 
-_START: Final = r"""#!/usr/bin/env bash
-# Starts PostgreSQL. Works with the official image and with any that has the binaries.
-set -euo pipefail
-bin=@BINARIES@
-export PGDATA=@DATA@/pgdata
-fresh=@DATA@/initdb.unfinished
-password_file=@ADMIN@/password
-
-# SIGTERM alone would wait for every client to leave; SIGINT ends their transactions and stops.
-# Before the server runs, the step at hand is finished first.
-# $! and not a variable set from it: a signal may come between the start and the assignment.
-trap 'if [ -n "${!:-}" ]; then kill -INT "$!"; else exit 143; fi' TERM INT
-
-if [ ! -s "$PGDATA/PG_VERSION" ]; then
-  if [ -e "$PGDATA" ]; then
-    echo "$PGDATA exists but holds no cluster: refusing to initialise over it." \
-      "Restore the volume, or delete its claim to start anew." >&2
-    exit 1
-  fi
-  # Interrupted, it leaves only a folder that the next start throws away.
-  rm -rf "$fresh"
-  "$bin/initdb" --pgdata="$fresh" --username=postgres --pwfile="$password_file" \
-    --auth-local=peer --auth-host=scram-sha-256 --data-checksums --encoding=UTF8 \
-    --locale-provider=builtin --locale=C.UTF-8 --no-instructions
-  mv "$fresh" "$PGDATA"
-  sync
-fi
-
-# The superuser's password follows its Secret on every start, before anyone can connect.
-password=$(tr -d '\r\n' <"$password_file")
-case $password in
-  '' | *[!A-Za-z0-9]*)
-    echo "$password_file must hold letters and digits only; let Pulumi generate it" >&2
-    exit 1
-    ;;
-esac
-printf "ALTER ROLE postgres PASSWORD '%s'\n" "$password" |
-  "$bin/postgres" --single -D "$PGDATA" -c config_file=@CONFIG@/postgresql.conf \
-    -c log_statement=none -c log_min_error_statement=panic -c log_min_duration_statement=-1 \
-    postgres >/dev/null
-unset password
-
-"$bin/postgres" -D "$PGDATA" -c config_file=@CONFIG@/postgresql.conf &
-server=$!
-status=0
-wait "$server" || status=$?
-# A trapped signal ends `wait` early: wait again until the server itself has ended.
-while kill -0 "$server" 2>/dev/null; do
-  status=0
-  wait "$server" || status=$?
-done
-exit "$status"
-"""
-
-
 def start_script() -> str:
-    text = _START
-    for name, value in {
-        "BINARIES": BINARIES,
-        "DATA": DATA_PATH,
-        "ADMIN": ADMIN_PATH,
-        "CONFIG": CONFIG_PATH,
-    }.items():
-        text = text.replace(f"@{name}@", value)
-    return text
+    return filled(
+        Path(__file__).with_name("start.sh"),
+        {"BINARIES": BINARIES, "DATA": DATA_PATH, "ADMIN": ADMIN_PATH, "CONFIG": CONFIG_PATH},
+    )

@@ -2,7 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
+
+from components.kit.scripts import filled
 
 CONFIG_PATH: Final = "/etc/millrace/redis"
 TLS_PATH: Final = "/etc/millrace/tls"
@@ -79,9 +82,7 @@ def acl_file(lines: Sequence[str]) -> str:
 
 def probe_script() -> str:
     """Asks PING as the health user over TLS; the password is read from its file on each call."""
-    return f"""#!/bin/sh
-REDISCLI_AUTH=$(cat {HEALTH_PATH}/password)
-export REDISCLI_AUTH
-redis-cli --tls --cacert {TLS_PATH}/ca.crt -h 127.0.0.1 -p {PORT} --user {HEALTH_USER} \\
-  --no-auth-warning ping | grep -qx PONG
-"""
+    return filled(
+        Path(__file__).with_name("ready.sh"),
+        {"HEALTH": HEALTH_PATH, "TLS": TLS_PATH, "PORT": PORT, "USER": HEALTH_USER},
+    )

@@ -1,12 +1,9 @@
 """How a pod reaches the shared systems: environment variables and mounted files per connection."""
 
 from collections.abc import Mapping
-from typing import Final
 
+from components.kit import paths
 from components.kit.args import Args, Files, Mount, Text
-from components.kit.pods import CA_PATH, SECRETS_PATH
-
-CA_FILE: Final = f"{CA_PATH}/ca.crt"
 
 
 class Connection(Args):
@@ -56,10 +53,14 @@ def redis(
 
 
 def _connection(what: str, password: Files, env: Mapping[str, Text]) -> Connection:
-    path = f"{SECRETS_PATH}/{what}"
+    path = paths.secret(what)
     prefix = _prefix(what)
     return Connection(
-        env={**env, f"{prefix}_PASSWORD_FILE": f"{path}/password", f"{prefix}_CA_FILE": CA_FILE},
+        env={
+            **env,
+            f"{prefix}_PASSWORD_FILE": f"{path}/password",
+            f"{prefix}_CA_FILE": paths.CA_FILE,
+        },
         mounts=(Mount(files=password, path=path),),
     )
 

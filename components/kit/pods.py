@@ -8,12 +8,10 @@ from typing import Any, Final, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.kit import rules
+from components.kit import paths, rules
 from components.kit.args import Mount, Resources, Text
 
 CONFIG_HASH: Final = "millrace.dev/config-hash"
-CA_PATH: Final = "/etc/millrace/ca"
-SECRETS_PATH: Final = "/etc/millrace/secrets"
 PULUMI_SECONDS: Final = 600
 LOWEST_UID: Final = 10001
 """Below it a process could share its uid with an account of the node."""
@@ -186,7 +184,7 @@ def files(mount: Mount, sub_path: str | None = None) -> Volume:
     Secrets are readable by root and the pod's group only (0440), which is also the widest mode
     PostgreSQL accepts for its key.
     """
-    name = mount.path.removeprefix("/etc/").removeprefix("millrace/").replace("/", "-")
+    name = mount.path.removeprefix(f"{paths.ROOT}/").removeprefix("/etc/").replace("/", "-")
     source = (
         k8s.core.v1.VolumeArgs(
             name=name,

@@ -52,7 +52,7 @@ class CertificateAuthority(pulumi.ComponentResource):
     private_key_pem: pulumi.Output[str]
     """Secret."""
     bundles: dict[str, Files]
-    """Short namespace name to the ConfigMap with `ca.crt`; mount it at /etc/millrace/ca."""
+    """Short namespace name to the ConfigMap with `ca.crt`; mount it at `paths.CA`."""
 
     def __init__(
         self, name: str, args: CertificateAuthorityArgs, opts: pulumi.ResourceOptions | None = None

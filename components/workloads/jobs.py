@@ -7,12 +7,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field
 
-from components.kit import pods
+from components.kit import paths, pods
 from components.kit.args import Files, Mount, Text
 from components.kit.names import check_name
 from components.workloads.processes import ProcessArgs
 
-SPEC_PATH: Final = "/etc/millrace/spec"
 _AWAIT_MARGIN_SECONDS: Final = 60
 
 
@@ -22,7 +21,7 @@ class JobArgs(ProcessArgs):
     component: str = "job"
     """Label app.kubernetes.io/component."""
     spec: Text | None = None
-    """JSON mounted at /etc/millrace/spec/spec.json. Names files, never holds a secret."""
+    """JSON mounted at `paths.SPEC_FILE`. Names files, never holds a secret."""
     after: Mapping[str, Text] = {}
     """What this Job builds on beside its specification, like another Job's `completed`: waited for,
     and a change of any runs this Job again."""
@@ -58,7 +57,7 @@ class Job(pulumi.ComponentResource):
         )
         more: tuple[Mount, ...] = ()
         if args.spec is not None:
-            more = (Mount(files=_spec(name, args, args.spec, child), path=SPEC_PATH),)
+            more = (Mount(files=_spec(name, args, args.spec, child), path=paths.SPEC),)
         hashed = {**pods.versions((*args.all_mounts, *more)), **args.after}
         spec = k8s.batch.v1.JobSpecArgs(
             # No ttlSecondsAfterFinished: a Job that vanished would be drift, and run again.

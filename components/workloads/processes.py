@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from components.kit import pods
+from components.kit import paths, pods
 from components.kit.args import Args, Files, Image, Mount, Resources, Text
 from components.kit.connections import Connection
 from components.kit.quantities import Quantity
@@ -39,7 +39,7 @@ class ProcessArgs(Args):
     @property
     def all_mounts(self) -> tuple[Mount, ...]:
         of_connections = (mount for connection in self.connections for mount in connection.mounts)
-        return (Mount(files=self.ca, path=pods.CA_PATH), *of_connections, *self.mounts)
+        return (Mount(files=self.ca, path=paths.CA), *of_connections, *self.mounts)
 
     @model_validator(mode="after")
     def _environment_is_clean(self) -> Self:

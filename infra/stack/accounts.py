@@ -10,24 +10,17 @@ from typing import Final
 
 import pulumi
 
+from components.kit import paths
 from components.kit.args import Files, Mount, Resources
 from components.security.secrets import Password, PasswordArgs
 from components.workloads.jobs import Job, JobArgs
 from infra.model.servers import Server
 from infra.stack.foundation import DATA, Foundation
 
-CA_FILE: Final = "/etc/millrace/ca/ca.crt"
-_SECRETS: Final = "/etc/millrace/secrets"
-_SPEC_FILE: Final = "/etc/millrace/spec/spec.json"
 JOB_SIZE: Final = Resources(
     cpu_request="50m", cpu_limit="1", memory_request="96Mi", memory_limit="256Mi"
 )
 """Of provisioning and migration Jobs: they run once, for seconds, and wait for the server."""
-
-
-def secret_dir(what: str) -> str:
-    """Where the Secret of that name is mounted in a provisioning Job."""
-    return f"{_SECRETS}/{what}"
 
 
 def password(ground: Foundation, name: str, *namespaces: str) -> Password:
@@ -48,7 +41,7 @@ def provision(
     Args:
         server: its engine is one that `services.provision` knows.
         spec: its JSON document; may hold Outputs.
-        secrets: mounted at `secret_dir(key)`.
+        secrets: mounted at `paths.secret(key)`.
         incarnation: of the server's data; another one is provisioned again.
     """
     return Job(
@@ -57,13 +50,20 @@ def provision(
             namespace=ground.namespaces.names[DATA],
             image=ground.services_image,
             pull_secrets=ground.settings.images.pull_secrets,
-            command=("python", "-m", "services.provision", server.engine, "--spec", _SPEC_FILE),
+            command=(
+                "python",
+                "-m",
+                "services.provision",
+                server.engine,
+                "--spec",
+                paths.SPEC_FILE,
+            ),
             resources=JOB_SIZE,
             ca=ground.authority.bundles[DATA],
             component="provisioning",
             spec=pulumi.Output.json_dumps(spec, sort_keys=True),
             after={"incarnation": str(incarnation)},
-            mounts=tuple(Mount(files=f, path=secret_dir(what)) for what, f in secrets.items()),
+            mounts=tuple(Mount(files=f, path=paths.secret(what)) for what, f in secrets.items()),
         ),
         ground.child,
     )

@@ -1,10 +1,10 @@
 """Kafka: the cluster, the topics, and an account with its own ACLs per service."""
 
-from components.kit import connections
+from components.kit import connections, paths
 from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
 from infra.model.servers import Server
 from infra.model.services import Service
-from infra.stack.accounts import CA_FILE, password, provision, secret_dir
+from infra.stack.accounts import password, provision
 from infra.stack.convert import once, resources, storage
 from infra.stack.foundation import APPS, DATA, Foundation
 from infra.stack.protection import data_options
@@ -21,9 +21,9 @@ def provide_kafka(ground: Foundation) -> dict[str, connections.Connection]:
         record,
         spec={
             "bootstrap_servers": cluster.admin_servers,
-            "ca_file": CA_FILE,
-            "certificate_file": f"{secret_dir('admin')}/tls.crt",
-            "key_file": f"{secret_dir('admin')}/tls.key",
+            "ca_file": paths.CA_FILE,
+            "certificate_file": f"{paths.secret('admin')}/tls.crt",
+            "key_file": f"{paths.secret('admin')}/tls.key",
             "topics": _topics(ground),
             "users": [_user(user) for user in users],
         },
@@ -96,7 +96,7 @@ def _topics(ground: Foundation) -> list[dict[str, object]]:
 def _user(service: Service) -> dict[str, object]:
     return {
         "name": service.name,
-        "password_file": f"{secret_dir(service.name)}/password",
+        "password_file": f"{paths.secret(service.name)}/password",
         "produce": list(service.produces),
         "consume": list(service.consumes),
         "groups": [service.name] if service.consumes else [],

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.kit import connections
+from components.kit import connections, paths
 from components.kit.args import Files, Text
 from components.servers.postgres.server import Postgres, PostgresArgs
 from components.workloads.jobs import Job, JobArgs
 from infra.model.servers import Server
 from infra.model.settings import PostgresSettings
-from infra.stack.accounts import CA_FILE, JOB_SIZE, password, provision, secret_dir
+from infra.stack.accounts import JOB_SIZE, password, provision
 from infra.stack.convert import once, resources, storage
 from infra.stack.foundation import APPS, DATA, Foundation
 from infra.stack.protection import data_options
@@ -60,10 +60,10 @@ def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> 
             "host": server.host,
             "port": server.port,
             "admin_user": "postgres",
-            "admin_password_file": f"{secret_dir('admin')}/password",
-            "ca_file": CA_FILE,
+            "admin_password_file": f"{paths.secret('admin')}/password",
+            "ca_file": paths.CA_FILE,
             "databases": [
-                {"name": name, "role": name, "password_file": f"{secret_dir(name)}/password"}
+                {"name": name, "role": name, "password_file": f"{paths.secret(name)}/password"}
                 for name in roles
             ],
         },

@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from cryptography.hazmat.primitives import serialization
 
+from components.kit import paths
 from components.servers.kafka import config as kafka_config
 from services.contracts.topics import DEAD_LETTER, RESOURCE_EVENTS, TASK_EVENTS
 from services.provision import kafka as provisioner
@@ -222,7 +223,7 @@ def tls_files(authority: Authority) -> dict[str, File]:
     """What the component mounts as a node's certificate, for `localhost`."""
     node = authority.ca.issue_cert("localhost", common_name=kafka_config.BROKER)
     chain = b"".join(pem.bytes() for pem in node.cert_chain_pems)
-    key, tls = pkcs8(node.private_key_pem.bytes()), kafka_config.TLS_PATH
+    key, tls = pkcs8(node.private_key_pem.bytes()), paths.TLS
     return {
         tls: File(None, 0o755, KAFKA_UID),
         f"{tls}/ca.crt": File(authority.ca_pem),

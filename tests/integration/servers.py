@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import trustme
 
+from components.kit import paths
 from components.servers.postgres import config as postgres_config
 from components.servers.redis import config as redis_config
 from infra.model.services import SERVICES
@@ -159,8 +160,8 @@ def start_postgres(containers: Containers, authority: Authority) -> PostgresServ
             postgres_config.DATA_PATH: File(None, 0o700, uid),
             postgres_config.SOCKET_PATH: File(None, 0o700, uid),
             f"{postgres_config.ADMIN_PATH}/password": File(password_file.read_bytes(), 0o600, uid),
-            f"{postgres_config.TLS_PATH}/tls.crt": File(chain),
-            f"{postgres_config.TLS_PATH}/tls.key": File(key, 0o600, uid),
+            f"{paths.TLS}/tls.crt": File(chain),
+            f"{paths.TLS}/tls.key": File(key, 0o600, uid),
         },
     )
     return PostgresServer(container, authority, password_file)
@@ -219,9 +220,9 @@ def start_redis(containers: Containers, authority: Authority) -> RedisServer:
         files={path: File(text.encode(), 0o600, uid) for path, text in files.items()}
         | {
             redis_config.DATA_PATH: File(None, 0o700, uid),
-            f"{redis_config.TLS_PATH}/tls.crt": File(chain),
-            f"{redis_config.TLS_PATH}/tls.key": File(key, 0o600, uid),
-            f"{redis_config.TLS_PATH}/ca.crt": File(authority.ca_pem),
+            f"{paths.TLS}/tls.crt": File(chain),
+            f"{paths.TLS}/tls.key": File(key, 0o600, uid),
+            f"{paths.TLS}/ca.crt": File(authority.ca_pem),
         },
     )
     return RedisServer(container, authority, password_file)

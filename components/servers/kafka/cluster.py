@@ -6,7 +6,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
-from components.kit import pods, probes, rules, stateful
+from components.kit import paths, pods, probes, rules, stateful
 from components.kit.args import Args, Files, Image, Mount, Resources, Storage, Text
 from components.kit.quantities import Quantity, mebibytes
 from components.security.certificate import Certificate, CertificateArgs
@@ -181,7 +181,7 @@ class Kafka(pulumi.ComponentResource):
                 ),
                 path=texts.CONFIG_PATH,
             ),
-            Mount(files=self._tls, path=texts.TLS_PATH),
+            Mount(files=self._tls, path=paths.TLS),
         )
         ports = texts.ports(roles)
         # A single broker has nobody to catch up with.

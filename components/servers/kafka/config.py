@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Sequence
 from typing import Final
 
+from components.kit import paths
 from components.kit.stateful import host_names
 from components.servers.kafka.quorum import VOTERS
 
 CLIENT_PORT: Final = 9092
 CONTROLLER_PORT: Final = 9093
 INTERNAL_PORT: Final = 9094
-CONFIG_PATH: Final = "/etc/millrace/kafka"
-TLS_PATH: Final = "/etc/millrace/tls"
+CONFIG_PATH: Final = paths.config("kafka")
 DATA_PATH: Final = "/var/lib/kafka/data"
 """The path the official image declares as a volume."""
 BROKER: Final = "broker"
@@ -99,9 +99,9 @@ def _security() -> dict[str, str | int]:
 def _stores() -> dict[str, str]:
     return {
         "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": f"{TLS_PATH}/keystore.pem",
+        "ssl.keystore.location": f"{paths.TLS}/keystore.pem",
         "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": f"{TLS_PATH}/ca.crt",
+        "ssl.truststore.location": f"{paths.TLS}/ca.crt",
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from components.kit import paths
 from components.kit.scripts import filled
 from components.servers.kafka import config as texts
 from components.servers.kafka.quorum import VOTERS
@@ -23,7 +24,7 @@ def scripts() -> Mapping[str, str]:
             "INTERNAL": texts.INTERNAL_PORT,
             "VOTERS": VOTERS,
         },
-        "ready.sh": {"TLS": texts.TLS_PATH},
+        "ready.sh": {"TLS": paths.TLS},
         "in-sync.sh": shared,
     }
     return {name: filled(Path(__file__).with_name(name), asked) for name, asked in values.items()}

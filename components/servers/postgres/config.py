@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Final
 
+from components.kit import paths
 from components.kit.scripts import filled
 
-CONFIG_PATH: Final = "/etc/millrace/postgres"
-TLS_PATH: Final = "/etc/millrace/tls"
-ADMIN_PATH: Final = "/etc/millrace/secrets/admin"
+CONFIG_PATH: Final = paths.config("postgres")
+ADMIN_PATH: Final = paths.secret("admin")
 DATA_PATH: Final = "/var/lib/postgresql/data"
 """The path the official image declares as a volume; the cluster lives in a folder below it, which
 the server owns with mode 0700 whoever owns the volume's root."""
@@ -24,8 +24,8 @@ def postgresql_conf(*, max_connections: int, shared_buffers_mebibytes: int) -> s
         "unix_socket_directories": f"'{SOCKET_PATH}'",
         "hba_file": f"'{CONFIG_PATH}/pg_hba.conf'",
         "ssl": "on",
-        "ssl_cert_file": f"'{TLS_PATH}/tls.crt'",
-        "ssl_key_file": f"'{TLS_PATH}/tls.key'",
+        "ssl_cert_file": f"'{paths.TLS}/tls.crt'",
+        "ssl_key_file": f"'{paths.TLS}/tls.key'",
         "ssl_min_protocol_version": "'TLSv1.2'",
         "password_encryption": "'scram-sha-256'",
         "max_connections": max_connections,

@@ -5,7 +5,7 @@ from typing import Final, Self
 import pulumi
 from pydantic import Field, model_validator
 
-from components.kit import pods, probes, stateful
+from components.kit import paths, pods, probes, stateful
 from components.kit.args import Args, Files, Image, Mount, Resources, Storage, Text
 from components.kit.quantities import Quantity, mebibytes
 from components.security.certificate import Certificate, CertificateArgs
@@ -81,7 +81,7 @@ class Postgres(pulumi.ComponentResource):
         files = stateful.config_files(name, args.namespace, "postgres", config, self)
         mounts = (
             Mount(files=files, path=texts.CONFIG_PATH),
-            Mount(files=tls.files, path=texts.TLS_PATH),
+            Mount(files=tls.files, path=paths.TLS),
             Mount(files=args.admin_password, path=texts.ADMIN_PATH),
         )
         server = stateful.server(

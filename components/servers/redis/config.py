@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from components.kit import paths
 from components.kit.scripts import filled
 
-CONFIG_PATH: Final = "/etc/millrace/redis"
-TLS_PATH: Final = "/etc/millrace/tls"
-ACL_PATH: Final = "/etc/millrace/acl"
-HEALTH_PATH: Final = "/etc/millrace/secrets/health"
+CONFIG_PATH: Final = paths.config("redis")
+ACL_PATH: Final = f"{paths.ROOT}/acl"
+HEALTH_PATH: Final = paths.secret("health")
 DATA_PATH: Final = "/data"
 """The path the official image declares as a volume."""
 PORT: Final = 6379
@@ -32,9 +32,9 @@ def redis_conf(*, max_memory_bytes: int, eviction: str, append_fsync: str | None
         "bind * -::*",
         "port 0",
         f"tls-port {PORT}",
-        f"tls-cert-file {TLS_PATH}/tls.crt",
-        f"tls-key-file {TLS_PATH}/tls.key",
-        f"tls-ca-cert-file {TLS_PATH}/ca.crt",
+        f"tls-cert-file {paths.TLS}/tls.crt",
+        f"tls-key-file {paths.TLS}/tls.key",
+        f"tls-ca-cert-file {paths.TLS}/ca.crt",
         # Clients prove who they are with a password.
         "tls-auth-clients no",
         'tls-protocols "TLSv1.2 TLSv1.3"',
@@ -84,5 +84,5 @@ def probe_script() -> str:
     """Asks PING as the health user over TLS; the password is read from its file on each call."""
     return filled(
         Path(__file__).with_name("ready.sh"),
-        {"HEALTH": HEALTH_PATH, "TLS": TLS_PATH, "PORT": PORT, "USER": HEALTH_USER},
+        {"HEALTH": HEALTH_PATH, "TLS": paths.TLS, "PORT": PORT, "USER": HEALTH_USER},
     )

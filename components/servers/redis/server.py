@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import model_validator
 
-from components.kit import pods, probes, stateful
+from components.kit import paths, pods, probes, stateful
 from components.kit.args import Args, Files, Image, Mount, Resources, Storage, Text
 from components.kit.quantities import Quantity, amount
 from components.security.certificate import Certificate, CertificateArgs, encoded
@@ -151,7 +151,7 @@ class Redis(pulumi.ComponentResource):
                 files=stateful.config_files(name, args.namespace, "redis", config, self),
                 path=texts.CONFIG_PATH,
             ),
-            Mount(files=tls.files, path=texts.TLS_PATH),
+            Mount(files=tls.files, path=paths.TLS),
             Mount(files=_acl(name, args, health, child), path=texts.ACL_PATH),
             Mount(files=health.files[args.namespace_name], path=texts.HEALTH_PATH),
         )

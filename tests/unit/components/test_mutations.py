@@ -231,17 +231,17 @@ MUTATIONS = [
             (
                 "Kafka",
                 "servers.kafka.cluster:Kafka._nodes",
-                "Mount(files=self._tls, path=texts.TLS_PATH),",
+                "Mount(files=self._tls, path=paths.TLS),",
             ),
             (
                 "Postgres",
                 "servers.postgres.server:Postgres.__init__",
-                "Mount(files=tls.files, path=texts.TLS_PATH),",
+                "Mount(files=tls.files, path=paths.TLS),",
             ),
             (
                 "Redis",
                 "servers.redis.server:Redis.__init__",
-                "Mount(files=tls.files, path=texts.TLS_PATH),",
+                "Mount(files=tls.files, path=paths.TLS),",
             ),
         )
     ),

@@ -5,6 +5,9 @@ although its successor has is therefore in a partition that is not consumed yet,
 time tells the one from the other: catching up, or waiting for a server, may take longer than any
 deadline. So a gap that is overdue waits for a line, too: where every partition of the topics
 ended when it was found overdue. It is given up when the group has consumed everything before it.
+
+The line is not drawn before some looks in a row have found every partition whole: one that has just
+come back may still be without the event that a relay keeps for it and tries again within seconds.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from services.shared.runtime.logging import get_logger
 log = get_logger(__name__)
 
 _NAMED = 20
+# At WORKER_GAP_CHECK_SECONDS of 15, more than the longest rest of a relay's sick partition.
+_WHOLE_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +48,21 @@ class Gaps:
         self._consumed = consumed
         self._metrics = metrics
         self._line: Line | None = None
+        self._whole = 0
 
     async def look(self) -> None:
         """One round. Raises DatabaseUnavailableError."""
         waiting = await self._waiting()
         if not waiting.overdue:
-            self._line = None
+            self._line, self._whole = None, 0
             return
         try:
-            self._line = self._line or Line(
-                waiting.horizon, await asyncio.to_thread(self._consumed.ends)
-            )
+            self._line = self._line or await self._draw(waiting.horizon)
+            if self._line is None:
+                return
             left = await asyncio.to_thread(self._consumed.left, self._line.ends)
         except NoEvidenceError as error:
+            self._whole = 0
             log.warning("overdue_gaps_wait", events=waiting.overdue, reason=str(error))
             return
         if left:
@@ -63,8 +70,13 @@ class Gaps:
             log.warning("overdue_gaps_wait", events=waiting.overdue, messages_before_them=named)
             return
         await self._processor.release_gaps(self._line.horizon)
-        self._line = None
+        self._line, self._whole = None, 0
         await self._waiting()
+
+    async def _draw(self, horizon: datetime) -> Line | None:
+        ends = await asyncio.to_thread(self._consumed.ends)
+        self._whole += 1
+        return Line(horizon, ends) if self._whole >= _WHOLE_LOOKS else None
 
     async def _waiting(self) -> Waiting:
         waiting = await self._store.waiting()

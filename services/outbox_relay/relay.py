@@ -33,8 +33,6 @@ from services.shared.runtime.trouble import Trouble
 log = get_logger(__name__)
 
 _OUTAGE_PAUSES = (0.1, 0.25, 0.5)  # and each look at Kafka waits a second for it to answer
-# A partition that takes anything does so at once; the healthy ones wait meanwhile.
-_PROBE_SECONDS = 1.0
 
 
 class Relay:
@@ -190,7 +188,8 @@ class Relay:
         gone = [place for event_id, place in probes.items() if event_id not in taken]
         self._sick.retract(gone)
         if batch:
-            settlement = await self._send(batch, lanes, stop, at_most=_PROBE_SECONDS)
+            at_most = self._sick.patience(probes.values())
+            settlement = await self._send(batch, lanes, stop, at_most=at_most)
             refused = {item.event.id for item in settlement.refund}
             now = time.monotonic()
             self._sick.fell([probes[event_id] for event_id in taken & refused], leaders, now)

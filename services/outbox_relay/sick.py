@@ -6,6 +6,7 @@ send before the message times out. Pure state; what the relay does about it is i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ log = get_logger(__name__)
 
 Leaders = Mapping[str, Sequence[bool]]
 """Per topic, for each of its partitions, whether it has a leader."""
+
+# A partition that takes anything mostly does so at once, and the healthy ones wait meanwhile. One
+# that is merely slow would stay sick for ever if it never got the time that a batch has.
+_TRY_SECONDS = 1.0
+_LONG_TRY = 4  # each time after so many failures
 
 LONGEST_PAUSE = 15.0
 """Seconds between two tries of a partition; also the longest that it stays unused once healed."""
@@ -104,6 +110,11 @@ class SickPartitions:
     def due(self, now: float) -> list[Place]:
         """The places whose rest is over."""
         return [place for place, rest in self._rests.items() if rest.until <= now]
+
+    def patience(self, places: Iterable[Place]) -> float:
+        """For how many seconds to wait for the answers when `places` are tried."""
+        long = any(self._rests[place].failures % _LONG_TRY == 0 for place in places)
+        return math.inf if long else _TRY_SECONDS
 
     def examine(self, leaders: Leaders, now: float) -> dict[str, Place]:
         """Of the places whose rest is over, those that only a send can tell about, by event id.

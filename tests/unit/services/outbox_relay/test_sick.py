@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from confluent_kafka import murmur2
 
@@ -77,6 +79,15 @@ def test_a_place_that_no_event_waits_for_is_forgotten(sick: SickPartitions) -> N
     sick.retract([Place(TOPIC, 3)])
     assert sick.examine(LEADERS, 1) == {}
     assert not sick
+
+
+def test_every_fourth_try_takes_as_long_as_a_slow_partition_needs(sick: SickPartitions) -> None:
+    place = Place(TOPIC, 3)
+    waits: list[float] = []
+    for _ in range(8):
+        waits.append(sick.patience([place]))
+        sick.fell([place], LEADERS, 0)
+    assert waits == [1, 1, 1, math.inf] * 2
 
 
 def test_once_one_place_is_back_the_others_are_tried_at_once(sick: SickPartitions) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_MADE = (".git", ".millrace", ".venv", "build")
+_MADE = (".git", ".hypothesis", ".millrace", ".venv", "build")
 """Folders beside this repository's files that something else writes."""
 
 

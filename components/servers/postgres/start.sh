@@ -8,8 +8,14 @@ password_file=@ADMIN@/password
 
 # SIGTERM alone would wait for every client to leave; SIGINT ends their transactions and stops.
 # Before the server runs, the step at hand is finished first.
-# $! and not a variable set from it: a signal may come between the start and the assignment.
-trap 'if [ -n "${!:-}" ]; then kill -INT "$!"; else exit 143; fi' TERM INT
+# shellcheck disable=SC2329 # called by the trap
+stop() {
+  # $! and not a variable set from it: a signal may come between the start and the assignment.
+  [ -n "${!:-}" ] || exit 143
+  # More than once: what bash starts in the background ignores SIGINT until it says otherwise.
+  while kill -INT "$!" 2>/dev/null; do sleep 0.2; done
+}
+trap stop TERM INT
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   if [ -e "$PGDATA" ]; then
@@ -41,12 +47,10 @@ printf "ALTER ROLE postgres PASSWORD '%s'\n" "$password" |
 unset password
 
 "$bin/postgres" -D "$PGDATA" -c config_file=@CONFIG@/postgresql.conf &
-server=$!
-status=0
-wait "$server" || status=$?
-# A trapped signal ends `wait` early: wait again until the server itself has ended.
-while kill -0 "$server" 2>/dev/null; do
-  status=0
-  wait "$server" || status=$?
+# A trapped signal ends `wait` early, with a status of its own: the server's is asked for at its end.
+while kill -0 "$!" 2>/dev/null; do
+  wait "$!" || true
 done
+status=0
+wait "$!" || status=$?
 exit "$status"

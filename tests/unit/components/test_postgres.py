@@ -119,7 +119,7 @@ echo 17 >"$d/PG_VERSION"
 """
 # Python, since bash cannot trap a signal that it was started to ignore, as background jobs are.
 POSTGRES = """
-import signal, sys
+import os, signal, sys, time
 
 def write(text):
     with open({calls!r}, "a") as calls:
@@ -129,6 +129,9 @@ write("postgres " + " ".join(sys.argv[1:]) + "\\n")
 if sys.argv[1] == "--single":
     write(sys.stdin.read())
 else:
+    write("early\\n")
+    while os.path.exists({deaf!r}):
+        time.sleep(0.01)
     # Blocked first, so that a signal sent at the sight of "up" waits until it is asked for.
     signals = {{signal.SIGINT, signal.SIGTERM}}
     for number in signals:
@@ -144,13 +147,16 @@ class FakeHost:
 
     def __init__(self, folder: Path) -> None:
         self.data, self.calls = folder / "data", folder / "calls"
+        self.deaf = folder / "deaf"
+        """While it is there, the server that was started last has no signal handlers yet."""
         self.password = folder / "secret" / "password"
         binaries = folder / "bin"
         for made in (self.data, binaries, self.password.parent):
             made.mkdir()
         self.password.write_text("Secret1\n")
         initdb = f'#!/bin/bash\necho "initdb $*" >>{self.calls}\n{INITDB}'
-        postgres = f"#!{sys.executable}\n{POSTGRES.format(calls=str(self.calls))}"
+        program = POSTGRES.format(calls=str(self.calls), deaf=str(self.deaf))
+        postgres = f"#!{sys.executable}\n{program}"
         for name, text in (("initdb", initdb), ("postgres", postgres)):
             (binaries / name).write_text(text)
             (binaries / name).chmod(0o755)
@@ -192,6 +198,18 @@ def test_the_first_start_initialises_with_checksums_and_scram(host: FakeHost) ->
     assert "--auth-host=scram-sha-256" in calls
     assert (host.data / "pgdata" / "PG_VERSION").exists()
     assert "initdb" not in host.run_until_up()
+
+
+def test_a_stop_before_the_server_listens_to_signals_is_not_lost(host: FakeHost) -> None:
+    host.run_until_up()
+    host.deaf.touch()
+    process = host.start()
+    host.wait_for("early\n", process)
+    process.terminate()
+    time.sleep(0.3)  # the signal comes while the server still ignores it
+    host.deaf.unlink()
+    assert process.wait(timeout=20) == 0
+    assert "SIGINT" in host.calls.read_text()
 
 
 def test_an_interrupted_initialisation_starts_over(host: FakeHost) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.kit import pods
+from components.kit import objects
 from components.kit.args import Text
 
 
@@ -38,7 +38,7 @@ def _constraint(
         min_domains=domains,
         topology_key=key,
         when_unsatisfiable=otherwise,
-        label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pods.selector(name)),
+        label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=objects.selector(name)),
     )
 
 
@@ -54,12 +54,12 @@ def disruption_budget(
     """A budget that lets a drain evict; pods that are broken anyway never block it."""
     k8s.policy.v1.PodDisruptionBudget(
         name,
-        metadata=pods.metadata(name, namespace, label),
+        metadata=objects.metadata(name, namespace, label),
         spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
             max_unavailable=max_unavailable,
             min_available=min_available,
             unhealthy_pod_eviction_policy="AlwaysAllow",
-            selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pods.selector(name)),
+            selector=k8s.meta.v1.LabelSelectorArgs(match_labels=objects.selector(name)),
         ),
         opts=child,
     )

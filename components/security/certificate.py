@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 from pydantic import model_validator
 
-from components.kit import pods
+from components.kit import hashing, objects
 from components.kit.args import Args, Files, Text
 from components.kit.names import check_name
 from components.security.pki import RENEW_BEFORE_DAYS, CertificateAuthority, check_renewal
@@ -80,10 +80,10 @@ class Certificate(pulumi.ComponentResource):
         keystore = pulumi.Output.all(pkcs8, signed.cert_pem).apply(_joined)
         secret = k8s.core.v1.Secret(
             args.secret_name,
-            metadata=pods.metadata(
+            metadata=objects.metadata(
                 args.secret_name,
                 args.namespace,
-                pods.labels(args.secret_name, "pki"),
+                objects.labels(args.secret_name, "pki"),
                 {RENEW_BEFORE_DAYS: str(args.renew_before_days)},
             ),
             type="kubernetes.io/tls",
@@ -98,11 +98,11 @@ class Certificate(pulumi.ComponentResource):
         self.certificate_pem = signed.cert_pem
         self.files = Files(
             kind="Secret",
-            name=secret.metadata.apply(pods.name_of),
+            name=secret.metadata.apply(objects.name_of),
             # Certificates are public; a new key always comes with a new certificate.
             version=pulumi.Output.unsecret(
                 pulumi.Output.all(signed.cert_pem, authority.certificate_pem)
-            ).apply(lambda pems: pods.digest("".join(pems))),
+            ).apply(lambda pems: hashing.digest("".join(pems))),
         )
         self.register_outputs(
             {"files": self.files.outputs(), "certificate_pem": self.certificate_pem}

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, field_validator
 
-from components.kit import pods
+from components.kit import objects, pods
 from components.kit.args import Args
 from components.kit.names import check_name
 
@@ -64,13 +64,12 @@ class Namespaces(pulumi.ComponentResource):
             )
             # Every namespace gets this account from the cluster; server-side apply takes it over.
             # A pod that names no account of its own must not get a token by accident.
-            account = k8s.core.v1.ServiceAccount(
+            account = pods.service_account(
                 f"{namespace}-default",
-                metadata=k8s.meta.v1.ObjectMetaArgs(
-                    name="default", namespace=made.metadata.apply(pods.name_of)
+                k8s.meta.v1.ObjectMetaArgs(
+                    name="default", namespace=made.metadata.apply(objects.name_of)
                 ),
-                automount_service_account_token=False,
-                opts=child,
+                child,
             )
             self.names[namespace] = account.metadata.apply(_namespace_of)
         self.register_outputs({"names": self.names})

@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 from pydantic import model_validator
 
-from components.kit import pods
+from components.kit import hashing, objects
 from components.kit.args import Args, Files, Text
 
 RENEW_BEFORE_DAYS: Final = "millrace.dev/renew-before-days"
@@ -78,10 +78,10 @@ class CertificateAuthority(pulumi.ComponentResource):
         for short, namespace in args.namespaces.items():
             bundle = k8s.core.v1.ConfigMap(
                 f"{name}-bundle-{short}",
-                metadata=pods.metadata(
+                metadata=objects.metadata(
                     args.bundle_name,
                     namespace,
-                    pods.labels(args.bundle_name, "pki"),
+                    objects.labels(args.bundle_name, "pki"),
                     {RENEW_BEFORE_DAYS: str(args.renew_before_days)},
                 ),
                 data={"ca.crt": certificate.cert_pem},
@@ -89,8 +89,8 @@ class CertificateAuthority(pulumi.ComponentResource):
             )
             self.bundles[short] = Files(
                 kind="ConfigMap",
-                name=bundle.metadata.apply(pods.name_of),
-                version=certificate.cert_pem.apply(pods.digest),
+                name=bundle.metadata.apply(objects.name_of),
+                version=certificate.cert_pem.apply(hashing.digest),
             )
         self.register_outputs(
             {

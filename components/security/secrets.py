@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 import pulumi_random as random
 from pydantic import Field, field_validator
 
-from components.kit import pods
+from components.kit import hashing, objects
 from components.kit.args import Args, Files, Text
 from components.kit.names import check_name
 from components.security.certificate import encoded
@@ -39,7 +39,7 @@ class Password(pulumi.ComponentResource):
     value: pulumi.Output[str]
     """Secret."""
     files: dict[str, Files]
-    """Short namespace name to the Secret; mount it at /etc/millrace/secrets/<what>."""
+    """Short namespace name to the Secret; mount it at `paths.secret(what)`."""
 
     def __init__(
         self, name: str, args: PasswordArgs, opts: pulumi.ResourceOptions | None = None
@@ -57,13 +57,13 @@ class Password(pulumi.ComponentResource):
         self.value = pulumi.Output.secret(password.result)
         # 24 or more random letters and digits cannot be found from a hash, so the hash may be
         # read by whoever can read pods.
-        version = pulumi.Output.unsecret(self.value.apply(pods.digest))
+        version = pulumi.Output.unsecret(self.value.apply(hashing.digest))
         self.files = {}
         for short, namespace in args.namespaces.items():
             secret = k8s.core.v1.Secret(
                 f"{args.secret_name}-{short}",
-                metadata=pods.metadata(
-                    args.secret_name, namespace, pods.labels(args.secret_name, "secrets")
+                metadata=objects.metadata(
+                    args.secret_name, namespace, objects.labels(args.secret_name, "secrets")
                 ),
                 type="Opaque",
                 data={"password": self.value.apply(encoded)},
@@ -71,7 +71,7 @@ class Password(pulumi.ComponentResource):
             )
             self.files[short] = Files(
                 kind="Secret",
-                name=secret.metadata.apply(pods.name_of),
+                name=secret.metadata.apply(objects.name_of),
                 version=version,
             )
         self.register_outputs(

@@ -7,9 +7,10 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field
 
-from components.kit import paths, pods
+from components.kit import containers, hashing, objects, paths, pods
 from components.kit.args import Files, Mount, Text
 from components.kit.names import check_name
+from components.kit.volumes import Volume, versions
 from components.workloads.processes import ProcessArgs
 
 _AWAIT_MARGIN_SECONDS: Final = 60
@@ -48,35 +49,26 @@ class Job(pulumi.ComponentResource):
         super().__init__("millrace:jobs:Job", name, None, opts)
         check_name(name)
         child = pulumi.ResourceOptions(parent=self)
-        label = pods.labels(name, args.component)
-        k8s.core.v1.ServiceAccount(
-            name,
-            metadata=pods.metadata(name, args.namespace, label),
-            automount_service_account_token=False,
-            opts=child,
-        )
+        label = objects.labels(name, args.component)
+        pods.service_account(name, objects.metadata(name, args.namespace, label), child)
         more: tuple[Mount, ...] = ()
         if args.spec is not None:
             more = (Mount(files=_spec(name, args, args.spec, child), path=paths.SPEC),)
-        hashed = {**pods.versions((*args.all_mounts, *more)), **args.after}
+        hashed = {**versions((*args.all_mounts, *more)), **args.after}
         spec = k8s.batch.v1.JobSpecArgs(
             # No ttlSecondsAfterFinished: a Job that vanished would be drift, and run again.
             backoff_limit=args.attempts - 1,
             active_deadline_seconds=args.deadline_seconds,
             completions=1,
             parallelism=1,
-            template=k8s.core.v1.PodTemplateSpecArgs(
-                metadata=k8s.meta.v1.ObjectMetaArgs(
-                    labels=label,
-                    annotations={pods.CONFIG_HASH: pods.config_hash(hashed)},
-                ),
-                spec=_pod(name, args, args.volumes(more)),
+            template=pods.template(
+                label, hashing.config_hash(hashed), _pod(name, args, args.volumes(more))
             ),
         )
         job = k8s.batch.v1.Job(
             name,
-            metadata=pods.metadata(
-                pulumi.Output.concat(name, "-", pods.spec_hash(spec)),
+            metadata=objects.metadata(
+                pulumi.Output.concat(name, "-", hashing.spec_hash(spec)),
                 args.namespace,
                 label,
                 {
@@ -88,44 +80,42 @@ class Job(pulumi.ComponentResource):
             spec=spec,
             opts=child,
         )
-        self.completed = job.metadata.apply(pods.name_of)
+        self.completed = job.metadata.apply(objects.name_of)
         self.register_outputs({"completed": self.completed})
 
 
 def _spec(name: str, args: JobArgs, text: Text, child: pulumi.ResourceOptions) -> Files:
     made = k8s.core.v1.ConfigMap(
         f"{name}-spec",
-        metadata=pods.metadata(f"{name}-spec", args.namespace, pods.labels(name, args.component)),
+        metadata=objects.metadata(
+            f"{name}-spec", args.namespace, objects.labels(name, args.component)
+        ),
         data={"spec.json": text},
         opts=child,
     )
     return Files(
         kind="ConfigMap",
-        name=made.metadata.apply(pods.name_of),
-        version=pods.config_hash({"spec": text}),
+        name=made.metadata.apply(objects.name_of),
+        version=hashing.config_hash({"spec": text}),
     )
 
 
-def _pod(name: str, args: JobArgs, volumes: list[pods.Volume]) -> k8s.core.v1.PodSpecArgs:
-    return k8s.core.v1.PodSpecArgs(
-        service_account_name=name,
-        automount_service_account_token=False,
-        enable_service_links=False,
-        image_pull_secrets=pods.pull_secrets(args.pull_secrets),
-        # Each attempt is a pod of its own, so that the logs of a failed one stay readable.
-        restart_policy="Never",
-        security_context=pods.pod_security(args.uid),
+def _pod(name: str, args: JobArgs, volumes: list[Volume]) -> k8s.core.v1.PodSpecArgs:
+    return pods.pod(
+        name,
         containers=[
-            k8s.core.v1.ContainerArgs(
-                name=name,
+            containers.container(
+                name,
                 image=args.image,
-                image_pull_policy="IfNotPresent",
-                command=list(args.command),
-                env=pods.env({"SERVICE_NAME": name, **args.all_env}),
-                resources=pods.requirements(args.resources),
-                security_context=pods.container_security(),
-                volume_mounts=[volume.mount for volume in volumes],
+                command=args.command,
+                env=containers.variables({"SERVICE_NAME": name, **args.all_env}),
+                resources=args.resources,
+                volumes=volumes,
             )
         ],
-        volumes=[volume.volume for volume in volumes],
+        volumes=volumes,
+        uid=args.uid,
+        pull_secrets=args.pull_secrets,
+        # Each attempt is a pod of its own, so that the logs of a failed one stay readable.
+        restart_policy="Never",
     )

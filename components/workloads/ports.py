@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field
 
-from components.kit import pods
+from components.kit import objects
 from components.kit.args import Args, Text
 
 _NODE_PORTS: Final = range(30000, 32768)
@@ -62,13 +62,6 @@ def check(ports: tuple[Port, ...], entry: Entry | None) -> None:
             )
 
 
-def of_container(ports: tuple[Port, ...]) -> list[k8s.core.v1.ContainerPortArgs]:
-    return [
-        k8s.core.v1.ContainerPortArgs(name=port.name, container_port=port.number, protocol="TCP")
-        for port in ports
-    ]
-
-
 def services(
     name: str,
     namespace: Text,
@@ -91,10 +84,10 @@ def services(
     ) -> k8s.core.v1.Service:
         return k8s.core.v1.Service(
             own,
-            metadata=pods.metadata(own, namespace, label, {**wait, **annotations}),
+            metadata=objects.metadata(own, namespace, label, {**wait, **annotations}),
             spec=k8s.core.v1.ServiceSpecArgs(
                 type=type_,
-                selector=pods.selector(name),
+                selector=objects.selector(name),
                 ports=list(_service_ports(own_ports, type_)),
             ),
             opts=child,

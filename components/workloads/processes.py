@@ -5,15 +5,16 @@ from typing import Self
 
 from pydantic import model_validator
 
-from components.kit import paths, pods
+from components.kit import paths, pods, volumes
 from components.kit.args import Args, Files, Image, Mount, Resources, Text
 from components.kit.connections import Connection
+from components.kit.containers import check_env
 from components.kit.quantities import Quantity
 
 
 class ProcessArgs(Args):
     """One container of the services image. It gets SERVICE_NAME from the component's name, the CA
-    bundle at /etc/millrace/ca and a writable /tmp."""
+    bundle at `paths.CA` and a writable /tmp."""
 
     namespace: Text
     image: Image
@@ -43,13 +44,13 @@ class ProcessArgs(Args):
 
     @model_validator(mode="after")
     def _environment_is_clean(self) -> Self:
-        pods.check_env(self.all_env)
-        pods.check_mounts(self.all_mounts)
+        check_env(self.all_env)
+        volumes.check_mounts(self.all_mounts)
         return self
 
-    def volumes(self, more: tuple[Mount, ...] = ()) -> list[pods.Volume]:
+    def volumes(self, more: tuple[Mount, ...] = ()) -> list[volumes.Volume]:
         """The writable /tmp, and every mount as files."""
         return [
-            pods.scratch("tmp", "/tmp", self.tmp_size),  # noqa: S108 - the root is read-only
-            *(pods.files(mount) for mount in (*self.all_mounts, *more)),
+            volumes.scratch("tmp", "/tmp", self.tmp_size),  # noqa: S108 - the root is read-only
+            *(volumes.files(mount) for mount in (*self.all_mounts, *more)),
         ]

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
-from components.kit import placement, pods
+from components.kit import objects, placement
 from components.kit.args import Args, Text
 
 
@@ -65,7 +65,7 @@ def _autoscaler(
 ) -> None:
     k8s.autoscaling.v2.HorizontalPodAutoscaler(
         name,
-        metadata=pods.metadata(name, namespace, label),
+        metadata=objects.metadata(name, namespace, label),
         spec=k8s.autoscaling.v2.HorizontalPodAutoscalerSpecArgs(
             scale_target_ref=k8s.autoscaling.v2.CrossVersionObjectReferenceArgs(
                 api_version="apps/v1", kind="Deployment", name=name

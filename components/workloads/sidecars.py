@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pulumi_kubernetes as k8s
 from pydantic import Field
 
-from components.kit import pods
+from components.kit import containers, volumes
 from components.kit.args import Args, Image, Mount, Resources, Text
 
 
@@ -25,21 +25,19 @@ class Sidecar(Args):
     resources: Resources
 
 
-def containers(sidecars: tuple[Sidecar, ...]) -> list[k8s.core.v1.ContainerArgs] | None:
+def build(sidecars: tuple[Sidecar, ...]) -> list[k8s.core.v1.ContainerArgs]:
     return [
-        k8s.core.v1.ContainerArgs(
-            name=sidecar.name,
+        containers.container(
+            sidecar.name,
             image=sidecar.image,
-            image_pull_policy="IfNotPresent",
-            command=list(sidecar.command) or None,
-            env=pods.env(sidecar.env),
-            resources=pods.requirements(sidecar.resources),
-            security_context=pods.container_security(),
-            restart_policy="Always",
-            volume_mounts=[pods.files(mount).mount for mount in sidecar.mounts],
+            command=sidecar.command,
+            env=containers.variables(sidecar.env),
+            resources=sidecar.resources,
+            volumes=[volumes.files(mount) for mount in sidecar.mounts],
+            sidecar=True,
         )
         for sidecar in sidecars
-    ] or None
+    ]
 
 
 def mounts(sidecars: tuple[Sidecar, ...]) -> tuple[Mount, ...]:
@@ -53,7 +51,7 @@ def config(sidecars: tuple[Sidecar, ...]) -> dict[str, Text]:
         for sidecar in sidecars
         for name, value in sidecar.env.items()
     }
-    return variables | pods.versions(mounts(sidecars))
+    return variables | volumes.versions(mounts(sidecars))
 
 
 def check(name: str, sidecars: tuple[Sidecar, ...], taken: tuple[Mount, ...]) -> None:
@@ -65,5 +63,5 @@ def check(name: str, sidecars: tuple[Sidecar, ...], taken: tuple[Mount, ...]) ->
             "refuses such a pod; rename a sidecar"
         )
     for sidecar in sidecars:
-        pods.check_env(sidecar.env)
-    pods.check_mounts((*taken, *mounts(sidecars)))
+        containers.check_env(sidecar.env)
+    volumes.check_mounts((*taken, *mounts(sidecars)))

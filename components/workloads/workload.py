@@ -7,17 +7,17 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
-from components.kit import placement, pods, probes
+from components.kit import containers, hashing, objects, placement, pods
 from components.kit.args import Text
 from components.kit.names import check_name
+from components.kit.probes import Probes
+from components.kit.volumes import files, versions
 from components.workloads import ports, scaling, sidecars
 from components.workloads.ports import Entry, Port
 from components.workloads.processes import ProcessArgs
 from components.workloads.scaling import Scale
 from components.workloads.sidecars import Sidecar
 
-TALKS_TO_API: Final = "millrace.dev/api-token"
-"""Annotation of pods that are meant to; the policies refuse a token without it."""
 _MARGIN_SECONDS: Final = 5
 """Between the end of the drain and SIGKILL, for what the service does outside its grace time."""
 
@@ -133,23 +133,18 @@ class Workload(pulumi.ComponentResource):
         check_name(name)
         sidecars.check(name, args.sidecars, args.all_mounts)
         child = pulumi.ResourceOptions(parent=self)
-        label = pods.labels(name, args.component)
+        label = objects.labels(name, args.component)
         # Pods are replaced one after the other.
-        wait = pods.awaited(
+        wait = objects.awaited(
             scaling.most(args.replicas) * (args.startup_seconds + args.termination_grace_seconds)
         )
-        k8s.core.v1.ServiceAccount(
-            name,
-            metadata=pods.metadata(name, args.namespace, label),
-            automount_service_account_token=False,
-            opts=child,
-        )
+        pods.service_account(name, objects.metadata(name, args.namespace, label), child)
         deployment = k8s.apps.v1.Deployment(
             name,
-            metadata=pods.metadata(name, args.namespace, label, wait),
+            metadata=objects.metadata(name, args.namespace, label, wait),
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=scaling.fixed(args.replicas),
-                progress_deadline_seconds=pods.PULUMI_SECONDS + args.startup_seconds,
+                progress_deadline_seconds=objects.PULUMI_SECONDS + args.startup_seconds,
                 revision_history_limit=5,
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
                     type="RollingUpdate",
@@ -157,84 +152,65 @@ class Workload(pulumi.ComponentResource):
                         max_unavailable=0, max_surge=1
                     ),
                 ),
-                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pods.selector(name)),
-                template=k8s.core.v1.PodTemplateSpecArgs(
-                    metadata=k8s.meta.v1.ObjectMetaArgs(
-                        labels=label,
-                        annotations={pods.CONFIG_HASH: _config_hash(args)}
-                        | ({TALKS_TO_API: "asked for"} if args.api_token else {}),
-                    ),
-                    spec=_pod(name, args),
-                ),
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=objects.selector(name)),
+                template=pods.template(label, _config_hash(args), _pod(name, args)),
             ),
             opts=child,
         )
         here = (name, args.namespace, label)
         service = ports.services(*here, child, wait=wait, ports=args.ports, entry=args.entry)
         scaling.build(*here, child, replicas=args.replicas, min_available=args.min_available)
-        self.service_name = service.metadata.apply(pods.name_of)
-        self.deployment_name = deployment.metadata.apply(pods.name_of)
+        self.service_name = service.metadata.apply(objects.name_of)
+        self.deployment_name = deployment.metadata.apply(objects.name_of)
         self.register_outputs(
             {"service_name": self.service_name, "deployment_name": self.deployment_name}
         )
 
 
 def _config_hash(args: WorkloadArgs) -> pulumi.Output[str]:
-    own = {**args.all_env, **pods.versions(args.all_mounts), **args.config}
-    return pods.config_hash({**own, **sidecars.config(args.sidecars)})
+    own = {**args.all_env, **versions(args.all_mounts), **args.config}
+    return hashing.config_hash({**own, **sidecars.config(args.sidecars)})
 
 
 def _pod(name: str, args: WorkloadArgs) -> k8s.core.v1.PodSpecArgs:
-    watched = probes.build(
-        probes.Probes(
-            port=args.health.name,
-            grpc_port=args.health.number if args.health.protocol == "grpc" else None,
-            startup_seconds=args.startup_seconds,
-            # Waiting for the database is readiness' affair: a start is over when HTTP answers.
-            startup_path=args.liveness_path,
-            readiness_path=args.readiness_path,
-            liveness_path=args.liveness_path,
-        )
-    )
-    volumes = args.volumes()
-    of_sidecars = [pods.files(mount) for mount in sidecars.mounts(args.sidecars)]
     own_env = {
         "SERVICE_NAME": name,
         **{port.variable: str(port.number) for port in args.ports},
         "SHUTDOWN_GRACE_SECONDS": str(args.shutdown_grace_seconds),
     }
-    return k8s.core.v1.PodSpecArgs(
-        service_account_name=name,
-        automount_service_account_token=args.api_token,
-        enable_service_links=False,
-        image_pull_secrets=pods.pull_secrets(args.pull_secrets),
-        security_context=pods.pod_security(args.uid),
-        termination_grace_period_seconds=args.termination_grace_seconds,
-        topology_spread_constraints=placement.spread(name),
-        init_containers=sidecars.containers(args.sidecars),
+    volumes = args.volumes()
+    return pods.pod(
+        name,
         containers=[
-            k8s.core.v1.ContainerArgs(
-                name=name,
+            containers.container(
+                name,
                 image=args.image,
-                image_pull_policy="IfNotPresent",
-                command=list(args.command),
+                command=args.command,
                 env=[
-                    *pods.env({**own_env, **args.all_env}),
-                    *(pods.pod_name_env(variable) for variable in args.pod_name_env),
+                    *containers.variables({**own_env, **args.all_env}),
+                    *(containers.pod_name(variable) for variable in args.pod_name_env),
                 ],
-                ports=ports.of_container(args.ports),
-                resources=pods.requirements(args.resources),
-                security_context=pods.container_security(),
-                startup_probe=watched.startup,
-                readiness_probe=watched.readiness,
-                liveness_probe=watched.liveness,
-                lifecycle=k8s.core.v1.LifecycleArgs(
-                    pre_stop=k8s.core.v1.LifecycleHandlerArgs(
-                        sleep=k8s.core.v1.SleepActionArgs(seconds=args.drain_seconds)
-                    )
+                ports={port.name: port.number for port in args.ports},
+                resources=args.resources,
+                watched=Probes(
+                    port=args.health.name,
+                    grpc_port=args.health.number if args.health.protocol == "grpc" else None,
+                    startup_seconds=args.startup_seconds,
+                    # Waiting for the database is readiness' affair: a start is over when HTTP
+                    # answers.
+                    startup_path=args.liveness_path,
+                    readiness_path=args.readiness_path,
+                    liveness_path=args.liveness_path,
                 ),
-                volume_mounts=[volume.mount for volume in volumes],
-            )
+                volumes=volumes,
+                drain_seconds=args.drain_seconds,
+            ),
+            *sidecars.build(args.sidecars),
         ],
-        volumes=[volume.volume for volume in (*volumes, *of_sidecars)],
+        volumes=[*volumes, *(files(mount) for mount in sidecars.mounts(args.sidecars))],
+        uid=args.uid,
+        pull_secrets=args.pull_secrets,
+        spread=placement.spread(name),
+        grace_seconds=args.termination_grace_seconds,
+        api_token=args.api_token,
     )

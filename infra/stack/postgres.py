@@ -57,8 +57,8 @@ def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> 
         ground,
         record,
         spec={
-            "host": server.host,
-            "port": server.port,
+            "host": server.address.host,
+            "port": server.address.port,
             "admin_user": "postgres",
             "admin_password_file": f"{paths.secret('admin')}/password",
             "ca_file": paths.CA_FILE,
@@ -76,8 +76,8 @@ def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> 
             record,
             settings,
             Database(
-                host=once(server.host, provisioned.completed),
-                port=server.port.apply(str),
+                host=once(server.address.host, provisioned.completed),
+                port=server.address.port.apply(str),
                 name=name,
                 password=role.files[APPS],
             ),

@@ -47,8 +47,8 @@ def _provide(ground: Foundation, record: Server, made: Connections) -> None:
     for name, use, own in users:
         made.setdefault(name, []).append(
             connections.redis(
-                host=server.host,
-                port=server.port.apply(str),
+                host=server.address.host,
+                port=server.address.port.apply(str),
                 username=name,
                 password=own.files[APPS],
                 name=use.connection,

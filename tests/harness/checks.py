@@ -50,9 +50,14 @@ def templates(recording: Recording) -> Iterator[tuple[Registered, dict[str, Any]
 
 
 def containers(recording: Recording) -> Iterator[tuple[Registered, dict[str, Any]]]:
+    """Of every pod, sidecars included."""
     for resource, template in templates(recording):
-        for container in template["spec"]["containers"]:
+        for container in _containers(template["spec"]):
             yield resource, container
+
+
+def _containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*spec.get("initContainers", []), *spec["containers"]]
 
 
 def outputs_registered(recording: Recording) -> Iterator[str]:
@@ -134,13 +139,15 @@ def limited(recording: Recording) -> Iterator[str]:
 
 
 def probed(recording: Recording) -> Iterator[str]:
-    """Startup with patience, real readiness, shallow liveness."""
+    """Startup with patience, real readiness, shallow liveness; a sidecar may go without any."""
     for resource, container in containers(recording):
         if resource.kind == "Job":
             continue
         missing = [
             n for n in ("startup", "readiness", "liveness") if not container.get(f"{n}Probe")
         ]
+        if container.get("restartPolicy") == "Always" and len(missing) == 3:
+            continue
         for name in missing:
             yield f"{resource.name}: no {name} probe"
         if missing:
@@ -272,7 +279,7 @@ def mounted(recording: Recording) -> Iterator[str]:
             c["metadata"]["name"]: c
             for c in resource.inputs["spec"].get("volumeClaimTemplates", [])
         }
-        for mount in spec["containers"][0].get("volumeMounts", []):
+        for mount in (m for c in _containers(spec) for m in c.get("volumeMounts", [])):
             if mount["name"] not in volumes and mount["name"] not in claims:
                 yield f"{resource.name}: mounts {mount['name']}, which is no volume"
             source = volumes.get(mount["name"], {})
@@ -365,12 +372,13 @@ def certified(recording: Recording) -> Iterator[str]:
             if not resource.inputs.get("earlyRenewalHours"):
                 yield f"{resource.name}: is renewed only after it has expired"
     names = {n for r in recording.of("CertRequest") for n in r.inputs.get("dnsNames", [])}
+    servers = {r.inputs["metadata"]["name"] for r in recording.of("StatefulSet")}
     for service in recording.of("Service"):
         metadata = service.inputs["metadata"]
         kind = metadata["labels"]["app.kubernetes.io/component"]
         wanted = f"{metadata['name']}.{metadata['namespace']}.svc"
         headless = service.inputs["spec"].get("clusterIP") == "None"
-        if kind in ("kafka", "postgres", "redis") and not headless and wanted not in names:
+        if metadata["name"] in servers and not headless and wanted not in names:
             yield f"no certificate names {wanted}"
         if kind == "kafka" and headless and f"*.{wanted}.cluster.local" not in names:
             yield f"no certificate names the nodes behind {wanted}"

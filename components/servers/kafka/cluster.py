@@ -6,11 +6,13 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
-from components.kit import paths, pods, probes, rules, stateful
-from components.kit.args import Args, Files, Image, Mount, Resources, Storage, Text
+from components.kit import rules, services, volumes
+from components.kit.args import Args, Files, Resources, Storage
+from components.kit.containers import check_fits
+from components.kit.probes import Probes
 from components.kit.quantities import Quantity, mebibytes
-from components.security.certificate import Certificate, CertificateArgs
-from components.security.pki import CertificateAuthority
+from components.servers import server
+from components.servers.args import Server, ServerArgs
 from components.servers.kafka import config as texts
 from components.servers.kafka import quorum as kafka_quorum
 from components.servers.kafka import scripts
@@ -34,20 +36,13 @@ class KafkaNodes(Args):
     @model_validator(mode="after")
     def _heap_fits(self) -> Self:
         # The rest is for metaspace, threads, network buffers and the page cache it is charged for.
-        pods.check_fits("heap", self.heap, self.resources, 0.75)
+        check_fits("heap", self.heap, self.resources, 0.75)
         return self
 
 
-class KafkaArgs(Args):
+class KafkaArgs(ServerArgs):
     """A Kafka cluster. Its object names follow the component's name (`kafka`)."""
 
-    namespace: Text
-    namespace_name: str = "data"
-    """The namespace's name as plain text: certificates and voters need DNS names at once."""
-    image: Image
-    pull_secrets: tuple[str, ...] = ()
-    """Secrets of the namespace that open the image's registry."""
-    authority: CertificateAuthority
     brokers: KafkaNodes
     controllers: KafkaNodes | None = None
     """None: the brokers are controllers too (combined mode). Kafka cannot change over from one to
@@ -98,13 +93,17 @@ class Kafka(pulumi.ComponentResource):
         self, name: str, args: KafkaArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("millrace:data:Kafka", name, None, opts)
-        self._name = name
         self._args = args
         controllers = f"{name}-controller"
         self._fixed_voters = kafka_quorum.fixed_voters(name)
         groups = (name, controllers) if args.controllers else (name,)
-        self._tls = self._certificate(
-            f"{name}-tls", texts.BROKER, texts.dns_names(groups, args.namespace_name)
+        self._tls = server.certificate(
+            f"{name}-tls",
+            args,
+            self,
+            common_name=texts.BROKER,
+            dns_names=texts.dns_names(groups, args.namespace_name),
+            client=True,
         )
         self._cluster_id = texts.cluster_id(
             pulumi.get_project(), pulumi.get_stack(), args.namespace_name, name
@@ -114,28 +113,28 @@ class Kafka(pulumi.ComponentResource):
                 controllers, args.namespace_name, args.controllers.replicas, _FIRST_CONTROLLER_ID
             )
             self._nodes(controllers, args.controllers, ("controller",), voters)
-            brokers = self._nodes(name, args.brokers, ("broker",), voters)
+            brokers, made = self._nodes(name, args.brokers, ("broker",), voters)
         else:
             voters = texts.voters(name, args.namespace_name, args.brokers.replicas, 0)
-            brokers = self._nodes(name, args.brokers, ("broker", "controller"), voters)
-        service = stateful.service(
+            brokers, made = self._nodes(name, args.brokers, ("broker", "controller"), voters)
+        address = server.publish(
             name,
-            args.namespace,
-            "kafka",
-            {"client": texts.CLIENT_PORT},
+            args,
+            brokers,
+            made,
             self,
-            startup_seconds=_STARTUP_SECONDS,
+            ports={"client": texts.CLIENT_PORT},
             # One that catches up serves; when all of them do, clients still need a way in.
-            publish_not_ready=True,
+            not_ready=True,
         )
-        host = stateful.host_names(name, args.namespace_name)[2]
         hosts = texts.pod_hosts(name, args.namespace_name, args.brokers.replicas)
-        admin = ",".join(f"{host}:{texts.INTERNAL_PORT}" for host in hosts)
-        self.bootstrap_servers = stateful.known_when_ready(
-            f"{host}:{texts.CLIENT_PORT}", brokers, service
+        self.bootstrap_servers = address.host.apply(lambda host: f"{host}:{texts.CLIENT_PORT}")
+        self.admin_servers = address.once(
+            ",".join(f"{host}:{texts.INTERNAL_PORT}" for host in hosts)
         )
-        self.admin_servers = stateful.known_when_ready(admin, brokers, service)
-        self.admin_files = self._certificate(f"{name}-admin-tls", texts.ADMIN, ())
+        self.admin_files = server.certificate(
+            f"{name}-admin-tls", args, self, common_name=texts.ADMIN, dns_names=(), client=True
+        )
         self.register_outputs(
             {
                 "bootstrap_servers": self.bootstrap_servers,
@@ -144,91 +143,57 @@ class Kafka(pulumi.ComponentResource):
             }
         )
 
-    def _certificate(self, secret: str, principal: str, dns_names: tuple[str, ...]) -> Files:
-        return Certificate(
-            secret,
-            CertificateArgs(
-                authority=self._args.authority,
-                namespace=self._args.namespace,
-                secret_name=secret,
-                common_name=principal,
-                dns_names=dns_names,
-                usages=("server", "client") if dns_names else ("client",),
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        ).files
-
     def _nodes(
         self, name: str, nodes: KafkaNodes, roles: tuple[str, ...], voters: str
-    ) -> k8s.apps.v1.StatefulSet:
+    ) -> tuple[Server, k8s.apps.v1.StatefulSet]:
         args = self._args
-        config = {
-            "server.properties": texts.server_properties(
-                roles=roles,
-                voters=voters,
-                replication_factor=args.replication_factor,
-                min_insync_replicas=args.min_insync_replicas,
-                retention_hours=args.retention_hours,
-            ),
-            "log4j2.properties": texts.log4j2_properties(),
-            "client.properties": texts.client_properties(),
-            **scripts.scripts(),
-        }
-        mounts = (
-            Mount(
-                files=stateful.config_files(
-                    name, args.namespace, "kafka", config, self, hooks=self._fixed_voters
-                ),
-                path=texts.CONFIG_PATH,
-            ),
-            Mount(files=self._tls, path=paths.TLS),
-        )
         ports = texts.ports(roles)
         # A single broker has nobody to catch up with.
         replicated = "broker" in roles and nodes.replicas > 1
         ready = ("bash", f"{texts.CONFIG_PATH}/ready.sh")
         caught_up = (scripts.IN_SYNC_FILE,) if replicated else ()
         probed = "internal" if "broker" in roles else "controller"
-        headless = stateful.host_names(f"{name}-headless", args.namespace_name)[-1]
-        return stateful.server(
-            stateful.Server(
-                name=name,
-                component="kafka",
-                namespace=args.namespace,
-                image=args.image,
-                pull_secrets=args.pull_secrets,
-                uid=_UID,
-                replicas=nodes.replicas,
-                command=("bash", f"{texts.CONFIG_PATH}/start.sh"),
-                env={
-                    "CLUSTER_ID": self._cluster_id,
-                    "FIRST_NODE_ID": "0" if "broker" in roles else str(_FIRST_CONTROLLER_ID),
-                    "ADVERTISED_DOMAIN": headless if "broker" in roles else "",
-                    "HEAP_MEBIBYTES": str(mebibytes(nodes.heap)),
-                    "PROBE_PORT": str(ports[probed]),
-                    "REPLICATED": "yes" if replicated else "",
-                },
-                ports=ports,
-                probes=probes.build(
-                    probes.Probes(
-                        port=probed,
-                        startup_seconds=_STARTUP_SECONDS,
-                        startup_command=ready,
-                        readiness_command=(*ready, *caught_up),
-                    )
+        domain = services.replica_domain(name, args.namespace_name)
+        spec = Server(
+            component="kafka",
+            uid=_UID,
+            replicas=nodes.replicas,
+            command=("bash", f"{texts.CONFIG_PATH}/start.sh"),
+            config={
+                "server.properties": texts.server_properties(
+                    roles=roles,
+                    voters=voters,
+                    replication_factor=args.replication_factor,
+                    min_insync_replicas=args.min_insync_replicas,
+                    retention_hours=args.retention_hours,
                 ),
-                resources=nodes.resources,
-                storage=nodes.storage,
-                data_path=texts.DATA_PATH,
-                volumes=[
-                    pods.scratch("tmp", "/tmp", "128Mi"),  # noqa: S108 - the root is read-only
-                    *(pods.files(mount) for mount in mounts),
-                ],
-                config_hash=pods.config_hash(pods.versions(mounts)),
-                grace_seconds=_GRACE_SECONDS,
-                # Time to catch up and rejoin the in-sync replicas before the next one goes.
-                settle_seconds=20 if nodes.replicas > 1 else 0,
-                one_per_host=args.one_per_host,
+                "log4j2.properties": texts.log4j2_properties(),
+                "client.properties": texts.client_properties(),
+                **scripts.scripts(),
+            },
+            env={
+                "CLUSTER_ID": self._cluster_id,
+                "FIRST_NODE_ID": "0" if "broker" in roles else str(_FIRST_CONTROLLER_ID),
+                "ADVERTISED_DOMAIN": domain if "broker" in roles else "",
+                "HEAP_MEBIBYTES": str(mebibytes(nodes.heap)),
+                "PROBE_PORT": str(ports[probed]),
+                "REPLICATED": "yes" if replicated else "",
+            },
+            ports=ports,
+            probes=Probes(
+                port=probed,
+                startup_seconds=_STARTUP_SECONDS,
+                startup_command=ready,
+                readiness_command=(*ready, *caught_up),
             ),
-            self,
+            resources=nodes.resources,
+            storage=nodes.storage,
+            data_path=texts.DATA_PATH,
+            scratch=(volumes.scratch("tmp", "/tmp", "128Mi"),),  # noqa: S108 - the root is read-only
+            grace_seconds=_GRACE_SECONDS,
+            # Time to catch up and rejoin the in-sync replicas before the next one goes.
+            settle_seconds=20 if nodes.replicas > 1 else 0,
+            one_per_host=args.one_per_host,
         )
+        made = server.nodes(name, args, spec, self._tls, self, config_hooks=self._fixed_voters)
+        return spec, made

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from components.kit import paths
-from components.kit.stateful import host_names
+from components.kit.services import host_names, replica_domain
 from components.servers.kafka.quorum import VOTERS
 
 CLIENT_PORT: Final = 9092
@@ -142,7 +142,7 @@ def client_properties() -> str:
 
 def pod_hosts(name: str, namespace: str, replicas: int) -> list[str]:
     """Full DNS name of every replica of a StatefulSet."""
-    domain = host_names(f"{name}-headless", namespace)[-1]
+    domain = replica_domain(name, namespace)
     return [f"{name}-{ordinal}.{domain}" for ordinal in range(replicas)]
 
 

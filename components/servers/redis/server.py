@@ -7,12 +7,15 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import model_validator
 
-from components.kit import paths, pods, probes, stateful
-from components.kit.args import Args, Files, Image, Mount, Resources, Storage, Text
+from components.kit import hashing, objects
+from components.kit.args import Args, Files, Mount, Resources, Storage
+from components.kit.containers import check_fits
+from components.kit.probes import Probes
 from components.kit.quantities import Quantity, amount
-from components.security.certificate import Certificate, CertificateArgs, encoded
-from components.security.pki import CertificateAuthority
+from components.security.certificate import encoded
 from components.security.secrets import Password, PasswordArgs
+from components.servers import server
+from components.servers.args import Address, Server, ServerArgs
 from components.servers.redis import config as texts
 
 _UID: Final = 10004
@@ -71,15 +74,9 @@ class RedisUser(Args):
         return self
 
 
-class RedisArgs(Args):
+class RedisArgs(ServerArgs):
     """A Redis server. Its object names follow the component's name (`redis-cache`)."""
 
-    namespace: Text
-    namespace_name: str = "data"
-    image: Image
-    pull_secrets: tuple[str, ...] = ()
-    """Secrets of the namespace that open the image's registry."""
-    authority: CertificateAuthority
     users: tuple[RedisUser, ...]
     resources: Resources
     max_memory: Quantity = "128Mi"
@@ -90,7 +87,7 @@ class RedisArgs(Args):
 
     @model_validator(mode="after")
     def _memory_fits(self) -> Self:
-        pods.check_fits("max_memory", self.max_memory, self.resources, 0.75)
+        check_fits("max_memory", self.max_memory, self.resources, 0.75)
         return self
 
     @model_validator(mode="after")
@@ -110,26 +107,13 @@ class Redis(pulumi.ComponentResource):
     `<name>-tls`, ServiceAccount, Services `<name>-headless` and `<name>`, StatefulSet.
     """
 
-    host: pulumi.Output[str]
-    """`redis-cache.data.svc`; known once the server is ready."""
-    port: pulumi.Output[int]
+    address: Address
 
     def __init__(
         self, name: str, args: RedisArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("millrace:data:Redis", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        tls = Certificate(
-            f"{name}-tls",
-            CertificateArgs(
-                authority=args.authority,
-                namespace=args.namespace,
-                secret_name=f"{name}-tls",
-                common_name=name,
-                dns_names=tuple(stateful.host_names(name, args.namespace_name)),
-            ),
-            opts=child,
-        )
         health = Password(
             f"{name}-health",
             PasswordArgs(
@@ -138,64 +122,39 @@ class Redis(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        config = {
+        secrets = (
+            Mount(files=_acl(name, args, health, child), path=texts.ACL_PATH),
+            Mount(files=health.files[args.namespace_name], path=texts.HEALTH_PATH),
+        )
+        self.address = server.serve(name, args, _spec(args, secrets), self)
+        self.register_outputs({"address": self.address.outputs()})
+
+
+def _spec(args: RedisArgs, secrets: tuple[Mount, ...]) -> Server:
+    return Server(
+        component="redis",
+        uid=_UID,
+        command=("redis-server", f"{texts.CONFIG_PATH}/redis.conf"),
+        ports={"redis": texts.PORT},
+        config={
             "redis.conf": texts.redis_conf(
                 max_memory_bytes=int(amount(args.max_memory)),
                 eviction=args.eviction,
                 append_fsync=args.append_fsync if args.storage else None,
             ),
             "ready.sh": texts.probe_script(),
-        }
-        mounts = (
-            Mount(
-                files=stateful.config_files(name, args.namespace, "redis", config, self),
-                path=texts.CONFIG_PATH,
-            ),
-            Mount(files=tls.files, path=paths.TLS),
-            Mount(files=_acl(name, args, health, child), path=texts.ACL_PATH),
-            Mount(files=health.files[args.namespace_name], path=texts.HEALTH_PATH),
-        )
-        server = stateful.server(
-            stateful.Server(
-                name=name,
-                component="redis",
-                namespace=args.namespace,
-                image=args.image,
-                pull_secrets=args.pull_secrets,
-                uid=_UID,
-                replicas=1,
-                command=("redis-server", f"{texts.CONFIG_PATH}/redis.conf"),
-                env={},
-                ports={"redis": texts.PORT},
-                probes=probes.build(
-                    probes.Probes(
-                        port="redis",
-                        startup_seconds=_STARTUP_SECONDS,
-                        readiness_command=("sh", f"{texts.CONFIG_PATH}/ready.sh"),
-                    )
-                ),
-                resources=args.resources,
-                storage=args.storage,
-                data_path=texts.DATA_PATH,
-                volumes=[pods.files(mount) for mount in mounts],
-                config_hash=pods.config_hash(pods.versions(mounts)),
-                grace_seconds=_GRACE_SECONDS,
-            ),
-            self,
-        )
-        service = stateful.service(
-            name,
-            args.namespace,
-            "redis",
-            {"redis": texts.PORT},
-            self,
+        },
+        mounts=secrets,
+        probes=Probes(
+            port="redis",
             startup_seconds=_STARTUP_SECONDS,
-        )
-        self.host = stateful.known_when_ready(
-            stateful.host_names(name, args.namespace_name)[2], server, service
-        )
-        self.port = pulumi.Output.from_input(texts.PORT)
-        self.register_outputs({"host": self.host, "port": self.port})
+            readiness_command=("sh", f"{texts.CONFIG_PATH}/ready.sh"),
+        ),
+        resources=args.resources,
+        storage=args.storage,
+        data_path=texts.DATA_PATH,
+        grace_seconds=_GRACE_SECONDS,
+    )
 
 
 def _acl(name: str, args: RedisArgs, health: Password, child: pulumi.ResourceOptions) -> Files:
@@ -206,15 +165,15 @@ def _acl(name: str, args: RedisArgs, health: Password, child: pulumi.ResourceOpt
     text = pulumi.Output.secret(pulumi.Output.all(*lines)).apply(texts.acl_file)
     secret = k8s.core.v1.Secret(
         f"{name}-acl",
-        metadata=pods.metadata(f"{name}-acl", args.namespace, pods.labels(name, "redis")),
+        metadata=objects.metadata(f"{name}-acl", args.namespace, objects.labels(name, "redis")),
         type="Opaque",
         data={"users.acl": text.apply(encoded)},
         opts=child,
     )
     return Files(
         kind="Secret",
-        name=secret.metadata.apply(pods.name_of),
-        version=pulumi.Output.unsecret(text.apply(pods.digest)),
+        name=secret.metadata.apply(objects.name_of),
+        version=pulumi.Output.unsecret(text.apply(hashing.digest)),
     )
 
 

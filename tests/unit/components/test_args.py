@@ -8,7 +8,7 @@ import pulumi
 import pytest
 from pydantic import ValidationError
 
-from components.kit import pods
+from components.kit import containers, hashing
 from components.kit.args import Args, Mount, Resources, Storage
 from components.kit.names import check_name
 from components.kit.quantities import amount, mebibytes
@@ -270,4 +270,4 @@ def test_every_arguments_class_refuses_unknown_keys() -> None:
 
 
 def test_hashing_sees_every_part_of_nested_arguments() -> None:
-    assert pods.plain(pods.container_security())["capabilities"]["drop"] == ["ALL"]
+    assert hashing.plain(containers.security())["capabilities"]["drop"] == ["ALL"]

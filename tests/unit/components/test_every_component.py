@@ -1,5 +1,6 @@
 """What holds for every component, in every shape it has."""
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tests.harness import platforms
 from tests.harness.checks import CHECKS, component_classes
 from tests.harness.recording import record
+from tests.harness.repository import of_kind
 
 GOLDEN = Path(__file__).with_name("statefulsets.golden.json")
 REPLACING = (
@@ -20,6 +22,18 @@ REPLACING = (
     "volumeClaimTemplates",
 )
 """Fields of a StatefulSet whose change makes Pulumi delete and re-create it."""
+ONLY_BUILDERS = {
+    "ContainerArgs": "components/kit/containers.py",
+    "PodSecurityContextArgs": "components/kit/pods.py",
+    "PodSpecArgs": "components/kit/pods.py",
+    "PodTemplateSpecArgs": "components/kit/pods.py",
+    "ProbeArgs": "components/kit/probes.py",
+    "SecurityContextArgs": "components/kit/containers.py",
+    "ServiceAccount": "components/kit/pods.py",
+    "StatefulSet": "components/kit/stateful.py",
+    "VolumeArgs": "components/kit/volumes.py",
+}
+"""What is made in one place for all, and where: nobody can leave the hardening out."""
 
 
 @pytest.mark.parametrize("shape", platforms.PROGRAMS)
@@ -35,6 +49,31 @@ def test_every_component_class_is_built_by_some_program() -> None:
         for component in platforms.recorded(shape).components()
     }
     assert built == set(component_classes())
+
+
+def calls(source: str) -> set[str]:
+    """The last name of everything the source calls: of `k8s.core.v1.PodSpecArgs(…)`, that."""
+    functions = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return {f.attr for f in functions if isinstance(f, ast.Attribute)} | {
+        f.id for f in functions if isinstance(f, ast.Name)
+    }
+
+
+def test_every_pod_goes_through_the_one_builder() -> None:
+    found: dict[str, set[str]] = {}
+    for path, text in of_kind(".py").items():
+        if path.startswith(("components/", "infra/")):
+            for name in calls(text) & set(ONLY_BUILDERS):
+                found.setdefault(name, set()).add(path)
+    assert found == {name: {path} for name, path in ONLY_BUILDERS.items()}
+
+
+def test_the_directories_that_pods_find_are_named_in_one_module() -> None:
+    texts = of_kind(".py", ".sh")
+    naming = {path for path in texts if path.startswith(("components/", "infra/"))} & {
+        path for path, text in texts.items() if "/etc/millrace" in text
+    }
+    assert naming == {"components/kit/paths.py"}
 
 
 def test_type_tokens_have_three_parts_and_end_in_the_class_name() -> None:

@@ -82,14 +82,19 @@ MUTATIONS = [
     *(
         Mutation("its budget", shape, target, old, "if False:", "budgeted")
         for shape, target, old in (
-            ("Kafka of three", "kit.stateful:server", "if spec.replicas > 1:"),
+            ("Kafka of three", "kit.stateful:stateful_set", "if replicas > 1:"),
             ("Workload", "workloads.scaling:build", "elif replicas > 1:"),
         )
     ),
     *(
         Mutation("the budget's one", shape, target, old, new, "budgeted")
         for shape, target, old, new in (
-            ("Kafka of three", "kit.stateful:server", "max_unavailable=1", "max_unavailable=0"),
+            (
+                "Kafka of three",
+                "kit.stateful:stateful_set",
+                "max_unavailable=1",
+                "max_unavailable=0",
+            ),
             (
                 "Workload",
                 "workloads.scaling:build",
@@ -106,7 +111,12 @@ MUTATIONS = [
     ),
     *(
         Mutation(
-            "none for one", shape, "kit.stateful:server", "replicas > 1", "replicas > 0", "budgeted"
+            "none for one",
+            shape,
+            "kit.stateful:stateful_set",
+            "replicas > 1",
+            "replicas > 0",
+            "budgeted",
         )
         for shape in ("Kafka", "Postgres", "Redis")
     ),
@@ -126,8 +136,8 @@ MUTATIONS = [
         Mutation(
             f"{probe} probe",
             shape,
-            "workloads.workload:_pod" if shape == "Workload" else "kit.stateful:_pod",
-            f"{probe}_probe={'watched' if shape == 'Workload' else 'spec.probes'}.{probe},",
+            "kit.containers:container",
+            f"{probe}_probe=watch and watch.{probe},",
             "",
             "probed",
         )
@@ -145,8 +155,8 @@ MUTATIONS = [
         )
         for shape, target in (
             ("Kafka", "servers.kafka.cluster:Kafka._nodes"),
-            ("Postgres", "servers.postgres.server:Postgres.__init__"),
-            ("Redis", "servers.redis.server:Redis.__init__"),
+            ("Postgres", "servers.postgres.server:_spec"),
+            ("Redis", "servers.redis.server:_spec"),
         )
     ),
     Mutation(
@@ -160,7 +170,7 @@ MUTATIONS = [
     # Resources.
     *_everywhere(
         "limits",
-        "kit.pods:requirements",
+        "kit.containers:requirements",
         "limits=",
         "claims=None and ",
         "limited",
@@ -168,7 +178,7 @@ MUTATIONS = [
     ),
     *_everywhere(
         "the memory limit",
-        "kit.pods:requirements",
+        "kit.containers:requirements",
         '"memory": resources.memory_limit,',
         "",
         "limited",
@@ -176,7 +186,7 @@ MUTATIONS = [
     ),
     *_everywhere(
         "the size of /tmp",
-        "kit.pods:scratch",
+        "kit.volumes:scratch",
         "size_limit=size,",
         "",
         "limited",
@@ -225,25 +235,13 @@ MUTATIONS = [
             ("its users", 'f"aclfile {ACL_PATH}/users.acl",', ""),
         )
     ),
-    *(
-        Mutation("its certificate", shape, target, old, "", "encrypted")
-        for shape, target, old in (
-            (
-                "Kafka",
-                "servers.kafka.cluster:Kafka._nodes",
-                "Mount(files=self._tls, path=paths.TLS),",
-            ),
-            (
-                "Postgres",
-                "servers.postgres.server:Postgres.__init__",
-                "Mount(files=tls.files, path=paths.TLS),",
-            ),
-            (
-                "Redis",
-                "servers.redis.server:Redis.__init__",
-                "Mount(files=tls.files, path=paths.TLS),",
-            ),
-        )
+    *_everywhere(
+        "its certificate",
+        "servers.server:nodes",
+        "Mount(files=tls, path=paths.TLS),",
+        "",
+        "encrypted",
+        shapes=SERVERS,
     ),
     *(
         Mutation("the name in its certificate", shape, target, old, new, "certified")
@@ -255,19 +253,15 @@ MUTATIONS = [
                 "for group in groups",
                 "for group in ()",
             ),
-            (
-                "Postgres",
-                "servers.postgres.server:Postgres.__init__",
-                "stateful.host_names(name,",
-                "stateful.host_names('db',",
-            ),
-            (
-                "Redis",
-                "servers.redis.server:Redis.__init__",
-                "stateful.host_names(name,",
-                "stateful.host_names('db',",
-            ),
         )
+    ),
+    *_everywhere(
+        "the name in its certificate",
+        "servers.server:serve",
+        "services.host_names(name,",
+        "services.host_names('db',",
+        "certified",
+        shapes=("Postgres", "Redis"),
     ),
     *(
         Mutation(
@@ -286,7 +280,7 @@ MUTATIONS = [
     # Hardening.
     *_everywhere(
         "a read-only root",
-        "kit.pods:container_security",
+        "kit.containers:security",
         "read_only_root_filesystem=True,",
         "",
         "policies_hold",
@@ -294,31 +288,34 @@ MUTATIONS = [
     ),
     *_everywhere(
         "dropped capabilities",
-        "kit.pods:container_security",
+        "kit.containers:security",
         'capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),',
         "",
         "policies_hold",
         shapes=WITH_PODS,
     ),
-    *(
-        Mutation(
-            "no token", shape, target, "automount_service_account_token=False,", "", "tokenless"
-        )
-        for shape, target in (
-            ("Workload", "workloads.workload:Workload.__init__"),
-            ("Job", "workloads.jobs:Job.__init__"),
-            ("Job", "workloads.jobs:_pod"),
-            *((shape, "kit.stateful:server") for shape in SERVERS),
-            *((shape, "kit.stateful:_pod") for shape in SERVERS),
-            ("Namespaces", "security.namespaces:Namespaces.__init__"),
-        )
+    *_everywhere(
+        "an account without token",
+        "kit.pods:service_account",
+        "automount_service_account_token=False,",
+        "",
+        "tokenless",
+        shapes=(*WITH_PODS, "Namespaces"),
+    ),
+    *_everywhere(
+        "pods without token",
+        "kit.pods:pod",
+        "automount_service_account_token=api_token,",
+        "",
+        "tokenless",
+        shapes=WITH_PODS,
     ),
     Mutation(
         "no token that nobody asked for",
         "Workload",
         "workloads.workload:_pod",
-        "automount_service_account_token=args.api_token,",
-        "",
+        "api_token=args.api_token,",
+        "api_token=True,",
         "tokenless",
     ),
     Mutation(
@@ -359,8 +356,8 @@ MUTATIONS = [
         "the secrecy of its password",
         "Password",
         "security.secrets:Password.__init__",
-        'pods.labels(args.secret_name, "secrets")',
-        'pods.labels(args.secret_name, "x") | {"p": pulumi.Output.unsecret(self.value)}',
+        'objects.labels(args.secret_name, "secrets")',
+        'objects.labels(args.secret_name, "x") | {"p": pulumi.Output.unsecret(self.value)}',
         "secretive",
     ),
     Mutation(
@@ -372,31 +369,20 @@ MUTATIONS = [
         "policies_hold",
     ),
     # Rollouts.
-    *(
-        Mutation("its config hash", shape, target, old, "annotations={}", "rolls")
-        for shape, target, old in (
-            *(
-                (shape, "kit.stateful:server", "annotations={pods.CONFIG_HASH: spec.config_hash}")
-                for shape in SERVERS
-            ),
-            (
-                "Workload",
-                "workloads.workload:Workload.__init__",
-                "annotations={pods.CONFIG_HASH: _config_hash(args)}",
-            ),
-            (
-                "Job",
-                "workloads.jobs:Job.__init__",
-                "annotations={pods.CONFIG_HASH: pods.config_hash(hashed)}",
-            ),
-        )
+    *_everywhere(
+        "its config hash",
+        "kit.pods:template",
+        "annotations={CONFIG_HASH: config_hash}",
+        "annotations={}",
+        "rolls",
+        shapes=WITH_PODS,
     ),
     Mutation(
         "its drain",
         "Workload",
         "workloads.workload:_pod",
-        "lifecycle=k8s.core.v1.LifecycleArgs(",
-        "lifecycle=None if args else k8s.core.v1.LifecycleArgs(",
+        "drain_seconds=args.drain_seconds,",
+        "",
         "rolls",
     ),
     Mutation(
@@ -418,9 +404,9 @@ MUTATIONS = [
     # Volumes.
     *_everywhere(
         "its volume",
-        "kit.stateful:_pod",
-        "volume_mounts=[data, *(",
-        "volume_mounts=[*(",
+        "servers.server:_pod",
+        "volumes=[data, *seen]",
+        "volumes=[*seen]",
         "kept",
         shapes=("Kafka", "Postgres", "Redis as a store"),
     ),
@@ -434,7 +420,7 @@ MUTATIONS = [
     ),
     *_everywhere(
         "private secrets",
-        "kit.pods:files",
+        "kit.volumes:files",
         "default_mode=0o440",
         "default_mode=0o444",
         "mounted",
@@ -442,7 +428,7 @@ MUTATIONS = [
     ),
     *_everywhere(
         "its parent",
-        "kit.stateful:server",
+        "servers.server:nodes",
         "pulumi.ResourceOptions(parent=parent)",
         "pulumi.ResourceOptions()",
         "parented",
@@ -452,13 +438,13 @@ MUTATIONS = [
     Mutation(
         "its number of replicas",
         "Kafka",
-        "kit.stateful:server",
-        "replicas=spec.replicas",
-        "replicas=f'{spec.replicas} or so'",
+        "kit.stateful:stateful_set",
+        "replicas=replicas,",
+        "replicas=f'{replicas} or so',",
         "valid",
     ),
     *_everywhere(
-        "its labels", "kit.pods:labels", '"millrace"', '"mill"', "named", shapes=WITH_PODS
+        "its labels", "kit.objects:labels", '"millrace"', '"mill"', "named", shapes=WITH_PODS
     ),
 ]
 

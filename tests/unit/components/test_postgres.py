@@ -95,9 +95,9 @@ def test_the_host_is_the_name_in_its_certificate() -> None:
     recording = platforms.recorded("Postgres")
     outputs = recording.one("Postgres", "postgres").outputs
     assert outputs is not None
-    assert outputs == {"host": "postgres.data.svc", "port": 5432}
+    assert outputs == {"address": {"host": "postgres.data.svc", "port": 5432}}
     names = recording.one("CertRequest", "postgres-tls-request").inputs["dnsNames"]
-    assert outputs["host"] in names
+    assert outputs["address"]["host"] in names
 
 
 def test_a_rotated_superuser_password_rolls_the_server() -> None:

@@ -1,0 +1,82 @@
+"""Services: how pods are found, and the names they are found by."""
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.kit import objects
+from components.kit.args import Text
+
+
+def cluster_service(
+    name: str,
+    namespace: Text,
+    label: Mapping[str, str],
+    ports: Mapping[str, int],
+    child: pulumi.ResourceOptions,
+    *,
+    startup_seconds: int,
+    publish_not_ready: bool | None = None,
+) -> k8s.core.v1.Service:
+    """The ClusterIP Service clients use: ready replicas, unless others are published as well.
+
+    Pulumi waits for the first.
+    """
+    return k8s.core.v1.Service(
+        name,
+        metadata=objects.metadata(name, namespace, label, objects.awaited(startup_seconds)),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            type="ClusterIP",
+            selector=objects.selector(name),
+            publish_not_ready_addresses=publish_not_ready,
+            ports=_ports(ports),
+        ),
+        opts=child,
+    )
+
+
+def headless_service(
+    name: str,
+    namespace: Text,
+    label: Mapping[str, str],
+    ports: Mapping[str, int],
+    child: pulumi.ResourceOptions,
+) -> k8s.core.v1.Service:
+    """The Service `<name>-headless`, which gives each replica of `name` a host name."""
+    return k8s.core.v1.Service(
+        f"{name}-headless",
+        metadata=objects.metadata(f"{name}-headless", namespace, label),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            cluster_ip="None",
+            selector=objects.selector(name),
+            # Replicas must find each other before they can become ready.
+            publish_not_ready_addresses=True,
+            ports=_ports(ports),
+        ),
+        opts=child,
+    )
+
+
+def _ports(ports: Mapping[str, int]) -> list[k8s.core.v1.ServicePortArgs]:
+    return [
+        k8s.core.v1.ServicePortArgs(name=name, port=port, target_port=name, protocol="TCP")
+        for name, port in ports.items()
+    ]
+
+
+def host_names(service_name: str, namespace: str) -> list[str]:
+    """Every name a Service may be called by, shortest first."""
+    full = f"{service_name}.{namespace}.svc.cluster.local"
+    labels = full.split(".")
+    return [".".join(labels[:count]) for count in (1, 2, 3, 5)]
+
+
+def host_name(service_name: str, namespace: str) -> str:
+    """The name that clients in other namespaces use: `postgres.data.svc`."""
+    return host_names(service_name, namespace)[2]
+
+
+def replica_domain(name: str, namespace: str) -> str:
+    """Below it, every replica of the StatefulSet `name` has its full host name."""
+    return host_names(f"{name}-headless", namespace)[-1]

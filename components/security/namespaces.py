@@ -63,13 +63,15 @@ class Namespaces(pulumi.ComponentResource):
                 opts=child,
             )
             # Every namespace gets this account from the cluster; server-side apply takes it over.
-            # A pod that names no account of its own must not get a token by accident.
+            # A pod that names no account of its own must not get a token by accident. It goes with
+            # its namespace: deleted by itself, the cluster makes another at once, and Pulumi may
+            # wait in vain to see the name gone.
             account = pods.service_account(
                 f"{namespace}-default",
                 k8s.meta.v1.ObjectMetaArgs(
                     name="default", namespace=made.metadata.apply(objects.name_of)
                 ),
-                child,
+                pulumi.ResourceOptions(parent=self, retain_on_delete=True),
             )
             self.names[namespace] = account.metadata.apply(_namespace_of)
         self.register_outputs({"names": self.names})

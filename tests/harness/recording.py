@@ -35,6 +35,8 @@ class Registered:
     secret_paths: frozenset[str]
     """Dotted paths of the inputs that were marked secret."""
     protect: bool
+    retained: bool
+    """Left to the cluster when it is deleted from the program."""
     aliases: list[str]
     """URNs, or the names in alias specifications."""
     provider: str
@@ -119,6 +121,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     inputs=inputs,
                     secret_paths=secret_paths,
                     protect=request.protect,
+                    retained=request.retainOnDelete,
                     aliases=[alias.urn or alias.spec.name for alias in request.aliases],
                     provider=request.provider,
                     dependencies=frozenset(request.dependencies),

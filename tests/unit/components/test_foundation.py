@@ -31,6 +31,13 @@ def test_the_default_account_of_each_namespace_mounts_no_token() -> None:
         assert account.inputs["automountServiceAccountToken"] is False
 
 
+def test_the_default_account_is_left_to_its_namespaces_end() -> None:
+    recording = platforms.recorded("Namespaces")
+    for account in recording.of("ServiceAccount"):
+        assert account.retained, "the cluster makes it anew as soon as it is deleted"
+    assert not any(namespace.retained for namespace in recording.of("Namespace"))
+
+
 def test_namespaces_are_handed_on_only_once_they_are_safe_to_use() -> None:
     """A pod made before the account is tamed could still get a token."""
 

@@ -12,8 +12,8 @@ import asyncpg
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import OutboxEvent, Settlement, pause_seconds
 from services.outbox_relay.store import OutboxStore
-from services.shared.http.liveness import Heartbeat
 from services.shared.postgres.database import DatabaseUnavailableError
+from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)

@@ -25,8 +25,8 @@ from services.outbox_relay.settings import SAFETY_SECONDS, RelaySettings
 from services.outbox_relay.sick import SickPartitions, leaderless
 from services.outbox_relay.store import OutboxStore
 from services.outbox_relay.wake import Backoff, Wake
-from services.shared.http.liveness import Heartbeat
 from services.shared.postgres.database import DatabaseUnavailableError
+from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,31 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from services.shared.http.health import Readiness, health_routes
-
-
-class Heartbeat:
-    """Beaten by a work loop on every turn, also on turns in which its servers were away.
-
-    A loop that waits for a database keeps beating, so a restart is asked for only when the
-    process itself is stuck. Safe to beat from another thread.
-    """
-
-    def __init__(self, limit_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit_seconds
-        self._clock = clock
-        self._last = clock()
-
-    def beat(self) -> None:
-        """Say that the loop has come round."""
-        self._last = self._clock()
-
-    def age(self) -> float:
-        """Seconds since the last beat."""
-        return self._clock() - self._last
-
-    def alive(self) -> bool:
-        """Whether the last beat is recent enough."""
-        return self.age() <= self._limit
+from services.shared.runtime.heartbeat import Heartbeat
 
 
 def worker_app(

@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Message
 
-from services.shared.http.liveness import Heartbeat
 from services.shared.kafka.clients import Config
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.kafka.dead_letters import BadMessage, DeadLetters, tell
 from services.shared.kafka.group import BatchSettings
 from services.shared.kafka.member import Member, client
+from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.sizing import FittingSize
 from services.shared.runtime.trouble import Trouble

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from services.shared.http.liveness import Heartbeat
 from services.shared.kafka.clients import Config, consumer_config, producer_config
 from services.shared.kafka.consumer import ConsumerLoop, Handler
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.kafka.dead_letters import DeadLetters
 from services.shared.kafka.group import BatchSettings, GroupSettings
 from services.shared.postgres.database import Database
+from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, KafkaSettings, ServiceSettings

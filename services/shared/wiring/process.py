@@ -10,9 +10,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from services.shared.http.health import Readiness
-from services.shared.http.liveness import Heartbeat, worker_app
+from services.shared.http.liveness import worker_app
 from services.shared.http.server import serve, stop_on_signals
 from services.shared.postgres.database import Database
+from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import ServiceSettings
 

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from services.outbox_relay.books import Books
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.store import OutboxStore
-from services.shared.http.liveness import Heartbeat
 from services.shared.postgres.database import Database, DatabaseUnavailableError
+from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.settings import DatabaseSettings
 
 

@@ -6,7 +6,8 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from services.shared.http.health import Readiness
-from services.shared.http.liveness import Heartbeat, worker_app
+from services.shared.http.liveness import worker_app
+from services.shared.runtime.heartbeat import Heartbeat
 
 
 async def test_health_fails_when_the_loop_stands_still_and_recovers_with_it() -> None:

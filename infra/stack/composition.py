@@ -39,7 +39,6 @@ class Platform(pulumi.ComponentResource):
         provider: k8s.Provider,
         records: Records = RECORDS,
     ) -> None:
-        records.check()
         super().__init__(
             "millrace:platform:Platform",
             "millrace",

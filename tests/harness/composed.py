@@ -30,6 +30,7 @@ def compose(settings: PlatformSettings, records: Records = RECORDS) -> tuple[Rec
         )
         catalogue = Catalogue(settings.images.source, settings.images.overrides, images_file)
         check_images(catalogue, environment)
+        records.check()
 
         def program() -> Platform:
             provider = kubernetes_provider(settings.kubernetes, environment)

@@ -1,14 +1,13 @@
 """The composed platform: every service gets what its record says, and nothing more."""
 
 import base64
-import dataclasses
 import json
 from functools import cache
 from typing import Any
 
 import pytest
 
-from infra.model.records import RECORDS, RecordError, Records
+from infra.model.records import RECORDS, Records
 from infra.model.servers import SERVERS, Server
 from infra.model.services import (
     CACHE_COMMANDS,
@@ -343,13 +342,6 @@ def test_a_record_may_ask_for_a_second_entry_a_sidecar_a_token_and_a_range():
 def test_the_larger_platform_passes_every_rule():
     found = evaluate(RULES, STACK_RULES, resources(larger()))
     assert not found, "\n".join(map(str, found))
-
-
-def test_records_that_contradict_each_other_are_refused_before_anything_is_made():
-    rest = next(service for service in SERVICES if service.name == "rest-service")
-    second = dataclasses.replace(rest, name="admin-service")
-    with pytest.raises(RecordError, match=r"rest-service's .* and admin-service's .* entry http"):
-        compose(load_stack("airgap"), Records(services=(*SERVICES, second)))
 
 
 def test_every_pod_opens_its_registry_with_the_secrets_the_stack_names():

@@ -1,5 +1,6 @@
 """What the program refuses before it registers anything, and what it does when it only renders."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from components.kit.references import ImageError
 from infra.images.catalogue import Catalogue
 from infra.images.services import check_images, services_image, source_hash
 from infra.model.environment import Environment, VariableError
+from infra.model.records import Records
+from infra.model.services import SERVICES
 from infra.model.settings import EntrySettings, KubernetesSettings, PlatformSettings
 from infra.stack import program
 from infra.stack.composition import url
@@ -67,6 +70,22 @@ def test_trouble_with_images_reaches_the_user_without_a_traceback_and_registers_
     def refused() -> None:
         with pytest.raises(pulumi.RunError, match="MILLRACE_IMAGES_FILE is not set"):
             program.run()
+
+    assert record(refused).resources == []
+
+
+def test_records_that_contradict_each_other_stop_the_program_before_anything_is_registered(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(program.config, "load", lambda: load_stack("dev"))
+    monkeypatch.setenv("MILLRACE_REGISTRY", "localhost:1")
+    monkeypatch.setenv("MILLRACE_CLUSTER_ID", "test")
+    rest = next(service for service in SERVICES if service.name == "rest-service")
+    records = Records(services=(*SERVICES, dataclasses.replace(rest, name="admin-service")))
+
+    def refused() -> None:
+        with pytest.raises(pulumi.RunError, match=r"rest-service's .* and admin-service's"):
+            program.run(records)
 
     assert record(refused).resources == []
 

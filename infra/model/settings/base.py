@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Self, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from components.kit import rules
@@ -27,10 +35,18 @@ def _bytes(quantity: str) -> str:
     return quantity
 
 
+def _stated(text: str) -> str:
+    """Text, not empty."""
+    if not text:
+        raise ValueError("is empty, which names nothing; write a name, or remove the key")
+    return text
+
+
 Cpu = Annotated[str, AfterValidator(_cores)]
 Bytes = Annotated[str, AfterValidator(_bytes)]
 ImageReference = Annotated[str, AfterValidator(check_reference)]
 Labelled = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+Stated = Annotated[str, AfterValidator(_stated), WithJsonSchema({"type": "string", "minLength": 1})]
 Incarnation = Annotated[int, Field(ge=1)]
 
 

@@ -6,7 +6,15 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from infra.model.images import IMAGE_NAMES
-from infra.model.settings.base import ImageReference, Labelled, Settings, keys, records, unknown
+from infra.model.settings.base import (
+    ImageReference,
+    Labelled,
+    Settings,
+    Stated,
+    keys,
+    records,
+    unknown,
+)
 
 NODE_PORTS: Final = range(30000, 32768)
 
@@ -14,12 +22,12 @@ NODE_PORTS: Final = range(30000, 32768)
 class KubernetesSettings(Settings):
     """Which cluster, and what its volumes are like."""
 
-    context: str | None = None
+    context: Stated | None = None
     """Context of the kubeconfig; absent: its current context."""
     cluster_identifier: Labelled | None = None
     """Name under which Pulumi knows the cluster: only a new name replaces the provider and with it
     every object. Absent: the environment's MILLRACE_CLUSTER_ID (the bootstrap's cluster)."""
-    storage_class: str | None = None
+    storage_class: Stated | None = None
     """StorageClass of every volume claim; absent: the cluster's default class."""
     volume_retention: Literal["Retain", "Delete"] = "Delete"
     """What happens to a StatefulSet's claims when it is deleted or scaled down."""
@@ -84,6 +92,17 @@ class EntrySettings(Settings):
                 "tls is true, but nothing would end TLS: it takes type LoadBalancer and the "
                 "annotations that give the load balancer its certificate; add them or set tls "
                 "to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _host_is_named(self) -> Self:
+        """With `LoadBalancer`, `host` is given: only the owner of its DNS name knows it, and the
+        default would send everybody to their own machine."""
+        if self.type == "LoadBalancer" and "host" not in self.model_fields_set:
+            raise ValueError(
+                f"type is LoadBalancer, but host is not set, so the URLs put out would lead to "
+                f"{self.host}; set host to the name or address that leads to the load balancer"
             )
         return self
 

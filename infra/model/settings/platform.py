@@ -47,6 +47,17 @@ class PlatformSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _protected_is_named(self) -> Self:
+        """With `protect`, `kubernetes.context` is given: the kubeconfig's current one is whatever
+        was looked at last, and no place for what must be kept."""
+        if self.protect and self.kubernetes.context is None:
+            raise ValueError(
+                "protect is true, but kubernetes.context is not set, so this would go to whatever "
+                "cluster the kubeconfig points at; set kubernetes.context to the cluster's context"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _connections_suffice(self, info: ValidationInfo) -> Self:
         """What the services and all others may open together fits into each server's
         `maxConnections`: twice a service's replicas during a rollout, times `databasePoolSize` and

@@ -117,7 +117,7 @@ def test_a_protected_stack_is_rendered_on_stand_ins_but_never_made(
     made = project("dev")
     document = yaml.safe_load(made.stack_file.read_text())
     document["config"]["millrace:protect"] = True
-    document["config"]["millrace:kubernetes"] = {"volumeRetention": "Retain"}
+    document["config"]["millrace:kubernetes"] = {"context": "kept", "volumeRetention": "Retain"}
     made.stack_file.write_text(yaml.safe_dump(document))
     made.up()
     made.meet_a_cluster()

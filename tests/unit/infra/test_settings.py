@@ -15,6 +15,7 @@ from infra.model.settings import (
     EntrySettings,
     ImageSettings,
     KafkaSettings,
+    KubernetesSettings,
     PlatformSettings,
     PostgresSettings,
     RedisSettings,
@@ -147,6 +148,7 @@ def test_an_override_that_names_no_exact_image_is_refused(reference: str):
         ({"tls": True}, "nothing would end TLS"),
         ({"type": "LoadBalancer", "ports": {"http": 443}, "tls": True}, "annotations"),
         ({"host": "no spaces"}, "pattern"),
+        ({"type": "LoadBalancer"}, "host is not set, .* would lead to localhost"),
     ],
 )
 def test_an_entry_that_could_not_work_is_refused(document: dict[str, Any], match: str):
@@ -155,6 +157,18 @@ def test_an_entry_that_could_not_work_is_refused(document: dict[str, Any], match
 
 def test_protection_without_retained_volumes_is_refused():
     refuse(PlatformSettings, BASE | {"protect": True}, "their data not")
+
+
+def test_protection_of_a_cluster_that_nothing_names_is_refused():
+    kept = BASE | {"protect": True, "kubernetes": {"volumeRetention": "Retain"}}
+    refuse(PlatformSettings, kept, "kubernetes.context is not set, .* whatever cluster")
+    kept["kubernetes"]["context"] = "prod"
+    assert PlatformSettings.model_validate(kept).protect
+
+
+@pytest.mark.parametrize("key", ["context", "storageClass"])
+def test_an_empty_name_is_no_way_to_leave_it_out(key: str):
+    refuse(KubernetesSettings, {key: ""}, "is empty, which names nothing; .* remove the key")
 
 
 THREE = ("rest-service", "outbox-relay-rest", "event-worker")

@@ -1,13 +1,18 @@
 """Values of a stack file that stand where only the cluster's owner can put the right one."""
 
+import re
 from typing import Final
 
 from infra.model.environment import Environment
 from infra.model.settings import PlatformSettings
 from infra.stack.diff import flat
 
-_MARKS: Final = ("placeholder", f"sha256:{'0' * 64}", "example.com")
-"""The word itself; the digest of no image; the domain that RFC 2606 keeps for documentation."""
+_MARKS: Final = re.compile(
+    r"(?<![\w-])placeholder(?![\w-])|sha256:0{64}"
+    r"|(?<![\w-])example\.com(?![\w-]|\.\w)"
+)
+"""The word itself; the digest of no image; the domain that RFC 2606 keeps for documentation, and
+what is below it. Not what only contains them: `api.myexample.com` is somebody's."""
 
 
 class PlaceholderError(ValueError):
@@ -27,7 +32,7 @@ def refuse_placeholders(settings: PlatformSettings, environment: Environment) ->
     found = [
         f"  - millrace:{key} is {value}"
         for key, value in flat(settings).items()
-        if any(mark in value for mark in _MARKS)
+        if _MARKS.search(value)
     ]
     if found:
         raise PlaceholderError(

@@ -180,6 +180,24 @@ def test_a_production_stack_whose_placeholders_are_filled_in_is_accepted():
     refuse_placeholders(filled_in(), Environment())
 
 
+def with_host(host: str) -> PlatformSettings:
+    settings = filled_in()
+    return settings.model_copy(update={"entry": settings.entry.model_copy(update={"host": host})})
+
+
+@pytest.mark.parametrize(
+    "host", ["api.myexample.com", "my-example.com", "example.company", "example.com.mill.test"]
+)
+def test_a_domain_that_only_looks_like_the_one_for_documentation_is_somebodys(host: str):
+    refuse_placeholders(with_host(host), Environment())
+
+
+@pytest.mark.parametrize("host", ["example.com", "api.example.com", "placeholder"])
+def test_the_domain_for_documentation_is_a_placeholder_and_so_is_what_is_below_it(host: str):
+    with pytest.raises(PlaceholderError, match=rf'entry.host is "{host}"'):
+        refuse_placeholders(with_host(host), Environment())
+
+
 def test_placeholders_are_good_enough_for_a_rendering(tmp_path: Path):
     refuse_placeholders(load_stack("prod"), Environment(render_dir=tmp_path))
 

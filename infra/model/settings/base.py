@@ -1,8 +1,9 @@
 """What all sections of a stack file share: their base, quantities, and how a mistake is told."""
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,11 @@ from components.kit.quantities import amount
 from components.kit.references import check_reference
 from infra.model.records import RECORDS, Records
 
+_DNS_LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DNS_NAME: Final = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
+_LONGEST_DNS_NAME: Final = 253
+_IDENTIFIER: Final = "[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
+
 
 def _cores(quantity: str) -> str:
     """Cores, like `250m` or `1`."""
@@ -35,6 +41,27 @@ def _bytes(quantity: str) -> str:
     return quantity
 
 
+def _dns_name(text: str) -> str:
+    """A DNS name, like `mill.example`: at most 253 characters, in labels of at most 63."""
+    if len(text) > _LONGEST_DNS_NAME or not re.fullmatch(_DNS_NAME, text):
+        raise ValueError(
+            f"{text!r} is not a DNS name; write it in lower case like 'mill.example': labels of "
+            "letters, digits and inner '-', each of 1 to 63 characters, joined by dots, "
+            f"{_LONGEST_DNS_NAME} in all"
+        )
+    return text
+
+
+def _identifier(text: str) -> str:
+    """A name of at most 63 lower-case letters, digits and inner `-` and `.`."""
+    if not re.fullmatch(_IDENTIFIER, text):
+        raise ValueError(
+            f"{text!r} cannot be a name; write it like 'mill-prod': at most 63 lower-case letters, "
+            "digits and, except at its ends, '-' and '.'"
+        )
+    return text
+
+
 def _stated(text: str) -> str:
     """Text, not empty."""
     if not text:
@@ -45,7 +72,16 @@ def _stated(text: str) -> str:
 Cpu = Annotated[str, AfterValidator(_cores)]
 Bytes = Annotated[str, AfterValidator(_bytes)]
 ImageReference = Annotated[str, AfterValidator(check_reference)]
-Labelled = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+DnsName = Annotated[
+    str,
+    AfterValidator(_dns_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DNS_NAME}$", "maxLength": _LONGEST_DNS_NAME}),
+]
+Identifier = Annotated[
+    str,
+    AfterValidator(_identifier),
+    WithJsonSchema({"type": "string", "pattern": f"^{_IDENTIFIER}$"}),
+]
 Stated = Annotated[str, AfterValidator(_stated), WithJsonSchema({"type": "string", "minLength": 1})]
 Incarnation = Annotated[int, Field(ge=1)]
 

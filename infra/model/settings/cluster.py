@@ -7,8 +7,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from infra.model.images import IMAGE_NAMES
 from infra.model.settings.base import (
+    DnsName,
+    Identifier,
     ImageReference,
-    Labelled,
     Settings,
     Stated,
     keys,
@@ -24,7 +25,7 @@ class KubernetesSettings(Settings):
 
     context: Stated | None = None
     """Context of the kubeconfig; absent: its current context."""
-    cluster_identifier: Labelled | None = None
+    cluster_identifier: Identifier | None = None
     """Name under which Pulumi knows the cluster: only a new name replaces the provider and with it
     every object. Absent: the environment's MILLRACE_CLUSTER_ID (the bootstrap's cluster)."""
     storage_class: Stated | None = None
@@ -46,7 +47,7 @@ class ImageSettings(Settings):
     """Catalogue name to full reference, with a digest or an exact tag. An override of `services`
     also means that the image is not built here."""
 
-    pull_secrets: tuple[Labelled, ...] = ()
+    pull_secrets: tuple[DnsName, ...] = ()
     """Secrets (type kubernetes.io/dockerconfigjson) that open the registry of these images. The
     cluster's owner makes them, by these names in the namespaces data and apps; every pod uses
     them."""
@@ -66,7 +67,7 @@ class EntrySettings(Settings):
 
     type: Literal["NodePort", "LoadBalancer"] = "NodePort"
     """Of the published Service."""
-    host: Labelled = "localhost"
+    host: DnsName = "localhost"
     """Name or address in the URLs this stack puts out."""
     ports: Mapping[str, Annotated[int, Field(ge=1, le=65535)]] = {"http": 30080}
     """Entry's name, as the services' records have it, to its port. NodePort: the port on every

@@ -147,12 +147,25 @@ def test_an_override_that_names_no_exact_image_is_refused(reference: str):
         ({"ports": {"http": 30080, "grcp": 30081}}, "no entry 'grcp'"),
         ({"tls": True}, "nothing would end TLS"),
         ({"type": "LoadBalancer", "ports": {"http": 443}, "tls": True}, "annotations"),
-        ({"host": "no spaces"}, "pattern"),
+        ({"host": "no spaces"}, "'no spaces' is not a DNS name; write it in lower case like"),
+        ({"host": "a..b"}, "'a..b' is not a DNS name"),
+        ({"host": f"{'a' * 64}.test"}, "each of 1 to 63 characters"),
+        ({"host": ".".join(["a" * 50] * 6)}, "253 in all"),
         ({"type": "LoadBalancer"}, "host is not set, .* would lead to localhost"),
     ],
 )
 def test_an_entry_that_could_not_work_is_refused(document: dict[str, Any], match: str):
     refuse(EntrySettings, document, match)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", f"{'a' * 63}.{'b' * 63}.test", "xn--mhle-0ra.test"])
+def test_a_host_may_be_every_dns_name_and_address(host: str):
+    assert EntrySettings.model_validate({"host": host}).host == host
+
+
+def test_a_name_that_kubernetes_or_pulumi_would_not_take_is_refused_with_one_that_they_would():
+    refuse(KubernetesSettings, {"clusterIdentifier": "Prod"}, "'Prod' cannot be a name; write it")
+    refuse(ImageSettings, {"source": "official", "pullSecrets": ("a_b",)}, "'a_b' is not a DNS")
 
 
 def test_protection_without_retained_volumes_is_refused():

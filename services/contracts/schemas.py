@@ -20,8 +20,15 @@ def file_name(event_type: str) -> str:
 
 
 def rendered(event_type: str) -> str:
-    """The JSON Schema (draft 2020-12) of an event's payload, as the file holds it."""
+    """The JSON Schema (draft 2020-12) of an event's payload, as the file holds it.
+
+    Open, although the models refuse fields that nobody declared: they say what a producer may
+    write, the schema what a consumer can rely on. A consumer that validated against a closed one
+    would refuse the first event with a new field.
+    """
     schema = PAYLOADS[event_type].model_json_schema()
+    for model in (schema, *schema.get("$defs", {}).values()):
+        model.pop("additionalProperties", None)
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

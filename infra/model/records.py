@@ -7,7 +7,7 @@ from typing import Final
 from infra.model.images import IMAGE_NAMES
 from infra.model.servers import SERVERS, Engine, Server
 from infra.model.services import SERVICES, DatabaseUse, Service
-from services.contracts.topics import TOPICS
+from services.contracts.topics import DEAD_LETTER, TOPICS
 
 
 class RecordError(ValueError):
@@ -187,6 +187,12 @@ def _topics(services: Iterable[Service]) -> Iterator[str]:
                     f"{service.name} names the topic {topic}, which services/contracts/topics.py "
                     f"does not know; add it there, or use one of: {', '.join(TOPICS)}"
                 )
+        if service.consumes and DEAD_LETTER not in service.produces:
+            # Its account could not write there, and its partition would wait for ever.
+            yield (
+                f"{service.name} consumes, but would have no right to put a message that it cannot "
+                f"read into {DEAD_LETTER}; add DEAD_LETTER to its produces"
+            )
 
 
 def _calls(records: Records) -> Iterator[str]:

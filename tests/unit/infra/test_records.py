@@ -95,6 +95,10 @@ def with_more(*more: Service | Server) -> Records:
             "rest-service has two Redis connections called redis",
         ),
         (with_changes(RELAY, produces=("resource.craeted",)), "names the topic resource.craeted"),
+        (
+            with_changes(WORKER, produces=()),
+            "event-worker consumes, but .* events.dead-letter; add DEAD_LETTER to its produces",
+        ),
         (with_changes(WORKER, calls=("rest",)), "event-worker calls rest, which is no service"),
         (
             with_changes(REST, sidecars=(Sidecar("proxy", image="envoy"),)),

@@ -60,11 +60,13 @@ FROM leased CROSS JOIN LATERAL (
 ORDER BY c.seq
 """
 
-# CLAIM for events that a LOOK has shown.
+# CLAIM for events that a LOOK has shown. Their keys may have been parked since: a later event of a
+# parked one would overtake it.
 TAKE = f"""
 WITH leased AS MATERIALIZED ({LEASED} AND l.expires_at > clock_timestamp() + $4::interval)
 UPDATE outbox_events e SET attempts = e.attempts + 1
 WHERE e.id = ANY ($5::text[]) AND {UNSENT} AND e.lane IN (SELECT lane FROM leased)
+  AND NOT EXISTS (SELECT 1 FROM outbox_parked p WHERE p.aggregate_id = e.aggregate_id)
 {_EVENT}
 """  # noqa: S608
 

@@ -142,7 +142,7 @@ class OutboxStore:
     async def take(
         self, lanes: Mapping[int, int], ids: Sequence[str], *, lease_left: float
     ) -> list[OutboxEvent]:
-        """claim() for the events `ids`, as far as they are unsent and in `lanes`."""
+        """claim() for the events `ids`, as far as they are unsent, unparked and in `lanes`."""
         rows = await self._database.fetch(
             statements.TAKE,
             list(lanes),

@@ -63,6 +63,19 @@ async def test_what_a_look_shows_can_be_taken_once_and_counts_as_a_try(
     assert [event.parked for event in (await relay.look()).events] == [True]
 
 
+async def test_what_a_look_has_shown_is_not_taken_once_its_key_is_parked(
+    outbox: Outbox, database: CountingDatabase
+) -> None:
+    relay = Hand(database, "one")
+    await relay.leases.balance()
+    first, later = await outbox.write("one", "one")
+    assert [event.parked for event in (await relay.look()).events] == [False, False]
+    assert await relay.store.park(relay.tokens, await only(relay, first), "refused")
+    assert await relay.store.take(relay.tokens, [first, later], lease_left=1) == []
+    tries = await outbox.value("SELECT array_agg(attempts ORDER BY seq) FROM outbox_events")
+    assert tries == [1, 0]
+
+
 async def test_a_look_tells_of_transactions_whose_numbers_are_still_to_come(
     outbox: Outbox, database: CountingDatabase, restdb: DatabaseSettings
 ) -> None:

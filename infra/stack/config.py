@@ -58,13 +58,7 @@ def load_file(text: str, stack_file: str) -> PlatformSettings:
     Raises:
         ConfigError: as `load`, and when the document is not a stack file.
     """
-    try:
-        rows = _STACK_FILE.validate_python(yaml.safe_load(text)).config
-    except (ValidationError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{stack_file}: is not YAML with a `config:` table ({error}); see "
-            "infra/model/stack.schema.json"
-        ) from None
+    rows = _rows(text, stack_file)
     prefix = f"{NAMESPACE}:"
     given = {
         # Pulumi hands a scalar over as it is written and everything else as JSON.
@@ -73,6 +67,25 @@ def load_file(text: str, stack_file: str) -> PlatformSettings:
         if k.startswith(prefix)
     }
     return parse(given, stack_file)
+
+
+def _rows(text: str, stack_file: str) -> dict[str, Any]:
+    """Every key under `config:`, of whatever namespace."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        # PyYAML's text ends with a drawing of the place, over several lines.
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ConfigError(f"{stack_file}: is not YAML{place}; correct it there") from None
+    try:
+        return _STACK_FILE.validate_python(document).config
+    except ValidationError:
+        raise ConfigError(
+            f"{stack_file}: {'is empty' if document is None else 'has no `config:` table'}; "
+            f"write the settings under `config:`, each as `{NAMESPACE}:<key>` (every key is "
+            "described in docs/configuration.md)"
+        ) from None
 
 
 def parse(given: Mapping[str, str], stack_file: str) -> PlatformSettings:

@@ -102,10 +102,26 @@ def test_a_cross_field_problem_of_the_whole_file_is_reported():
     assert "set kubernetes.volumeRetention to Retain" in problems(protect=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "config: []", "a: [", "config"])
-def test_what_is_no_stack_file_is_said_to_be_none(text: str):
-    with pytest.raises(ConfigError, match=r"Pulumi\.x\.yaml: is not YAML with a `config:` table"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty; write the settings under `config:`"),
+        ("# nothing yet", "is empty; write"),
+        ("[]", "has no `config:` table; write the settings under `config:`"),
+        ("config: []", "has no `config:` table"),
+        ("config: {1: 2}", "has no `config:` table"),
+        ("config", "has no `config:` table"),
+        ("config:\n  a: [", "is not YAML (line 2, column 7); correct it there"),
+        ("a: \0", "is not YAML; correct it there"),
+    ],
+)
+def test_what_is_no_stack_file_is_said_to_be_none_in_one_line(text: str, said: str):
+    with pytest.raises(ConfigError) as raised:
         load_file(text, "Pulumi.x.yaml")
+    assert str(raised.value).startswith(f"Pulumi.x.yaml: {said}")
+    assert "_StackFile" not in str(raised.value)
+    assert "pydantic" not in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_the_running_program_sees_keys_that_pulumi_itself_ignores():

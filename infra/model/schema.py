@@ -65,8 +65,9 @@ def stack_file_schema() -> Schema:
                 "type": "object",
                 "required": [f"millrace:{key}" for key in settings["required"]],
                 "properties": {f"millrace:{k}": v for k, v in settings["properties"].items()},
-                # Other namespaces (kubernetes:…, pulumi:…) belong to others.
-                "patternProperties": {"^(?!millrace:)": {}},
+                # Other namespaces (kubernetes:…, pulumi:…) belong to others. What has none is the
+                # project's to Pulumi; an editor asks for it to be spelled out, and so sees it.
+                "patternProperties": {"^(?!millrace:)[^:]+:": {}},
                 "additionalProperties": False,
             },
         },

@@ -64,7 +64,8 @@ def load_file(text: str, stack_file: str) -> PlatformSettings:
         # Pulumi hands a scalar over as it is written and everything else as JSON.
         k.removeprefix(prefix): v if isinstance(v, str) else json.dumps(v)
         for k, v in rows.items()
-        if k.startswith(prefix)
+        # To Pulumi a key without a namespace is the project's.
+        if k.startswith(prefix) or ":" not in k
     }
     return parse(given, stack_file)
 

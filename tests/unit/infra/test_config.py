@@ -124,6 +124,14 @@ def test_what_is_no_stack_file_is_said_to_be_none_in_one_line(text: str, said: s
     assert "\n" not in str(raised.value)
 
 
+def test_a_key_without_a_namespace_is_the_projects_as_it_is_to_pulumi():
+    text = stack_file(kafka=None)
+    settings = load_file(f"{text}  kafka: {{brokers: 3}}\n", "Pulumi.dev.yaml")
+    assert settings.kafka.brokers == 3
+    with pytest.raises(ConfigError, match="did you mean millrace:kafka"):
+        load_file(f"{text}  kafak: {{}}\n  aws:region: x\n", "Pulumi.dev.yaml")
+
+
 def test_the_running_program_sees_keys_that_pulumi_itself_ignores():
     rows = yaml.safe_load(stack_file(kafak={}))["config"]
     set_all_config(

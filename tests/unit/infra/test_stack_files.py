@@ -51,6 +51,15 @@ def test_a_stack_file_with_an_unknown_key_anywhere_is_refused(stack: str, place:
         jsonschema.validate(document, schema.stack_file_schema())
 
 
+def test_an_editor_takes_keys_of_other_namespaces_and_asks_for_that_of_the_project():
+    document = yaml.safe_load(text_of("dev"))
+    document["config"]["aws:region"] = "eu-central-1"
+    jsonschema.validate(document, schema.stack_file_schema())
+    document["config"]["kafak"] = {}
+    with pytest.raises(jsonschema.ValidationError, match="kafak"):
+        jsonschema.validate(document, schema.stack_file_schema())
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_stack_file_tells_editors_where_its_schema_is(stack: str):
     first = text_of(stack).splitlines()[0]

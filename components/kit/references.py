@@ -22,12 +22,16 @@ _REFERENCE: Final = re.compile(
 )
 
 
+def _fault(tag: str | None) -> str:
+    return f"no digest, and the tag {tag!r} moves" if tag else "neither digest nor tag"
+
+
 class ImageError(ValueError):
     """An image name cannot be resolved, or a reference is not exact enough to deploy."""
 
 
 def check_reference(reference: str) -> str:
-    """An image reference with a digest, or with a tag other than `latest`.
+    """An image reference with a digest, or with an exact tag: neither `latest` nor `17` nor none.
 
     Raises:
         ImageError: not a reference, neither digest nor tag, or a tag that moves.
@@ -40,6 +44,7 @@ def check_reference(reference: str) -> str:
         )
     if match["digest"] is None and moves(match["tag"] or ""):
         raise ImageError(
-            f"{reference!r} means another image tomorrow; name a digest (@sha256:…) or an exact tag"
+            f"{reference!r} means another image tomorrow: it has {_fault(match['tag'])}; name a "
+            "digest (@sha256:…) or an exact tag, like '17.5' or '1.2.3'"
         )
     return reference

@@ -18,7 +18,8 @@ class WorkerSettings(BatchSettings):
     )
 
     gap_deadline_seconds: float = Field(default=600, gt=0)
-    """How long an event waits for a missing earlier one of its resource."""
+    """How long an event waits at least for a missing earlier one of its resource. After that
+    it is let go once all that the one could be in has been consumed (docs/decisions/0013)."""
     gap_check_seconds: float = Field(default=15, gt=0)
     """Between two looks for events that have waited so long."""
     partitions_ahead_days: int = Field(default=3, ge=1, le=30)

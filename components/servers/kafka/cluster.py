@@ -191,7 +191,8 @@ class Kafka(pulumi.ComponentResource):
             data_path=texts.DATA_PATH,
             scratch=(volumes.scratch("tmp", "/tmp", "128Mi"),),  # noqa: S108 - the root is read-only
             grace_seconds=_GRACE_SECONDS,
-            # Time to catch up and rejoin the in-sync replicas before the next one goes.
+            # For controllers: a broker is ready when it has caught up, but they have no such mark,
+            # only their port (docs/decisions/0018).
             settle_seconds=20 if nodes.replicas > 1 else 0,
             one_per_host=args.one_per_host,
         )

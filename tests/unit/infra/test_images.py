@@ -54,6 +54,19 @@ def test_a_reference_that_is_not_exact_is_refused(reference: str):
         check_reference(reference)
 
 
+@pytest.mark.parametrize(
+    ("reference", "fault"),
+    [
+        ("redis:latest", "the tag 'latest' moves"),
+        ("postgres:17-trixie", "the tag '17-trixie' moves"),
+        ("redis", "neither digest nor tag"),
+    ],
+)
+def test_a_reference_that_moves_is_refused_with_what_moves_in_it(reference: str, fault: str):
+    with pytest.raises(ImageError, match=f"{fault}; name a digest .* or an exact tag, like"):
+        check_reference(reference)
+
+
 def test_a_digest_outweighs_any_tag():
     assert check_reference(f"redis:latest@{DIGEST}")
 

@@ -27,11 +27,14 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make_check(root: Path, output: Path) -> int:
+    # These tests may be run by `make check` themselves, whose own flags are not to be inherited.
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
     with (
         output.open("w") as file,
         subprocess.Popen(
             ["make", "check", f"UV={root / 'uv.lock'}"],
             cwd=root,
+            env={name: value for name, value in os.environ.items() if name not in outer},
             stdout=file,
             start_new_session=True,
         ) as process,

@@ -22,17 +22,21 @@ from infra.model.records import RECORDS, Records
 from infra.model.services import SERVICES, Port, Service
 from tests.harness.composed import composed
 
-REST, RELAY, WORKER = (End("service", service.name) for service in SERVICES)
-POSTGRES, KAFKA, CACHE = (End("server", server.name) for server in RECORDS.servers)
+NAMES = ("rest-service", "outbox-relay-rest", "event-worker")
+REST, RELAY, WORKER = (End("service", name) for name in NAMES)
+POSTGRES, KAFKA, CACHE = (End("server", name) for name in ("postgres", "kafka", "redis-cache"))
 
 
 def between(source: End, target: End, records: Records = RECORDS) -> set[int]:
     return {e.port for e in edges(records) if (e.source, e.target) == (source, target)}
 
 
-def with_first(**changes: object) -> Records:
-    first = dataclasses.replace(SERVICES[0], **changes)  # pyright: ignore[reportArgumentType]
-    return Records(services=(first, *SERVICES[1:]))
+def with_rest(**changes: object) -> Records:
+    """The records, with those changes of rest-service."""
+    rest = next(service for service in SERVICES if service.name == REST.name)
+    others = (service for service in SERVICES if service is not rest)
+    changed = dataclasses.replace(rest, **changes)  # pyright: ignore[reportArgumentType]
+    return Records(services=(changed, *others))
 
 
 def test_a_service_reaches_the_servers_it_uses_and_no_other():
@@ -46,20 +50,21 @@ def test_a_service_reaches_the_servers_it_uses_and_no_other():
 def test_services_reach_each_other_only_as_far_as_they_call():
     services = {REST, RELAY, WORKER}
     assert not [e for e in edges(RECORDS) if {e.source, e.target} <= services]
-    calling = with_first(calls=("event-worker",))
+    calling = with_rest(calls=("event-worker",))
     assert between(REST, WORKER, calling) == {8080}
     assert between(WORKER, REST, calling) == set()
 
 
 def test_what_is_published_is_reached_from_outside_and_nothing_else():
     assert {e.target for e in edges(RECORDS) if e.source == OUTSIDE} == {REST}
-    two = with_first(ports=(Port("http", 8080), Port("grpc", 9000, "grpc", entry="grpc")))
+    two = with_rest(ports=(Port("http", 8080), Port("grpc", 9000, "grpc", entry="grpc")))
     assert between(OUTSIDE, REST, two) == {9000}
 
 
 def test_each_service_is_scraped_where_it_speaks_http():
-    assert {e.target for e in edges(RECORDS) if e.source == MONITORING} == {REST, RELAY, WORKER}
-    two = with_first(ports=(Port("grpc", 9000, "grpc"), Port("http", 8080)))
+    scraped = {e.target for e in edges(RECORDS) if e.source == MONITORING}
+    assert scraped == {End("service", service.name) for service in SERVICES}
+    two = with_rest(ports=(Port("grpc", 9000, "grpc"), Port("http", 8080)))
     assert between(MONITORING, REST, two) == {8080}
 
 
@@ -78,7 +83,7 @@ def test_everything_asks_for_names_both_ways():
 
 def test_the_kubernetes_api_is_reached_only_where_a_token_was_asked_for():
     assert not [e for e in edges(RECORDS) if e.target == KUBERNETES]
-    assert between(REST, KUBERNETES, with_first(api_token=True)) == {443}
+    assert between(REST, KUBERNETES, with_rest(api_token=True)) == {443}
 
 
 def test_the_ports_are_those_that_the_servers_listen_on():

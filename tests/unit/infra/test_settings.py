@@ -281,7 +281,8 @@ def test_replicas_that_are_neither_a_number_nor_a_range_are_refused(replicas: An
 
 def test_a_range_counts_in_the_budget_by_its_upper_end():
     wide = {"replicas": {"min": 2, "max": 20}, "databasePoolSize": 20}
-    refuse(PlatformSettings, BASE | {"services": {"rest-service": wide}}, "884 connections")
+    document = BASE | {"services": {"rest-service": wide}}
+    refuse(PlatformSettings, document, "884 connections", OF_THREE)
 
 
 GRPC = Records(

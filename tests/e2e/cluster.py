@@ -79,6 +79,21 @@ def pods_of(kube: Kube, namespace: str, workload: str) -> list[Any]:
     return sorted(ours, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
 
+def last_words(kube: Kube, lines: int = 8) -> str:
+    """Of every pod of ours its state and its last lines of log, connections refused aside."""
+    try:
+        told = [kube.run("get", "pods", "--all-namespaces", "-o", "wide")]
+        for namespace in NAMESPACES:
+            for pod in kube.items("pods", namespace):
+                name = pod["metadata"]["name"]
+                log = kube.run("logs", name, "-n", namespace, "--tail=400").splitlines()
+                said = [line[:400] for line in log if "Connection refused" not in line]
+                told.append("\n".join([f"{namespace}/{name}", *said[-lines:]]))
+    except KubeError as error:
+        return str(error)
+    return "\n\n".join(told)
+
+
 def owners(thing: Any) -> list[Any]:
     return thing["metadata"].get("ownerReferences", [])
 

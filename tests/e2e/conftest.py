@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from bootstrap import status
 from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.kube import Kube, KubeError
 from loadtests import traffic
-from tests.e2e.cluster import wait_until_settled
+from tests.e2e.cluster import last_words, wait_until_settled
 
 ORDER = (
     "test_commands",
@@ -48,6 +48,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.path.name} has no place in ORDER of {__file__}")
     ordered = sorted(ours, key=lambda item: ORDER.index(item.path.stem))
     items[:] = [item for item in items if item not in ours] + ordered
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the platform said last belongs to a failure: a machine that ran it may be gone."""
+    report = yield
+    if report.failed and call.when == "call":
+        report.sections.append(("the platform's last words", last_words(Kube(find_checkout()))))
+    return report
 
 
 @pytest.fixture(scope="session")

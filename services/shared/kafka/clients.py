@@ -84,7 +84,6 @@ _PERMANENT = frozenset(
 # (confluentinc/librdkafka#3584, aio-libs/aiokafka#1017).
 _PRODUCER_LOST = frozenset(
     {
-        KafkaError._FATAL,
         KafkaError._FENCED,
         KafkaError.INVALID_PRODUCER_EPOCH,
         KafkaError.INVALID_PRODUCER_ID_MAPPING,
@@ -109,9 +108,17 @@ def is_permanent(error: KafkaError) -> bool:
     return error.code() in _PERMANENT
 
 
+def is_client_lost(error: KafkaError) -> bool:
+    """Whether the client that reported `error` does nothing any more, so that it must be replaced.
+
+    A consumer hands its fatal errors out once, in place of a message, and then without the mark.
+    """
+    return error.fatal() or error.code() == KafkaError._FATAL
+
+
 def is_producer_lost(error: KafkaError) -> bool:
     """Whether the producer that reported `error` must be replaced before anything is sent."""
-    return error.fatal() or error.code() in _PRODUCER_LOST
+    return is_client_lost(error) or error.code() in _PRODUCER_LOST
 
 
 def _common(settings: KafkaSettings, client_id: str) -> Config:

@@ -37,7 +37,9 @@ long as it takes.
 """
 
 T = TypeVar("T")
+_SHORTEST_PAUSE = 0.5
 _LONGEST_PAUSE = 5.0
+_SOUND_SECONDS = 30.0  # a client that lasted so long did not break because of its settings
 _LOOK_SECONDS = 5.0
 _DEAD_LETTER_SECONDS = 10.0
 
@@ -87,13 +89,18 @@ class ConsumerLoop:
 
     def run(self) -> None:
         """Consume until stop(). A client that broke for good is replaced after a pause."""
+        pause = _SHORTEST_PAUSE
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 self._session(Member(client(self._config()), self._metrics))
             except Exception:  # whatever broke, uncommitted messages come again
                 log.exception("consumer_broke")
+                if time.monotonic() - began > _SOUND_SECONDS:
+                    pause = _SHORTEST_PAUSE
                 self._heartbeat.beat()
-                self._stopping.wait(_LONGEST_PAUSE)
+                self._stopping.wait(pause)
+                pause = min(_LONGEST_PAUSE, 2 * pause)
 
     def _session(self, member: Member) -> None:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from services.shared.kafka.clients import Config
+from services.shared.kafka.clients import Config, is_client_lost
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.runtime.logging import get_logger
 
@@ -67,22 +67,28 @@ class Member:
         self._client.close()
 
     def take(self, most: int, gather_seconds: float) -> list[Message]:
-        """The next messages, at most `most`; none when none came within half a second."""
+        """The next messages, at most `most`; none when none came within half a second.
+
+        Raises KafkaException when the client is broken for good, as poll() does.
+        """
         if self._carried:
             taken, self._carried = self._carried, []
             return taken
         # consume() alone would wait its full time for a full batch; the first message must not.
-        first = self._client.poll(_POLL_SECONDS)
-        if first is None:
+        first = self.poll(_POLL_SECONDS)
+        if not first:
             return []
         losses = self.losses
         rest = self._client.consume(most - 1, gather_seconds)
         # Partitions may have gone meanwhile: the first message is then another member's.
-        taken = (first, *rest) if self.losses == losses else rest
-        return [message for message in taken if _is_data(message)]
+        kept = first if self.losses == losses else []
+        return kept + [message for message in rest if _is_data(message)]
 
     def poll(self, seconds: float) -> list[Message]:
-        """At most one message, waiting at most `seconds`; keeps the membership."""
+        """At most one message, waiting at most `seconds`; keeps the membership.
+
+        Raises KafkaException when the client is broken for good.
+        """
         message = self._client.poll(seconds)
         return [message] if message is not None and _is_data(message) else []
 
@@ -175,7 +181,7 @@ def _is_data(message: Message) -> bool:
     error = message.error()
     if error is None:
         return True
-    if error.fatal():
+    if is_client_lost(error):
         raise KafkaException(error)
     log.warning("kafka_consumer", error=error.str(), code=error.name())
     return False

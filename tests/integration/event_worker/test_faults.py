@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -11,7 +12,7 @@ from services.contracts.topics import RESOURCE_CREATED
 from services.shared.kafka.clients import consumer_config
 from tests.integration.event_worker.conftest import StartWorker
 from tests.integration.event_worker.messages import Rows, Sender
-from tests.integration.kafka_container import TOPICS, KafkaServer
+from tests.integration.kafka_container import TOPICS, WORKER, KafkaServer
 from tests.integration.processes import ServiceProcess
 from tests.integration.servers import PostgresServer, eventually
 
@@ -166,6 +167,32 @@ async def test_a_static_member_that_crashes_and_comes_back_in_time_disturbs_nobo
     assert await staying.metric("kafka_consumer_rebalances_total") == before
 
 
+async def test_a_worker_whose_name_was_taken_works_again_once_the_name_is_free(
+    start_worker: StartWorker, sender: Sender, rows: Rows, kafka_server: KafkaServer, group: str
+) -> None:
+    # The group also fences a member that a broker away for about a session has made forget its id.
+    before = sum(kafka_server.committed(group).values())
+    start_worker("worker-1")
+    sender.resource("fenced", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(1))
+    other = member_of(kafka_server, group, "worker-1")
+    other.subscribe(list(TOPICS))
+    until = time.monotonic() + 30
+    while not other.assignment() and time.monotonic() < until:
+        await asyncio.to_thread(other.poll, 0.2)
+    assert other.assignment()
+    other.close()  # which does not leave the group: a static member
+    sender.resource("fenced", "u", 2)
+    sender.flush()
+    await eventually(rows.reach(2))
+
+    async def committed() -> bool:
+        return sum(kafka_server.committed(group).values()) == before + 2
+
+    await eventually(committed)
+
+
 @pytest.mark.parametrize("kind", ["static", "ordinary"])
 async def test_a_worker_told_to_stop_hands_its_partitions_over_long_before_its_session_ends(
     start_worker: StartWorker, sender: Sender, rows: Rows, kind: str
@@ -206,15 +233,7 @@ async def lost(worker: ServiceProcess) -> bool:
 
 async def commit(server: KafkaServer, group: str, offsets: dict[tuple[str, int], int]) -> bool:
     """Possible once the group has noticed that its member is gone."""
-    consumer = Consumer(
-        consumer_config(
-            server.settings(),
-            "tester",
-            group_id=group,
-            group_instance_id=None,
-            session_timeout_ms=6000,
-        )
-    )
+    consumer = member_of(server, group, None)
     places = [TopicPartition(topic, part, at) for (topic, part), at in offsets.items()]
     try:
         await asyncio.to_thread(consumer.commit, offsets=places, asynchronous=False)
@@ -223,6 +242,18 @@ async def commit(server: KafkaServer, group: str, offsets: dict[tuple[str, int],
     finally:
         consumer.close()
     return server.committed(group, TOPICS) == offsets
+
+
+def member_of(server: KafkaServer, group: str, name: str | None) -> Consumer:
+    return Consumer(
+        consumer_config(
+            server.settings(WORKER),
+            "tester",
+            group_id=group,
+            group_instance_id=name,
+            session_timeout_ms=6000,
+        )
+    )
 
 
 async def eventually_versions(server: PostgresServer, database: str) -> list[int]:

@@ -39,8 +39,19 @@ class Message:
     def headers(self) -> list[tuple[str, bytes]] | None:
         return self._headers
 
-    def error(self) -> None:
+    def error(self) -> KafkaError | None:
         return None
+
+
+class Failure(Message):
+    """What the client hands out in place of a message."""
+
+    def __init__(self, error: KafkaError) -> None:
+        super().__init__(0)
+        self._error = error
+
+    def error(self) -> KafkaError:
+        return self._error
 
 
 class Client:
@@ -221,6 +232,17 @@ def test_a_message_whose_partition_went_while_its_batch_was_filled_is_left_to_th
 ) -> None:
     client.revoke_while_consuming = revoked
     assert [message.offset() for message in member.take(500, 0.01)] == offsets
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_client_that_broke_for_good_is_not_asked_again(
+    client: Client, member: Any, revoked: bool
+) -> None:
+    """It says so once, where a message would be, and gives nothing ever after."""
+    client.revoke_while_consuming = revoked
+    client.poll = lambda _seconds: Failure(KafkaError(KafkaError._FATAL))
+    with pytest.raises(KafkaException):
+        member.take(500, 0.01)
 
 
 def test_the_offset_to_commit_is_one_past_the_last_of_each_partition() -> None:

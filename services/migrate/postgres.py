@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from services.migrate.engine import Engine, MigrationError
-from services.shared.postgres.database import connect, is_unavailable
-from services.shared.runtime.logging import get_logger
+from services.shared.postgres.database import (
+    DatabaseUnavailableError,
+    connect,
+    connect_within,
+)
 from services.shared.runtime.settings import DatabaseSettings
-
-log = get_logger(__name__)
 
 # Any number will do as long as every runner uses the same one; "MILL" in ASCII.
 _LOCK: Final = 0x4D494C4C
@@ -29,7 +28,12 @@ async def session(
     settings: DatabaseSettings, database: str, *, wait_seconds: float, lock_seconds: float
 ) -> AsyncIterator[AsyncConnection]:
     """See `Session`."""
-    first = await _wait_for_server(settings, database, wait_seconds)
+    try:
+        first = await connect_within(wait_seconds, settings, f"migrate-{database}")
+    except DatabaseUnavailableError as error:
+        raise MigrationError(
+            f"{error}; see that the server runs and that its role and database were provisioned"
+        ) from error
     pending = [first]
 
     async def creator() -> asyncpg.Connection:
@@ -56,29 +60,6 @@ async def session(
         for connection in pending:
             await connection.close()
         await engine.dispose()
-
-
-async def _wait_for_server(
-    settings: DatabaseSettings, database: str, wait_seconds: float
-) -> asyncpg.Connection:
-    deadline = time.monotonic() + wait_seconds
-    pause = 0.1
-    while True:
-        try:
-            return await connect(settings, f"migrate-{database}")
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            if time.monotonic() + pause > deadline:
-                raise MigrationError(
-                    f"{settings.name} on {settings.host}:{settings.port} did not let"
-                    f" {settings.user} in within {wait_seconds:g} s ({type(error).__name__}:"
-                    f" {error}); see that the server runs and that its role"
-                    " and database were provisioned"
-                ) from error
-            log.info("waiting_for_database", error=type(error).__name__)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2.0)
 
 
 ENGINE: Final = Engine(session, errors=(asyncpg.PostgresError,))

@@ -8,14 +8,16 @@ its database and all that is in it stay.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 
 import asyncpg
 
 from services.provision.spec import DatabaseSpec, PostgresSpec, ProvisionError
-from services.shared.postgres.database import connect, is_unavailable
+from services.shared.postgres.database import (
+    DatabaseUnavailableError,
+    connect,
+    connect_within,
+)
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import DatabaseSettings, read_secret
 
@@ -170,23 +172,13 @@ async def _admin(spec: PostgresSpec, wait_seconds: float) -> asyncpg.Connection:
         password_file=spec.admin_password_file,
         ca_file=spec.ca_file,
     )
-    deadline = time.monotonic() + wait_seconds
-    pause = 0.1
-    while True:
-        try:
-            return await connect(settings, "provision")
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            if time.monotonic() + pause > deadline:
-                raise ProvisionError(
-                    f"postgres {spec.host}:{spec.port} did not let {spec.admin_user} in within"
-                    f" {wait_seconds:g} s ({type(error).__name__}: {error}); see that it runs and"
-                    " that admin_password_file holds the password it was initialised with"
-                ) from error
-            log.info("waiting_for_postgres", error=type(error).__name__)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2.0)
+    try:
+        return await connect_within(wait_seconds, settings, "provision")
+    except DatabaseUnavailableError as error:
+        raise ProvisionError(
+            f"{error}; see that it runs and that admin_password_file holds the password it was"
+            " initialised with"
+        ) from error
 
 
 def quote(identifier: str) -> str:

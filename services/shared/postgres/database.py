@@ -15,7 +15,10 @@ from asyncpg.pool import PoolConnectionProxy
 from prometheus_client import CollectorRegistry, Gauge
 
 from services.shared.runtime import certificates
+from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import DatabaseSettings, SettingsError, read_secret
+
+log = get_logger(__name__)
 
 Connection = asyncpg.Connection | PoolConnectionProxy
 
@@ -81,6 +84,31 @@ async def connect(
         command_timeout=command_timeout,
         server_settings={"application_name": application_name, **(server_settings or {})},
     )
+
+
+async def connect_within(
+    seconds: float, settings: DatabaseSettings, application_name: str
+) -> asyncpg.Connection:
+    """connect(), again and again while the server is away or does not let us in yet.
+
+    Raises DatabaseUnavailableError, which says for how long and why, when `seconds` are over.
+    """
+    deadline = time.monotonic() + seconds
+    pause = 0.1
+    while True:
+        try:
+            return await connect(settings, application_name)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            if time.monotonic() + pause > deadline:
+                raise DatabaseUnavailableError(
+                    f"{settings.name} on {settings.host}:{settings.port} did not let"
+                    f" {settings.user} in within {seconds:g} s ({type(error).__name__}: {error})"
+                ) from error
+            log.info("waiting_for_database", error=type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
 
 
 async def _reset(connection: Connection) -> None:

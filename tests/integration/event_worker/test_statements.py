@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -31,19 +29,9 @@ from services.shared.postgres import partitions
 from services.shared.postgres.database import Database, DatabaseUnavailableError
 from services.shared.postgres.partitions import create_ahead, lower_bound, partitions_of
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.clock import MonthAhead
+from tests.integration.counting import CountingDatabase
 from tests.integration.event_worker.messages import Rows
-
-
-class CountingDatabase(Database):
-    """Remembers every statement that is sent."""
-
-    statements: list[str]
-
-    @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
-        async with super().connection() as connection:
-            with connection.query_logger(lambda record: self.statements.append(record.query)):
-                yield connection
 
 
 @dataclass(frozen=True)
@@ -267,14 +255,6 @@ async def test_upkeep_drops_days_past_retention_and_forgets_resources_long_delet
     assert PROCESSED.partition(today + timedelta(days=5)) in names
     left = await rows.connection.fetch("SELECT resource_id FROM resource_progress ORDER BY 1")
     assert [row["resource_id"] for row in left] == ["here", "old"]
-
-
-class MonthAhead(datetime):
-    """The clock of a pod that is wrong by a month."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> MonthAhead:
-        return cls.fromtimestamp(time.time() + 30 * 86400, tz)
 
 
 async def test_upkeep_goes_by_the_servers_day_whatever_the_pods_clock_says(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -13,19 +11,7 @@ from services.outbox_relay.leases import Leases
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import OutboxEvent
 from services.outbox_relay.store import OutboxStore
-from services.shared.postgres.database import Database
-
-
-class CountingDatabase(Database):
-    """Remembers every statement that is sent."""
-
-    statements: list[str]
-
-    @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
-        async with super().connection() as connection:
-            with connection.query_logger(lambda record: self.statements.append(record.query)):
-                yield connection
+from tests.integration.counting import CountingDatabase
 
 
 class Hand:

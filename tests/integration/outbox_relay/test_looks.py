@@ -8,7 +8,8 @@ from services.outbox_relay.outcomes import OutboxEvent
 from services.shared.postgres.database import Database
 from services.shared.postgres.partitions import lower_bound
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.outbox_relay.hand import CountingDatabase, Hand
+from tests.integration.counting import CountingDatabase
+from tests.integration.outbox_relay.hand import Hand
 from tests.integration.outbox_relay.outbox import Outbox
 
 

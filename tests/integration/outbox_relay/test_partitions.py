@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -18,7 +17,9 @@ from services.shared.postgres import partitions
 from services.shared.postgres.database import connect
 from services.shared.postgres.partitions import create_ahead, drop_old, lower_bound, partitions_of
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.outbox_relay.hand import CountingDatabase, Hand
+from tests.integration.clock import MonthAhead
+from tests.integration.counting import CountingDatabase
+from tests.integration.outbox_relay.hand import Hand
 from tests.integration.outbox_relay.outbox import Outbox
 from tests.integration.servers import eventually
 
@@ -118,14 +119,6 @@ async def test_upkeep_creates_ahead_and_drops_only_what_is_sent(
     assert OUTBOX.partition(older) in names
     assert await outbox.value("SELECT count(*) FROM outbox_events") == 1
     await tend_partitions(database, relay.metrics, settings)
-
-
-class MonthAhead(datetime):
-    """The clock of a pod that is wrong by a month."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> MonthAhead:
-        return cls.fromtimestamp(time.time() + 30 * 86400, tz)
 
 
 async def test_upkeep_goes_by_the_servers_day_whatever_the_pods_clock_says(

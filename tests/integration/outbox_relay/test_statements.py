@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from services.outbox_relay.detour import Look
-from tests.integration.outbox_relay.hand import CountingDatabase, Hand
+from tests.integration.counting import CountingDatabase
+from tests.integration.outbox_relay.hand import Hand
 from tests.integration.outbox_relay.outbox import Outbox
 
 

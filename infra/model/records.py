@@ -9,6 +9,9 @@ from infra.model.servers import SERVERS, Engine, Server
 from infra.model.services import SERVICES, DatabaseUse, Service
 from services.contracts.topics import DEAD_LETTER, TOPICS
 
+DEFAULT: Final = "default"
+"""In place of a service's name in a stack file: what is said there is said of all of them."""
+
 
 class RecordError(ValueError):
     """The records contradict each other; the message names those that do and the way out."""
@@ -82,6 +85,11 @@ def _names(records: Records) -> Iterator[str]:
                 "replace the other's; rename one of them"
             )
         seen[name] = kind
+    if DEFAULT in seen:
+        yield (
+            f"a {seen[DEFAULT]} is called {DEFAULT}, which in a stack file means all services; "
+            "rename it"
+        )
 
 
 def _servers(records: Records) -> Iterator[str]:

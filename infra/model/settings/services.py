@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from infra.model.records import RECORDS
+from infra.model.records import DEFAULT, RECORDS
 from infra.model.settings.base import ResourceSettings, Settings, records, size, unknown
 
 NUMBER: Final = "(number)"
@@ -66,22 +66,27 @@ class ServiceSettings(Settings):
 
 
 class ServicesSettings(RootModel[dict[str, ServiceSettings]]):
-    """Service name to its size. A service that is not listed gets the defaults."""
+    """Service name to its size; `default` says it for all. What a service leaves unsaid is as
+    `default` has it, and what that leaves unsaid as below."""
 
     model_config = ConfigDict(
         frozen=True,
         strict=True,
-        json_schema_extra={"propertyNames": {"enum": list(RECORDS.service_names)}},
+        json_schema_extra={"propertyNames": {"enum": [DEFAULT, *RECORDS.service_names]}},
     )
 
     @model_validator(mode="after")
     def _known_names(self, info: ValidationInfo) -> Self:
-        """Every key is the name of a service."""
-        known = records(info).service_names
+        """Every key is `default` or the name of a service."""
+        known = (DEFAULT, *records(info).service_names)
         for name in self.root:
             if name not in known:
                 raise ValueError(unknown("service", name, known))
         return self
 
     def of(self, name: str) -> ServiceSettings:
-        return self.root.get(name) or ServiceSettings()
+        """The size of the service `name`."""
+        said: dict[str, object] = {}
+        for given in filter(None, (self.root.get(DEFAULT), self.root.get(name))):
+            said |= {field: getattr(given, field) for field in given.model_fields_set}
+        return ServiceSettings().model_copy(update=said)

@@ -54,6 +54,7 @@ def with_more(*more: Service | Server) -> Records:
     [
         (with_more(REST), "a service and a service are both called rest-service"),
         (with_more(Service("postgres", "x")), "a server and a service are both called postgres"),
+        (with_more(Service("default", "x")), "a service is called default"),
         (
             with_more(Service("admin", "x", ports=(Port("web", 8081, entry="http"),))),
             "rest-service's port http and admin's port web both have the entry http",

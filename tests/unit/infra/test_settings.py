@@ -125,6 +125,20 @@ def test_redis_must_not_be_killed_before_it_evicts():
     refuse(RedisSettings, {"maxMemory": "1Gi", "resources": resources("1Gi")}, "maxMemory")
 
 
+def test_what_a_stack_says_of_all_services_holds_where_one_says_nothing_else():
+    small, large = resources("128Mi"), resources("512Mi")
+    settings = ServicesSettings.model_validate(
+        {
+            "default": {"resources": small, "logLevel": "DEBUG"},
+            "rest-service": {"resources": large, "replicas": 3},
+        }
+    )
+    rest, worker = settings.of("rest-service"), settings.of("event-worker")
+    assert (rest.replicas, rest.log_level, rest.resources.limits.memory) == (3, "DEBUG", "512Mi")
+    assert (worker.replicas, worker.log_level) == (2, "DEBUG")
+    assert worker.resources.limits.memory == "128Mi"
+
+
 def test_a_service_that_does_not_exist_is_refused_with_the_one_that_was_meant():
     refuse(ServicesSettings, {"event-wroker": {}}, "did you mean 'event-worker'")
 

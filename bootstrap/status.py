@@ -17,7 +17,7 @@ ENDPOINT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Workload:
+class WorkloadStatus:
     """One controller of ours: how many pods it should have and how many are ready.
 
     ``disruptions`` is what its PodDisruptionBudget allows right now, None without a budget.
@@ -84,10 +84,10 @@ def is_ready(thing: Any) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def workloads(objects: Sequence[Any]) -> list[Workload]:
+def workloads(objects: Sequence[Any]) -> list[WorkloadStatus]:
     """Our Deployments, StatefulSets and Jobs among the objects, with their budgets' state."""
     budgets = [item for item in objects if item["kind"] == "PodDisruptionBudget"]
-    found: list[Workload] = []
+    found: list[WorkloadStatus] = []
     for item in objects:
         metadata, labels = item["metadata"], item["metadata"].get("labels", {})
         if item["kind"] == "PodDisruptionBudget" or labels.get(PART_OF) != "millrace":
@@ -98,7 +98,7 @@ def workloads(objects: Sequence[Any]) -> list[Workload]:
         else:
             ready, desired = status.get("readyReplicas", 0), spec.get("replicas", 1)
         found.append(
-            Workload(
+            WorkloadStatus(
                 namespace=metadata["namespace"],
                 kind=item["kind"],
                 name=metadata["name"],
@@ -157,7 +157,7 @@ def _print_nodes(console: Console, nodes: Sequence[Any]) -> None:
         console.print(f"node {node['metadata']['name']} {version} {state}", highlight=False)
 
 
-def _print_workloads(console: Console, found: Sequence[Workload]) -> None:
+def _print_workloads(console: Console, found: Sequence[WorkloadStatus]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("namespace", "kind", "name", "ready", "may evict"):
         table.add_column(heading, no_wrap=True)

@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from components.kit import paths, pods, volumes
 from components.kit.args import Args, Files, Image, Mount, Resources, Text
-from components.kit.connections import Connection
+from components.kit.bindings import Binding
 from components.kit.containers import check_env
 from components.kit.quantities import Quantity
 
@@ -22,7 +22,7 @@ class ProcessArgs(Args):
     resources: Resources
     ca: Files
     """Bundle of the internal CA, in the same namespace."""
-    connections: tuple[Connection, ...] = ()
+    bindings: tuple[Binding, ...] = ()
     env: Mapping[str, Text] = {}
     mounts: tuple[Mount, ...] = ()
     pull_secrets: tuple[str, ...] = ()
@@ -33,14 +33,14 @@ class ProcessArgs(Args):
     @property
     def all_env(self) -> dict[str, Text]:
         merged: dict[str, Text] = {}
-        for values in (*(connection.env for connection in self.connections), self.env):
+        for values in (*(binding.env for binding in self.bindings), self.env):
             merged.update(values)
         return merged
 
     @property
     def all_mounts(self) -> tuple[Mount, ...]:
-        of_connections = (mount for connection in self.connections for mount in connection.mounts)
-        return (Mount(files=self.ca, path=paths.CA), *of_connections, *self.mounts)
+        of_bindings = (mount for binding in self.bindings for mount in binding.mounts)
+        return (Mount(files=self.ca, path=paths.CA), *of_bindings, *self.mounts)
 
     @model_validator(mode="after")
     def _environment_is_clean(self) -> Self:

@@ -4,11 +4,13 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from docs.reference import services, stack_file
+from docs.reference import edges, services, stack_file
 from docs.reference.table import fill
 
 _FOLDER: Final = Path(__file__).resolve().parent.parent
-PAGES: Final = (_FOLDER / "configuration.md", _FOLDER / "services.md")
+PAGES: Final = tuple(
+    _FOLDER / name for name in ("configuration.md", "services.md", "architecture.md")
+)
 
 
 def current(page: Path) -> str:
@@ -22,4 +24,6 @@ def _parts() -> dict[str, str]:
         "stack-file": stack_file.sections(),
         "program-variables": stack_file.variables(),
         "service-variables": services.variables(),
+        "diagram": edges.diagram(),
+        "edges": edges.listing(),
     }

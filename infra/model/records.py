@@ -168,10 +168,10 @@ def _databases(records: Records) -> Iterator[str]:
 
 def _redis(services: Iterable[Service]) -> Iterator[str]:
     for service in services:
-        connections = [use.connection for use in service.redis]
-        for name in sorted({name for name in connections if connections.count(name) > 1}):
+        names = [use.binding for use in service.redis]
+        for name in sorted({name for name in names if names.count(name) > 1}):
             yield (
-                f"{service.name} has two Redis connections called {name}, so one's variables "
+                f"{service.name} has two Redis bindings called {name}, so one's variables "
                 "would hide the other's; give each a name of its own"
             )
 

@@ -23,7 +23,7 @@ class DatabaseUse:
     name: str
     server: str = "postgres"
     extra_connections: int = 0
-    """Connections that a pod holds outside its pool."""
+    """Bindings that a pod holds outside its pool."""
     owns_migrations: bool = False
     """Whether the database's revisions lie in `migrations` of this service's package. They run
     before any service that uses the database rolls."""
@@ -36,7 +36,7 @@ class RedisUse:
     server: str
     keys: tuple[str, ...]
     commands: tuple[str, ...]
-    connection: str = "redis"
+    binding: str = "redis"
     """Names its variables (`redis-stream`: REDIS_STREAM_HOST, …) and its Secret. A service that
     uses two servers tells them apart by it."""
 

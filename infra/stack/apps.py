@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from components.kit import connections
+from components.kit import bindings
 from components.kit.args import Resources
 from components.workloads.ports import Entry, Port
 from components.workloads.scaling import Scale
@@ -24,9 +24,9 @@ class Shared:
 
     databases: Mapping[str, Database]
     """By database name."""
-    kafka: Mapping[str, connections.Connection]
+    kafka: Mapping[str, bindings.Binding]
     """By service name."""
-    redis: Mapping[str, Sequence[connections.Connection]]
+    redis: Mapping[str, Sequence[bindings.Binding]]
     """By service name."""
 
 
@@ -51,7 +51,7 @@ def _service(ground: Foundation, shared: Shared, record: Service) -> Workload:
             entry=_entry(record, ground.settings.entry),
             sidecars=tuple(_sidecar(ground, sidecar) for sidecar in record.sidecars),
             api_token=record.api_token,
-            connections=tuple(_connections(shared, record, settings)),
+            bindings=tuple(_bindings(shared, record, settings)),
             env=_environment(record, settings, ground.settings.kafka),
             pod_name_env=record.pod_name_env,
         ),
@@ -59,11 +59,11 @@ def _service(ground: Foundation, shared: Shared, record: Service) -> Workload:
     )
 
 
-def _connections(
+def _bindings(
     shared: Shared, record: Service, settings: ServiceSettings
-) -> Iterator[connections.Connection]:
+) -> Iterator[bindings.Binding]:
     if record.database is not None:
-        yield shared.databases[record.database.name].connection(settings.database_pool_size)
+        yield shared.databases[record.database.name].binding(settings.database_pool_size)
     if record.uses_kafka:
         yield shared.kafka[record.name]
     yield from shared.redis.get(record.name, ())

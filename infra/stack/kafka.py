@@ -1,6 +1,6 @@
 """Kafka: the cluster, the topics, and an account with its own ACLs per service."""
 
-from components.kit import connections, paths
+from components.kit import bindings, paths
 from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
 from infra.model.servers import Server
 from infra.model.services import Service
@@ -10,8 +10,8 @@ from infra.stack.foundation import APPS, DATA, Foundation
 from infra.stack.protection import data_options
 
 
-def provide_kafka(ground: Foundation) -> dict[str, connections.Connection]:
-    """The cluster, and by service name the connection of every service that uses it."""
+def provide_kafka(ground: Foundation) -> dict[str, bindings.Binding]:
+    """The cluster, and by service name the binding of every service that uses it."""
     record = next(server for server in ground.records.servers if server.engine == "kafka")
     cluster = _cluster(ground, record)
     users = [service for service in ground.records.services if service.uses_kafka]
@@ -32,7 +32,7 @@ def provide_kafka(ground: Foundation) -> dict[str, connections.Connection]:
         incarnation=ground.settings.kafka.incarnation,
     )
     return {
-        name: connections.kafka(
+        name: bindings.kafka(
             bootstrap_servers=once(cluster.bootstrap_servers, provisioned.completed),
             username=name,
             password=made.files[APPS],

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.kit import connections, paths
+from components.kit import bindings, paths
 from components.kit.args import Files, Text
 from components.servers.postgres.server import Postgres, PostgresArgs
 from components.workloads.jobs import Job, JobArgs
@@ -26,8 +26,8 @@ class Database:
     name: str
     password: Files
 
-    def connection(self, pool_size: int) -> connections.Connection:
-        return connections.database(
+    def binding(self, pool_size: int) -> bindings.Binding:
+        return bindings.database(
             host=self.host,
             port=self.port,
             name=self.name,
@@ -130,7 +130,7 @@ def _migrated(
             resources=JOB_SIZE,
             ca=ground.authority.bundles[APPS],
             component="migration",
-            connections=(database.connection(pool_size=1),),
+            bindings=(database.binding(pool_size=1),),
             deadline_seconds=settings.migration_seconds,
             after={"incarnation": str(settings.incarnation)},
         ),

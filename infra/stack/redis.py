@@ -1,28 +1,28 @@
 """The Redis servers, with an ACL user per service that may touch its own keys only."""
 
-from components.kit import connections
+from components.kit import bindings
 from components.servers.redis.server import Redis, RedisArgs, RedisUser
 from infra.model.servers import Server
 from infra.stack.accounts import password
 from infra.stack.convert import resources
 from infra.stack.foundation import APPS, DATA, Foundation
 
-Connections = dict[str, list[connections.Connection]]
+Bindings = dict[str, list[bindings.Binding]]
 
 
-def provide_redis(ground: Foundation) -> Connections:
-    """Every Redis server, and by service name the connections of every service that uses one."""
-    made: Connections = {}
+def provide_redis(ground: Foundation) -> Bindings:
+    """Every Redis server, and by service name the bindings of every service that uses one."""
+    made: Bindings = {}
     for record in ground.records.servers:
         if record.engine == "redis":
             _provide(ground, record, made)
     return made
 
 
-def _provide(ground: Foundation, record: Server, made: Connections) -> None:
+def _provide(ground: Foundation, record: Server, made: Bindings) -> None:
     settings = ground.settings.redis_of(record.name)
     users = [
-        (service.name, use, password(ground, f"{use.connection}-{service.name}", APPS))
+        (service.name, use, password(ground, f"{use.binding}-{service.name}", APPS))
         for service in ground.records.services
         for use in service.redis
         if use.server == record.name
@@ -46,11 +46,11 @@ def _provide(ground: Foundation, record: Server, made: Connections) -> None:
     )
     for name, use, own in users:
         made.setdefault(name, []).append(
-            connections.redis(
+            bindings.redis(
                 host=server.address.host,
                 port=server.address.port.apply(str),
                 username=name,
                 password=own.files[APPS],
-                name=use.connection,
+                name=use.binding,
             )
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from components.kit import connections
+from components.kit import bindings
 from components.kit.args import Files, Mount, Resources, Storage
 from components.security.certificate import Certificate, CertificateArgs
 from components.security.namespaces import Namespaces, NamespacesArgs
@@ -146,8 +146,8 @@ def workload(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Work
         "replicas": 2,
         "ports": (Port(name="http", number=8080, outside=30080),),
         "entry": Entry(type="NodePort"),
-        "connections": (
-            connections.database(
+        "bindings": (
+            bindings.database(
                 host="postgres.data.svc",
                 port="5432",
                 name="restdb",
@@ -155,7 +155,7 @@ def workload(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Work
                 password=files("postgres-restdb"),
                 pool_size=5,
             ),
-            connections.redis(
+            bindings.redis(
                 host="redis-cache.data.svc",
                 port="6379",
                 username="rest-service",

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from docs.reference.pages import PAGES
 from services.provision import kafka as provisioner
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
@@ -25,7 +26,7 @@ from tests.integration.servers import PostgresServer, eventually
 
 ROOT = Path(__file__).parents[2]
 DRILL = Path(__file__).with_name("new_service")
-GENERATED = {"docs/configuration.md", "docs/services.md", "infra/model/stack.schema.json"}
+GENERATED = {*(f"docs/{page.name}" for page in PAGES), "infra/model/stack.schema.json"}
 
 
 class Copy:

@@ -13,9 +13,8 @@ from components.kit.probes import Probes
 from components.kit.quantities import Quantity, mebibytes
 from components.servers import server
 from components.servers.args import Server, ServerArgs
-from components.servers.kafka import config as texts
+from components.servers.kafka import config, scripts
 from components.servers.kafka import quorum as kafka_quorum
-from components.servers.kafka import scripts
 
 _UID: Final = 10002
 _FIRST_CONTROLLER_ID: Final = 100
@@ -101,21 +100,21 @@ class Kafka(pulumi.ComponentResource):
             f"{name}-tls",
             args,
             self,
-            common_name=texts.BROKER,
-            dns_names=texts.dns_names(groups, args.namespace_name),
+            common_name=config.BROKER,
+            dns_names=config.dns_names(groups, args.namespace_name),
             client=True,
         )
-        self._cluster_id = texts.cluster_id(
+        self._cluster_id = config.cluster_id(
             pulumi.get_project(), pulumi.get_stack(), args.namespace_name, name
         )
         if args.controllers:
-            voters = texts.voters(
+            voters = config.voters(
                 controllers, args.namespace_name, args.controllers.replicas, _FIRST_CONTROLLER_ID
             )
             self._nodes(controllers, args.controllers, ("controller",), voters)
             brokers, made = self._nodes(name, args.brokers, ("broker",), voters)
         else:
-            voters = texts.voters(name, args.namespace_name, args.brokers.replicas, 0)
+            voters = config.voters(name, args.namespace_name, args.brokers.replicas, 0)
             brokers, made = self._nodes(name, args.brokers, ("broker", "controller"), voters)
         address = server.publish(
             name,
@@ -123,17 +122,17 @@ class Kafka(pulumi.ComponentResource):
             brokers,
             made,
             self,
-            ports={"client": texts.CLIENT_PORT},
+            ports={"client": config.CLIENT_PORT},
             # One that catches up serves; when all of them do, clients still need a way in.
             not_ready=True,
         )
-        hosts = texts.pod_hosts(name, args.namespace_name, args.brokers.replicas)
-        self.bootstrap_servers = address.host.apply(lambda host: f"{host}:{texts.CLIENT_PORT}")
+        hosts = config.pod_hosts(name, args.namespace_name, args.brokers.replicas)
+        self.bootstrap_servers = address.host.apply(lambda host: f"{host}:{config.CLIENT_PORT}")
         self.admin_servers = address.once(
-            ",".join(f"{host}:{texts.INTERNAL_PORT}" for host in hosts)
+            ",".join(f"{host}:{config.INTERNAL_PORT}" for host in hosts)
         )
         self.admin_files = server.certificate(
-            f"{name}-admin-tls", args, self, common_name=texts.ADMIN, dns_names=(), client=True
+            f"{name}-admin-tls", args, self, common_name=config.ADMIN, dns_names=(), client=True
         )
         self.register_outputs(
             {
@@ -147,10 +146,10 @@ class Kafka(pulumi.ComponentResource):
         self, name: str, nodes: KafkaNodes, roles: tuple[str, ...], voters: str
     ) -> tuple[Server, k8s.apps.v1.StatefulSet]:
         args = self._args
-        ports = texts.ports(roles)
+        ports = config.ports(roles)
         # A single broker has nobody to catch up with.
         replicated = "broker" in roles and nodes.replicas > 1
-        ready = ("bash", f"{texts.CONFIG_PATH}/ready.sh")
+        ready = ("bash", f"{config.CONFIG_PATH}/ready.sh")
         caught_up = (scripts.IN_SYNC_FILE,) if replicated else ()
         probed = "internal" if "broker" in roles else "controller"
         domain = services.replica_domain(name, args.namespace_name)
@@ -158,17 +157,17 @@ class Kafka(pulumi.ComponentResource):
             component="kafka",
             uid=_UID,
             replicas=nodes.replicas,
-            command=("bash", f"{texts.CONFIG_PATH}/start.sh"),
+            command=("bash", f"{config.CONFIG_PATH}/start.sh"),
             config={
-                "server.properties": texts.server_properties(
+                "server.properties": config.server_properties(
                     roles=roles,
                     voters=voters,
                     replication_factor=args.replication_factor,
                     min_insync_replicas=args.min_insync_replicas,
                     retention_hours=args.retention_hours,
                 ),
-                "log4j2.properties": texts.log4j2_properties(),
-                "client.properties": texts.client_properties(),
+                "log4j2.properties": config.log4j2_properties(),
+                "client.properties": config.client_properties(),
                 **scripts.scripts(),
             },
             env={
@@ -188,7 +187,7 @@ class Kafka(pulumi.ComponentResource):
             ),
             resources=nodes.resources,
             storage=nodes.storage,
-            data_path=texts.DATA_PATH,
+            data_path=config.DATA_PATH,
             scratch=(volumes.scratch("tmp", "/tmp", "128Mi"),),  # noqa: S108 - the root is read-only
             grace_seconds=_GRACE_SECONDS,
             # For controllers: a broker is ready when it has caught up, but they have no such mark,

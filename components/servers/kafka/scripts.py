@@ -6,7 +6,7 @@ from typing import Final
 
 from components.kit import paths
 from components.kit.scripts import filled
-from components.servers.kafka import config as texts
+from components.servers.kafka import config
 from components.servers.kafka.quorum import VOTERS
 
 IN_SYNC_FILE: Final = "/tmp/in-sync"  # noqa: S108 - the pod's own
@@ -15,13 +15,13 @@ IN_SYNC_FILE: Final = "/tmp/in-sync"  # noqa: S108 - the pod's own
 
 def scripts() -> Mapping[str, str]:
     """File name to text, for the ConfigMap."""
-    shared = {"CONFIG": texts.CONFIG_PATH, "IN_SYNC": IN_SYNC_FILE}
+    shared = {"CONFIG": config.CONFIG_PATH, "IN_SYNC": IN_SYNC_FILE}
     values = {
         "start.sh": {
             **shared,
-            "DATA": texts.DATA_PATH,
-            "CLIENT": texts.CLIENT_PORT,
-            "INTERNAL": texts.INTERNAL_PORT,
+            "DATA": config.DATA_PATH,
+            "CLIENT": config.CLIENT_PORT,
+            "INTERNAL": config.INTERNAL_PORT,
             "VOTERS": VOTERS,
         },
         "ready.sh": {"TLS": paths.TLS},

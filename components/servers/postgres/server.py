@@ -12,7 +12,7 @@ from components.kit.probes import Probes
 from components.kit.quantities import Quantity, mebibytes
 from components.servers import server
 from components.servers.args import Address, Server, ServerArgs
-from components.servers.postgres import config as texts
+from components.servers.postgres import config
 
 _UID: Final = 10003
 _STARTUP_SECONDS: Final = 3600
@@ -60,23 +60,23 @@ def _spec(args: PostgresArgs) -> Server:
     return Server(
         component="postgres",
         uid=_UID,
-        command=("bash", f"{texts.CONFIG_PATH}/start.sh"),
+        command=("bash", f"{config.CONFIG_PATH}/start.sh"),
         env={"LANG": "C.UTF-8"},
-        ports={"postgres": texts.PORT},
+        ports={"postgres": config.PORT},
         config={
-            "postgresql.conf": texts.postgresql_conf(
+            "postgresql.conf": config.postgresql_conf(
                 max_connections=args.max_connections,
                 shared_buffers_mebibytes=mebibytes(args.shared_buffers),
             ),
-            "pg_hba.conf": texts.pg_hba_conf(),
-            "passwd": texts.passwd(_UID),
-            "start.sh": texts.start_script(),
+            "pg_hba.conf": config.pg_hba_conf(),
+            "passwd": config.passwd(_UID),
+            "start.sh": config.start_script(),
         },
         single_files={"passwd": "/etc/passwd"},
-        mounts=(Mount(files=args.admin_password, path=texts.ADMIN_PATH),),
+        mounts=(Mount(files=args.admin_password, path=config.ADMIN_PATH),),
         scratch=(
             volumes.scratch("tmp", "/tmp", "64Mi"),  # noqa: S108 - the root is read-only
-            volumes.scratch("run", texts.SOCKET_PATH, "1Mi"),
+            volumes.scratch("run", config.SOCKET_PATH, "1Mi"),
             # Parallel queries share memory through it; a container's own has 64 MiB.
             volumes.scratch("shm", "/dev/shm", "128Mi", memory=True),  # noqa: S108
         ),
@@ -85,8 +85,8 @@ def _spec(args: PostgresArgs) -> Server:
             startup_seconds=_STARTUP_SECONDS,
             # Over the socket: neither a password nor a free connection is needed.
             readiness_command=(
-                f"{texts.BINARIES}/pg_isready",
-                f"--host={texts.SOCKET_PATH}",
+                f"{config.BINARIES}/pg_isready",
+                f"--host={config.SOCKET_PATH}",
                 "--username=postgres",
                 "--dbname=postgres",
                 "--quiet",
@@ -94,6 +94,6 @@ def _spec(args: PostgresArgs) -> Server:
         ),
         resources=args.resources,
         storage=args.storage,
-        data_path=texts.DATA_PATH,
+        data_path=config.DATA_PATH,
         grace_seconds=_GRACE_SECONDS,
     )

@@ -16,7 +16,7 @@ from components.security.certificate import encoded
 from components.security.secrets import Password, PasswordArgs
 from components.servers import server
 from components.servers.args import Address, Server, ServerArgs
-from components.servers.redis import config as texts
+from components.servers.redis import config
 
 _UID: Final = 10004
 _STARTUP_SECONDS: Final = 600
@@ -123,8 +123,8 @@ class Redis(pulumi.ComponentResource):
             opts=child,
         )
         secrets = (
-            Mount(files=_acl(name, args, health, child), path=texts.ACL_PATH),
-            Mount(files=health.files[args.namespace_name], path=texts.HEALTH_PATH),
+            Mount(files=_acl(name, args, health, child), path=config.ACL_PATH),
+            Mount(files=health.files[args.namespace_name], path=config.HEALTH_PATH),
         )
         self.address = server.serve(name, args, _spec(args, secrets), self)
         self.register_outputs({"address": self.address.outputs()})
@@ -134,35 +134,35 @@ def _spec(args: RedisArgs, secrets: tuple[Mount, ...]) -> Server:
     return Server(
         component="redis",
         uid=_UID,
-        command=("redis-server", f"{texts.CONFIG_PATH}/redis.conf"),
-        ports={"redis": texts.PORT},
+        command=("redis-server", f"{config.CONFIG_PATH}/redis.conf"),
+        ports={"redis": config.PORT},
         config={
-            "redis.conf": texts.redis_conf(
+            "redis.conf": config.redis_conf(
                 max_memory_bytes=int(amount(args.max_memory)),
                 eviction=args.eviction,
                 append_fsync=args.append_fsync if args.storage else None,
             ),
-            "ready.sh": texts.probe_script(),
+            "ready.sh": config.probe_script(),
         },
         mounts=secrets,
         probes=Probes(
             port="redis",
             startup_seconds=_STARTUP_SECONDS,
-            readiness_command=("sh", f"{texts.CONFIG_PATH}/ready.sh"),
+            readiness_command=("sh", f"{config.CONFIG_PATH}/ready.sh"),
         ),
         resources=args.resources,
         storage=args.storage,
-        data_path=texts.DATA_PATH,
+        data_path=config.DATA_PATH,
         grace_seconds=_GRACE_SECONDS,
     )
 
 
 def _acl(name: str, args: RedisArgs, health: Password, child: pulumi.ResourceOptions) -> Files:
     health_line = health.value.apply(
-        lambda password: texts.user_line(texts.HEALTH_USER, password, (), ())
+        lambda password: config.user_line(config.HEALTH_USER, password, (), ())
     )
     lines = [health_line, *(_line(user) for user in args.users)]
-    text = pulumi.Output.secret(pulumi.Output.all(*lines)).apply(texts.acl_file)
+    text = pulumi.Output.secret(pulumi.Output.all(*lines)).apply(config.acl_file)
     secret = k8s.core.v1.Secret(
         f"{name}-acl",
         metadata=objects.metadata(f"{name}-acl", args.namespace, objects.labels(name, "redis")),
@@ -179,5 +179,5 @@ def _acl(name: str, args: RedisArgs, health: Password, child: pulumi.ResourceOpt
 
 def _line(user: RedisUser) -> pulumi.Output[str]:
     return user.password.apply(
-        lambda password: texts.user_line(user.name, password, user.keys, user.commands)
+        lambda password: config.user_line(user.name, password, user.keys, user.commands)
     )

@@ -262,7 +262,7 @@ INGEST = Service(
     database=DatabaseUse("ingestdb", server="ingest-db", owns_migrations=True),
     redis=(
         RedisUse("redis-cache", keys=("ingest:*",), commands=CACHE_COMMANDS),
-        RedisUse("redis-stream", ("points",), ("xadd",), connection="redis-stream"),
+        RedisUse("redis-stream", ("points",), ("xadd",), binding="redis-stream"),
     ),
     produces=(TASK_PROCESS,),
     ports=(HTTP, Port("grpc", 9000, protocol="grpc", entry="grpc")),

@@ -93,7 +93,7 @@ def with_more(*more: Service | Server) -> Records:
         ),
         (
             with_changes(REST, redis=(*REST.redis, *REST.redis)),
-            "rest-service has two Redis connections called redis",
+            "rest-service has two Redis bindings called redis",
         ),
         (with_changes(RELAY, produces=("resource.craeted",)), "names the topic resource.craeted"),
         (

@@ -1,4 +1,4 @@
-"""docs/configuration.md and docs/services.md say what the code does."""
+"""The generated parts of the pages say what the code does."""
 
 import dataclasses
 import re
@@ -9,20 +9,33 @@ from pydantic import BaseModel
 
 from bootstrap.checkout import Checkout
 from bootstrap.environment import own_variables
-from docs.reference import accepts, services
+from docs.reference import accepts, edges, services
 from docs.reference.pages import PAGES, current
 from infra.model import settings
 from infra.model.environment import Environment
+from infra.model.records import Records
+from infra.model.services import SERVICES as SERVICES_OF_THE_PLATFORM
 from tests.harness.repository import ROOT, texts
 
-CONFIGURATION, SERVICES = (page.read_text(encoding="utf-8") for page in PAGES)
+CONFIGURATION, SERVICES, _ = (page.read_text(encoding="utf-8") for page in PAGES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_reference_is_current(page: Path):
     assert page.read_text(encoding="utf-8") == current(page), (
-        "the settings changed: run `make docs`"
+        "the settings or the records changed: run `make docs`"
     )
+
+
+def test_the_diagram_shows_what_calls_what_and_leaves_nobody_out():
+    first, *others = SERVICES_OF_THE_PLATFORM
+    records = Records((dataclasses.replace(first, calls=("event-worker",)), *others))
+    drawn = edges.diagram(records)
+    for name in (*records.service_names, *(server.name for server in records.servers)):
+        assert name in drawn
+    assert "service_rest_service -->|8080| service_event_worker" in drawn
+    assert "job_migrate_restdb -.->|5432| server_postgres" in drawn
+    assert drawn.count("subgraph") == drawn.count("    end\n")
 
 
 def all_models() -> list[type[BaseModel]]:

@@ -1,4 +1,4 @@
-"""How a pod reaches the shared systems: environment variables and mounted files per connection."""
+"""How a pod reaches the shared systems: environment variables and mounted files for each."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from components.kit import paths
 from components.kit.args import Args, Files, Mount, Text
 
 
-class Connection(Args):
+class Binding(Args):
     """Environment and mounts that let a pod use one shared system."""
 
     env: Mapping[str, Text]
@@ -15,9 +15,9 @@ class Connection(Args):
 
 def database(
     *, host: Text, port: Text, name: str, user: str, password: Files, pool_size: int
-) -> Connection:
+) -> Binding:
     """One PostgreSQL database, TLS with the server's name verified (`DATABASE_*`)."""
-    return _connection(
+    return _binding(
         "database",
         password,
         {
@@ -30,9 +30,9 @@ def database(
     )
 
 
-def kafka(*, bootstrap_servers: Text, username: str, password: Files) -> Connection:
+def kafka(*, bootstrap_servers: Text, username: str, password: Files) -> Binding:
     """The Kafka cluster as a SCRAM user (`KAFKA_*`)."""
-    return _connection(
+    return _binding(
         "kafka",
         password,
         {"KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "KAFKA_USERNAME": username},
@@ -41,21 +41,21 @@ def kafka(*, bootstrap_servers: Text, username: str, password: Files) -> Connect
 
 def redis(
     *, host: Text, port: Text, username: str, password: Files, name: str = "redis"
-) -> Connection:
+) -> Binding:
     """A Redis server as an ACL user (`REDIS_*`, or as `name` says: `redis-stream`,
     `REDIS_STREAM_*`)."""
     prefix = _prefix(name)
-    return _connection(
+    return _binding(
         name,
         password,
         {f"{prefix}_HOST": host, f"{prefix}_PORT": port, f"{prefix}_USERNAME": username},
     )
 
 
-def _connection(what: str, password: Files, env: Mapping[str, Text]) -> Connection:
+def _binding(what: str, password: Files, env: Mapping[str, Text]) -> Binding:
     path = paths.secret(what)
     prefix = _prefix(what)
-    return Connection(
+    return Binding(
         env={
             **env,
             f"{prefix}_PASSWORD_FILE": f"{path}/password",

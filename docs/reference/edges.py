@@ -1,0 +1,80 @@
+"""Who may talk to whom, drawn and listed from the records."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from docs.reference.table import table
+from infra.model.edges import DNS, KUBERNETES, MONITORING, OUTSIDE, Edge, End, edges
+from infra.model.records import RECORDS, Records
+from infra.model.servers import Engine
+
+_SHAPES: Final[dict[Engine, tuple[str, str]]] = {
+    "postgres": ("[(", ")]"),
+    "redis": ("[(", ")]"),
+    "kafka": ("[[", "]]"),
+}
+_NAMED: Final = {
+    "any": "every pod",
+    "dns": "the cluster's DNS",
+    "kubernetes": "the Kubernetes API",
+    "monitoring": "monitoring",
+    "outside": "outside the cluster",
+}
+
+
+def diagram(records: Records = RECORDS) -> str:
+    """A flowchart of services, servers, Jobs and the way in; what every pod needs is left out."""
+    found = [edge for edge in edges(records) if not {edge.source, edge.target} & {DNS, MONITORING}]
+    ends = dict.fromkeys(end for edge in found for end in (edge.source, edge.target))
+    jobs = [end for end in ends if end.kind == "job"]
+    served = {edge.source: edge.target for edge in found if edge.source in jobs}
+    migrates = [job for job in jobs if job.name.startswith("migrate-")]
+    lines = [
+        "flowchart TB",
+        *(f"    {_id(end)}([{_NAMED[end.kind]}])" for end in ends if end in (OUTSIDE, KUBERNETES)),
+        '    subgraph apps["namespace apps"]',
+        *(f"        {_id(End('service', name))}[{name}]" for name in records.service_names),
+        *(f"        {_id(job)}{{{{{job.name}}}}}" for job in migrates),
+        "    end",
+        '    subgraph data["namespace data"]',
+        *(
+            f"        {_id(End('server', server.name))}{server.name.join(_SHAPES[server.engine])}"
+            for server in records.servers
+        ),
+        *(f"        {_id(job)}{{{{{job.name}}}}}" for job in jobs if job not in migrates),
+        "    end",
+    ]
+    between = defaultdict[tuple[End, End], list[int]](list)
+    for edge in found:
+        if edge.source != edge.target:
+            between[edge.source, edge.target].append(edge.port)
+    lines += [
+        f"    {_id(source)} {'-.->' if source in served else '-->'}|{_ports(ports)}| {_id(target)}"
+        for (source, target), ports in between.items()
+    ]
+    return "\n".join(["```mermaid", *lines, "```"])
+
+
+def listing(records: Records = RECORDS) -> str:
+    """Every edge as a row, for who reviews what may reach what."""
+    return table(
+        ("From", "To", "Port", "For"),
+        ((_said(e.source), _said(e.target), _port(e), e.reason) for e in edges(records)),
+    )
+
+
+def _port(edge: Edge) -> str:
+    return f"{edge.port}/{edge.protocol}"
+
+
+def _ports(ports: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(set(ports))))
+
+
+def _said(end: End) -> str:
+    return _NAMED.get(end.kind) or f"{end.kind} `{end.name}`"
+
+
+def _id(end: End) -> str:
+    return f"{end.kind}_{end.name}".replace("-", "_").rstrip("_")

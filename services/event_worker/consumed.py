@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from services.shared.kafka.client_log import with_log
 from services.shared.kafka.clients import Config
 
 Place = tuple[str, int]
@@ -61,7 +61,7 @@ class Consumed:
     @contextmanager
     def _client(self) -> Iterator[Consumer]:
         try:
-            client = Consumer(self._config() | {"logger": logging.getLogger("librdkafka")})
+            client = Consumer(with_log(self._config()))
             try:
                 yield client
             finally:

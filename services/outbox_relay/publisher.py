@@ -6,7 +6,6 @@ confluent-kafka's AIOProducer and produce_batch cannot carry headers, hence the 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import Answer, OutboxEvent, Place, Result
 from services.outbox_relay.sick import Leaders
+from services.shared.kafka.client_log import with_log
 from services.shared.kafka.clients import (
     Config,
     is_environment,
@@ -84,8 +84,7 @@ class Publisher:
         if self._lost:
             self._discard()
         if self._producer is None:
-            callbacks = {"error_cb": self._on_error, "logger": logging.getLogger("librdkafka")}
-            self._producer = Producer(self._config() | callbacks)
+            self._producer = Producer(with_log(self._config(), self._on_fatal))
             self._metrics.producers.inc()
         return self._producer
 
@@ -96,10 +95,8 @@ class Publisher:
             self._producer.flush(0)
             self._producer = None
 
-    def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            self._lost = True
-        log.warning("kafka_client", error=error.str(), code=error.name(), fatal=error.fatal())
+    def _on_fatal(self) -> None:
+        self._lost = True
 
     def _leaders(self, seconds: float) -> Leaders | None:
         try:

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -24,6 +22,8 @@ from confluent_kafka.admin import (
 from services.provision.kafka_accounts import set_accounts
 from services.provision.kafka_answers import REQUEST_SECONDS, answers
 from services.provision.spec import KafkaSpec, ProvisionError, TopicSpec
+from services.shared.kafka.client_log import with_log
+from services.shared.kafka.clients import Config
 from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
@@ -35,7 +35,7 @@ def provision(spec: KafkaSpec, *, wait_seconds: float) -> None:
     Topics that are not in the spec stay. Users and rights that are not in it are taken away,
     whoever gave them. Raises ProvisionError.
     """
-    config: Any = {
+    config: Config = {
         "bootstrap.servers": spec.bootstrap_servers,
         "client.id": "provision-kafka",
         "security.protocol": "SSL",
@@ -44,9 +44,8 @@ def provision(spec: KafkaSpec, *, wait_seconds: float) -> None:
         "ssl.key.location": str(spec.key_file),
         "ssl.endpoint.identification.algorithm": "https",
         "reconnect.backoff.max.ms": 2000,
-        "logger": logging.getLogger("librdkafka"),
     }
-    admin = AdminClient(config)
+    admin = AdminClient(with_log(config))
     try:
         partitions = _wait_for_broker(admin, spec.bootstrap_servers, wait_seconds)
         _topics(admin, spec.topics, partitions)

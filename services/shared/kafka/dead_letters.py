@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from services.contracts.envelope import EVENT_ID
+from services.shared.kafka.client_log import with_log
 from services.shared.kafka.clients import Config, is_permanent, is_producer_lost
 from services.shared.runtime.logging import get_logger
 
@@ -85,7 +85,7 @@ class DeadLetters:
         """
         failures: list[KafkaError] = []
         if self._producer is None:
-            self._producer = Producer(self._config() | {"logger": logging.getLogger("librdkafka")})
+            self._producer = Producer(with_log(self._config()))
         for letter in letters:
             self._produce(self._producer, letter, failures)
         deadline = time.monotonic() + seconds

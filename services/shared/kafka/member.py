@@ -5,12 +5,12 @@ For one thread: librdkafka calls the rebalance callbacks only from within poll a
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from services.shared.kafka.client_log import with_log
 from services.shared.kafka.clients import Config, is_client_lost
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.runtime.logging import get_logger
@@ -25,14 +25,7 @@ _ANSWER_MS = 10_000
 
 def client(config: Config) -> Consumer:
     """A consuming client that logs where the service does."""
-    return Consumer(
-        config
-        | {
-            "logger": logging.getLogger("librdkafka"),
-            "error_cb": _on_error,
-            "socket.timeout.ms": _ANSWER_MS,
-        }
-    )
+    return Consumer(with_log(config) | {"socket.timeout.ms": _ANSWER_MS})
 
 
 class Member:
@@ -185,7 +178,3 @@ def _is_data(message: Message) -> bool:
         raise KafkaException(error)
     log.warning("kafka_consumer", error=error.str(), code=error.name())
     return False
-
-
-def _on_error(error: KafkaError) -> None:
-    log.warning("kafka_client", error=error.str(), code=error.name(), fatal=error.fatal())

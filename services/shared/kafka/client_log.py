@@ -1,0 +1,56 @@
+"""What librdkafka logs and reports, in the service's own log and not tens of times a second.
+
+While a broker is away every client says so at every attempt to connect, once as a line of its log
+and once as an error to its owner.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError
+
+from services.shared.kafka.clients import Config
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.trouble import Trouble
+
+log = get_logger(__name__)
+
+
+def with_log(config: Config, on_fatal: Callable[[], None] = lambda: None) -> Config:
+    """`config` for a client that logs where the service does; `on_fatal` may come from any thread.
+
+    Of what repeats, the first is logged, then one in half a minute.
+    """
+    trouble = Trouble()
+
+    def report(error: KafkaError) -> None:
+        if error.fatal():
+            on_fatal()
+        if error.fatal() or trouble.worth_logging(error.name()):
+            log.warning("kafka_client", error=error.str(), code=error.name(), fatal=error.fatal())
+
+    return config | {"logger": _logger(), "error_cb": report}
+
+
+def _logger() -> logging.Logger:
+    logger = logging.getLogger("librdkafka")
+    if not any(isinstance(known, _Sparing) for known in logger.filters):
+        logger.addFilter(_Sparing())
+    return logger
+
+
+class _Sparing(logging.Filter):
+    """Lets a kind of message of one client and connection through now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._trouble = Trouble()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.CRITICAL:
+            return True
+        # "FAIL [event-worker#consumer-1] [thrd:sasl_ssl://host:9092/0]: what happened"
+        kind, _, _ = record.getMessage().partition("]: ")
+        return self._trouble.worth_logging(kind)

@@ -66,12 +66,12 @@ def models() -> tuple[type[BaseSettings], ...]:
 
 
 def _leaves(base: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
-    """What inherits from `base` and is not itself inherited from: the rest lends its fields."""
+    """What inherits from `base` and has a prefix of its own, or is not itself inherited from: the
+    rest lends its fields."""
     for model in base.__subclasses__():
-        if model.__subclasses__():
-            yield from _leaves(model)
-        else:
+        if model.model_config.get("env_prefix") or not model.__subclasses__():
             yield model
+        yield from _leaves(model)
 
 
 def _is_a_services(model: type[BaseSettings]) -> bool:

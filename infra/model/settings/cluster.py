@@ -71,7 +71,8 @@ class EntrySettings(Settings):
     """Name or address in the URLs this stack puts out."""
     ports: Mapping[str, Annotated[int, Field(ge=1, le=65535)]] = {"http": 30080}
     """Entry's name, as the services' records have it, to its port. NodePort: the port on every
-    node. LoadBalancer: the port it listens on."""
+    node; the clusters of `make up` publish 30080, 30051, 30090 and 30030 on this machine, shifted
+    by `PORT_OFFSET`, and no other. LoadBalancer: the port it listens on."""
     tls: bool = False
     """The load balancer ends TLS itself (say how in `annotations`), so URLs are https."""
     annotations: Mapping[str, str] = {}

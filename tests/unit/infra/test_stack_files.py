@@ -9,6 +9,8 @@ import jsonschema
 import pytest
 import yaml
 
+from bootstrap.checkout import DOCUMENTED_PORTS
+from bootstrap.cluster.node import NODE_PORTS
 from components.kit.quantities import amount
 from infra.model import schema
 from infra.model.records import RECORDS
@@ -82,6 +84,12 @@ def test_pulumi_yaml_declares_exactly_the_settings_keys_each_with_type_and_descr
         assert row["type"] in ("object", "boolean"), key
         assert row["description"], key
         assert "default" not in row, f"{key}: defaults live in infra/model/settings only"
+
+
+@pytest.mark.parametrize("stack", ["airgap", "dev"])
+def test_every_entry_of_make_up_is_at_a_port_that_its_clusters_publish(stack: str):
+    published = {DOCUMENTED_PORTS[name] for name in NODE_PORTS}
+    assert set(load(stack).entry.ports.values()) <= published
 
 
 @pytest.mark.parametrize("stack", ["airgap", "dev"])

@@ -84,7 +84,7 @@ class Publisher:
         if self._lost:
             self._discard()
         if self._producer is None:
-            self._producer = Producer(with_log(self._config(), self._on_fatal))
+            self._producer = Producer(with_log(self._config(), self._on_lost))
             self._metrics.producers.inc()
         return self._producer
 
@@ -95,7 +95,7 @@ class Publisher:
             self._producer.flush(0)
             self._producer = None
 
-    def _on_fatal(self) -> None:
+    def _on_lost(self) -> None:
         self._lost = True
 
     def _leaders(self, seconds: float) -> Leaders | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from cryptography.hazmat.primitives import serialization
 
 from components.kit import paths
@@ -99,6 +100,18 @@ class KafkaServer:
             ),
             wait_seconds=60,
         )
+
+    def delete_topic(self, name: str) -> None:
+        admin = AdminClient(
+            {
+                "bootstrap.servers": f"localhost:{self.internal_port}",
+                "security.protocol": "SSL",
+                "ssl.ca.location": str(self.authority.ca_file),
+                "ssl.certificate.location": str(self.certificate_file),
+                "ssl.key.location": str(self.key_file),
+            }
+        )
+        admin.delete_topics([name])[name].result(30)
 
     def restart(self) -> None:
         """Start it again and wait until it answers its administrator."""

@@ -18,16 +18,18 @@ from services.shared.runtime.trouble import Trouble
 log = get_logger(__name__)
 
 
-def with_log(config: Config, on_fatal: Callable[[], None] = lambda: None) -> Config:
-    """`config` for a client that logs where the service does; `on_fatal` may come from any thread.
+def with_log(config: Config, on_lost: Callable[[], None] = lambda: None) -> Config:
+    """`config` for a client that logs where the service does.
 
-    Of what repeats, the first is logged, then one in half a minute.
+    Of what repeats, the first is logged, then one in half a minute. `on_lost` is called when the
+    client must be replaced: it broke for good, or was refused, and a new one reads the password
+    anew.
     """
     trouble = Trouble()
 
     def report(error: KafkaError) -> None:
-        if error.fatal():
-            on_fatal()
+        if error.fatal() or error.code() == KafkaError._AUTHENTICATION:
+            on_lost()
         if error.fatal() or trouble.worth_logging(error.name()):
             log.warning("kafka_client", error=error.str(), code=error.name(), fatal=error.fatal())
 

@@ -12,6 +12,7 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from confluent_kafka import Message
@@ -21,6 +22,7 @@ from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.kafka.dead_letters import BadMessage, DeadLetters, tell
 from services.shared.kafka.group import BatchSettings
 from services.shared.kafka.member import Member, client
+from services.shared.kafka.stall import StalledError, StallWatch
 from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.sizing import FittingSize
@@ -82,6 +84,7 @@ class ConsumerLoop:
         self._part = FittingSize(settings.batch_size)
         self._trouble = Trouble()
         self._look_due = 0.0
+        self._stall = StallWatch(settings.stalled_after_seconds)
 
     def stop(self) -> None:
         """Finish the batch that is being handled, commit it, and leave. Thread-safe."""
@@ -93,9 +96,11 @@ class ConsumerLoop:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                self._session(Member(client(self._config()), self._metrics))
-            except Exception:  # whatever broke, uncommitted messages come again
+                self._session(Member(partial(client, self._config()), self._metrics))
+            except Exception as error:  # whatever broke, uncommitted messages come again
                 log.exception("consumer_broke")
+                if isinstance(error, StalledError):
+                    self._metrics.stalls.inc()
                 if time.monotonic() - began > _SOUND_SECONDS:
                     pause = _SHORTEST_PAUSE
                 self._heartbeat.beat()
@@ -126,6 +131,7 @@ class ConsumerLoop:
             # What could not be committed must not wait for the next message: others go by it.
             member.commit()
             member.measure_lag()
+            self._stall.look(member.unread)
 
     def _handle(self, member: Member) -> None:
         done: list[Message] = []

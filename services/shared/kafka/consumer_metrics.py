@@ -27,6 +27,16 @@ class ConsumerMetrics:
             ["kind"],
             registry=registry,
         )
+        self.assigned = Gauge(
+            "kafka_consumer_assigned_partitions",
+            "Partitions this member has; none for long, and the group has no more than members.",
+            registry=registry,
+        )
+        self.stalls = Counter(
+            "kafka_consumer_stalls",
+            "Clients replaced because they gave nothing while their partitions went on.",
+            registry=registry,
+        )
         self.commit_failures = Counter(
             "kafka_consumer_offset_commit_failures",
             "Offset commits that failed; the messages come again and are dropped as duplicates.",

@@ -77,6 +77,7 @@ class DeadLetters:
         self._config = config
         self._topic = topic
         self._producer: Producer | None = None
+        self._lost = False
 
     def send(self, letters: Sequence[BadMessage], seconds: float) -> None:
         """Produce `letters` and wait at most `seconds` until Kafka has acknowledged each.
@@ -84,8 +85,9 @@ class DeadLetters:
         Raises DeadLetterError otherwise; a repeat may then store some of them twice.
         """
         failures: list[KafkaError] = []
-        if self._producer is None:
-            self._producer = Producer(with_log(self._config()))
+        if self._producer is None or self._lost:
+            self._lost = False
+            self._producer = Producer(with_log(self._config(), self._on_lost))
         for letter in letters:
             self._produce(self._producer, letter, failures)
         deadline = time.monotonic() + seconds
@@ -136,6 +138,9 @@ class DeadLetters:
                 producer.poll(0.1)
                 continue
             return
+
+    def _on_lost(self) -> None:
+        self._lost = True
 
     def close(self) -> None:
         """Drop the producer; send() has left nothing unanswered in it."""

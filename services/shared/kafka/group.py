@@ -52,5 +52,7 @@ class BatchSettings(BaseSettings):
     """Most messages per transaction."""
     gather_seconds: float = Field(default=0.01, ge=0, le=1)
     """Messages that arrive within this time of the first one share its transaction."""
+    stalled_after_seconds: float = Field(default=60, ge=1, le=3600)
+    """A client that was given nothing for so long, of partitions that go on, is replaced."""
     wedged_after_seconds: float = Field(default=120, ge=5)
     """Without a turn of the loop for so long, /health fails."""

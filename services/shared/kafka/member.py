@@ -6,7 +6,7 @@ For one thread: librdkafka calls the rebalance callbacks only from within poll a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
@@ -19,20 +19,31 @@ log = get_logger(__name__)
 
 _POLL_SECONDS = 0.5
 _LEAVE_SECONDS = 3.0
+_LOOK_SECONDS = 2.0
 # A commit has no deadline of its own: this is what ends it when the broker does not answer.
 _ANSWER_MS = 10_000
 
 
-def client(config: Config) -> Consumer:
+def client(config: Config, on_lost: Callable[[], None]) -> Consumer:
     """A consuming client that logs where the service does."""
-    return Consumer(with_log(config) | {"socket.timeout.ms": _ANSWER_MS})
+    return Consumer(with_log(config, on_lost) | {"socket.timeout.ms": _ANSWER_MS})
+
+
+class ClientLostError(Exception):
+    """The client does nothing any more, or will never be let in: only a new one helps."""
 
 
 class Member:
-    """A client's place in its group, from join() to close()."""
+    """A client's place in its group, from join() to close().
 
-    def __init__(self, client: Consumer, metrics: ConsumerMetrics) -> None:
-        self._client = client
+    `client` is called with what takes the news that the client is lost.
+    """
+
+    def __init__(
+        self, client: Callable[[Callable[[], None]], Consumer], metrics: ConsumerMetrics
+    ) -> None:
+        self._lost = False
+        self._client = client(self._on_client_lost)
         self._metrics = metrics
         self._carried: list[Message] = []
         self._uncommitted: dict[tuple[str, int], int] = {}
@@ -62,7 +73,7 @@ class Member:
     def take(self, most: int, gather_seconds: float) -> list[Message]:
         """The next messages, at most `most`; none when none came within half a second.
 
-        Raises KafkaException when the client is broken for good, as poll() does.
+        Raises ClientLostError, as poll() does.
         """
         if self._carried:
             taken, self._carried = self._carried, []
@@ -80,9 +91,11 @@ class Member:
     def poll(self, seconds: float) -> list[Message]:
         """At most one message, waiting at most `seconds`; keeps the membership.
 
-        Raises KafkaException when the client is broken for good.
+        Raises ClientLostError.
         """
         message = self._client.poll(seconds)
+        if self._lost:
+            raise ClientLostError("the broker refused it; its password may have changed")
         return [message] if message is not None and _is_data(message) else []
 
     def carry(self, messages: Iterable[Message]) -> None:
@@ -136,13 +149,41 @@ class Member:
         except KafkaException as error:
             log.debug("lag_unknown", error=str(error))
 
+    def unread(self) -> dict[tuple[str, int], int]:
+        """Where this member stands in those of its partitions that go on behind that place.
+
+        As the broker says, which the client's own view may differ from. Empty when it says nothing.
+        """
+        found: dict[tuple[str, int], int] = {}
+        try:
+            places = self._client.position(self._client.assignment())
+            committed = self._client.committed(places, timeout=_LOOK_SECONDS) if places else []
+            for place, stored in zip(places, committed, strict=True):
+                low, end = self._client.get_watermark_offsets(place, timeout=_LOOK_SECONDS) or (
+                    0,
+                    0,
+                )
+                # Negative: it has had no message yet, or has never committed.
+                at = max(place.offset if place.offset >= 0 else stored.offset, low)
+                if at < end:
+                    found[place.topic, place.partition] = at
+        except KafkaException as error:
+            log.debug("unread_unknown", error=str(error))
+            return {}
+        return found
+
+    def _on_client_lost(self) -> None:
+        self._lost = True
+
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         self._metrics.rebalances.labels("assigned").inc()
         log.info("partitions_assigned", partitions=len(partitions))
-        if self._paused:
-            client.assign(partitions)
-            if partitions:
-                client.pause(partitions)
+        self._metrics.assigned.set(len(partitions))
+        client.assign(partitions)
+        if partitions:
+            # A pause outlasts the assignment it was for: partitions that were lost while paused
+            # come back paused (librdkafka, confluentinc/librdkafka#5113).
+            (client.pause if self._paused else client.resume)(partitions)
 
     def _on_revoke(self, _client: Consumer, partitions: list[TopicPartition]) -> None:
         self.commit()
@@ -155,6 +196,7 @@ class Member:
         self._metrics.rebalances.labels(kind).inc()
         log.info(f"partitions_{kind}", partitions=len(partitions))
         self._metrics.lag.clear()
+        self._metrics.assigned.set(0)
         # The range assignor revokes all or nothing.
         self.losses += 1
         self._carried.clear()
@@ -175,6 +217,6 @@ def _is_data(message: Message) -> bool:
     if error is None:
         return True
     if is_client_lost(error):
-        raise KafkaException(error)
+        raise ClientLostError(f"{error.name()}: {error.str()}")
     log.warning("kafka_consumer", error=error.str(), code=error.name())
     return False

@@ -86,8 +86,7 @@ async def test_a_worker_waits_for_postgres_without_leaving_the_group_or_losing_a
     healthy_postgres.container.start()
     await healthy_postgres.wait()
     await eventually(worker.ready)
-    name = rows.connection._params.database
-    found = await eventually_versions(healthy_postgres, name)
+    found = await eventually_versions(healthy_postgres, rows, 49)
     assert found == list(range(1, 50))
     assert await worker.metric("kafka_consumer_rebalances_total") == rebalances
 
@@ -193,6 +192,69 @@ async def test_a_worker_whose_name_was_taken_works_again_once_the_name_is_free(
     await eventually(committed)
 
 
+async def test_a_batch_in_hand_while_both_servers_are_away_does_not_leave_the_worker_paused(
+    start_worker: StartWorker,
+    sender: Sender,
+    rows: Rows,
+    healthy_postgres: PostgresServer,
+    kafka: KafkaServer,
+) -> None:
+    worker = start_worker()
+    sender.resource("both", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(1))
+    healthy_postgres.container.kill()
+    sender.resource("both", "u", 2)
+    sender.flush()
+    await eventually(lambda: retried(worker, 2))
+    kafka.container.kill()
+    await eventually(lambda: lost(worker))
+    await asyncio.to_thread(kafka.restart)
+    healthy_postgres.container.start()
+    await healthy_postgres.wait()
+    sender.resource("both", "u", 3)
+    sender.flush()
+    assert await eventually_versions(healthy_postgres, rows, 3) == [1, 2, 3]
+
+
+async def test_a_topic_that_was_made_anew_is_read_again(
+    start_worker: StartWorker, sender: Sender, rows: Rows, kafka: KafkaServer
+) -> None:
+    # Each start of the broker raises the leaders' epochs; a new topic's begin anew, and the client
+    # takes whatever it hears of them for old news.
+    for _ in range(2):
+        kafka.container.stop()
+        await asyncio.to_thread(kafka.restart)
+    worker = start_worker(WORKER_STALLED_AFTER_SECONDS=3)
+    sender.resource("before", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(1))
+    kafka.delete_topic(RESOURCE_CREATED)
+    await asyncio.to_thread(kafka.provision)
+    after = Sender(kafka)
+    for n in range(30):
+        after.resource(f"after-{n}", "c", 1)
+    after.flush()
+    await eventually(rows.reach(31))
+    assert await worker.metric("kafka_consumer_stalls_total") >= 1
+
+
+async def test_a_password_that_changed_under_a_running_worker_is_read_anew(
+    start_worker: StartWorker, sender: Sender, rows: Rows, kafka: KafkaServer
+) -> None:
+    start_worker()
+    sender.resource("rotated", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(1))
+    kafka.passwords[WORKER].write_text("a-new-password-for-the-worker")
+    await asyncio.to_thread(kafka.provision)
+    kafka.container.stop()
+    await asyncio.to_thread(kafka.restart)
+    sender.resource("rotated", "u", 2)
+    sender.flush()
+    await eventually(rows.reach(2))
+
+
 @pytest.mark.parametrize("kind", ["static", "ordinary"])
 async def test_a_worker_told_to_stop_hands_its_partitions_over_long_before_its_session_ends(
     start_worker: StartWorker, sender: Sender, rows: Rows, kind: str
@@ -256,11 +318,13 @@ def member_of(server: KafkaServer, group: str, name: str | None) -> Consumer:
     )
 
 
-async def eventually_versions(server: PostgresServer, database: str) -> list[int]:
+async def eventually_versions(server: PostgresServer, rows: Rows, count: int) -> list[int]:
+    """The versions in the order of their rows, asked by another than `rows`, whose server left."""
     query = "SELECT aggregate_version AS v FROM processed_events ORDER BY seq"
+    database = rows.connection._params.database
 
     async def all_there() -> bool:
-        return len(await server.as_admin(query, database)) >= 49
+        return len(await server.as_admin(query, database)) >= count
 
     await eventually(all_there)
     return [row["v"] for row in await server.as_admin(query, database)]

@@ -25,11 +25,11 @@ def test_a_client_that_cannot_connect_says_so_once_per_broker_and_not_at_every_a
     assert [record.levelno for record in caplog.records[2:]] == [logging.CRITICAL] * 2
 
 
-def test_a_fatal_error_is_told_every_time() -> None:
+def test_a_client_that_broke_or_was_refused_has_to_be_replaced() -> None:
     told: list[bool] = []
     report = with_log({}, lambda: told.append(True))["error_cb"]
     report(KafkaError(KafkaError._TRANSPORT))
     assert not told
     report(KafkaError(KafkaError._FATAL, fatal=True))
-    report(KafkaError(KafkaError._FATAL, fatal=True))
+    report(KafkaError(KafkaError._AUTHENTICATION))
     assert len(told) == 2

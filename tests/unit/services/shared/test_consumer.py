@@ -16,7 +16,7 @@ from services.shared.kafka.consumer import ConsumerLoop
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.kafka.dead_letters import BadMessage, tell
 from services.shared.kafka.group import BatchSettings
-from services.shared.kafka.member import Member, next_offsets
+from services.shared.kafka.member import ClientLostError, Member, next_offsets
 
 
 class Message:
@@ -60,6 +60,7 @@ class Client:
     def __init__(self) -> None:
         self.committed: list[dict[tuple[str, int], int]] = []
         self.refusals = 0
+        self.resumed = 0
         self.revoke_while_consuming = False
 
     def subscribe(
@@ -82,6 +83,12 @@ class Client:
 
     def assignment(self) -> list[TopicPartition]:
         return []
+
+    def assign(self, _partitions: list[TopicPartition]) -> None:
+        pass
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.resumed += len(partitions)
 
     def position(self, _partitions: list[TopicPartition]) -> list[TopicPartition]:
         return []
@@ -139,7 +146,7 @@ def metrics(registry: CollectorRegistry) -> ConsumerMetrics:
 
 @pytest.fixture
 def member(client: Client, metrics: ConsumerMetrics) -> Any:
-    made = Member(cast("Any", client), metrics)
+    made = Member(lambda _on_lost: cast("Any", client), metrics)
     made.join([RESOURCE_CREATED])
     return made
 
@@ -241,8 +248,20 @@ def test_a_client_that_broke_for_good_is_not_asked_again(
     """It says so once, where a message would be, and gives nothing ever after."""
     client.revoke_while_consuming = revoked
     client.poll = lambda _seconds: Failure(KafkaError(KafkaError._FATAL))
-    with pytest.raises(KafkaException):
+    with pytest.raises(ClientLostError):
         member.take(500, 0.01)
+
+
+def test_partitions_that_were_lost_while_paused_do_not_come_back_paused(
+    client: Client, member: Any
+) -> None:
+    """The client remembers a pause beyond the assignment that it was for."""
+    places = [TopicPartition(RESOURCE_CREATED, 3)]
+    member.pause()
+    client.on_lost(client, places)
+    member.resume()
+    client.on_assign(client, places)
+    assert client.resumed == 1
 
 
 def test_the_offset_to_commit_is_one_past_the_last_of_each_partition() -> None:

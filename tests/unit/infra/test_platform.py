@@ -185,10 +185,11 @@ def test_specifications_of_jobs_hold_no_password():
 
 def test_migrations_wait_for_the_role_and_services_wait_for_their_migration():
     recording = composed("airgap")
-    provisioned = job(recording, "postgres-provision").urn
-    for service in SERVICES:
-        assert service.database is not None
-        migration = job(recording, f"migrate-{service.database.name}")
+    with_database = [(s, s.database) for s in SERVICES if s.database is not None]
+    assert with_database
+    for service, use in with_database:
+        provisioned = job(recording, f"{use.server}-provision").urn
+        migration = job(recording, f"migrate-{use.name}")
         assert provisioned in migration.dependencies
         assert migration.urn in recording.one("Deployment", service.name).dependencies
 
@@ -210,7 +211,8 @@ def test_publishers_wait_for_their_topics_and_accounts():
 
 def test_only_what_holds_data_is_protected_and_only_where_the_stack_says_so():
     protected = {r.name for r in composed("prod").resources if r.protect}
-    assert protected == {"kafka", "kafka-controller", "postgres"}
+    assert {"kafka", "kafka-controller", "postgres"} <= protected
+    assert protected.isdisjoint(RECORDS.server_names("redis"))
     assert all(r.kind == "StatefulSet" for r in composed("prod").resources if r.protect)
     assert not [r for r in composed("airgap").resources if r.protect]
 
@@ -249,50 +251,50 @@ def test_only_the_published_service_is_reachable_from_outside():
 def test_the_platform_registers_its_outputs():
     platform = composed("airgap").one("Platform", "millrace")
     assert platform.outputs is not None
-    assert platform.outputs["endpoints"] == {"rest-service": "http://localhost:30080"}
+    assert platform.outputs["endpoints"]["rest-service"] == "http://localhost:30080"
     assert platform.outputs["namespaces"] == {"data": "data", "apps": "apps"}
     assert platform.outputs["ca_certificate"].startswith("-----BEGIN CERTIFICATE-----")
     assert "resource.created" in platform.outputs["topics"]
     assert not platform.secret_outputs
 
 
-INGEST = Service(
-    name="ingest-service",
+SPARE = Service(
+    name="spare-service",
     package="rest_service",
-    database=DatabaseUse("ingestdb", server="ingest-db", owns_migrations=True),
+    database=DatabaseUse("sparedb", server="spare-db", owns_migrations=True),
     redis=(
-        RedisUse("redis-cache", keys=("ingest:*",), commands=CACHE_COMMANDS),
-        RedisUse("redis-stream", ("points",), ("xadd",), binding="redis-stream"),
+        RedisUse("redis-cache", keys=("spare:*",), commands=CACHE_COMMANDS),
+        RedisUse("spare-redis", ("spare",), ("xadd",), binding="spare-redis"),
     ),
     produces=(TASK_PROCESS,),
-    ports=(HTTP, Port("grpc", 9000, protocol="grpc", entry="grpc")),
+    ports=(HTTP, Port("grpc", 9000, protocol="grpc", entry="spare")),
     sidecars=(Sidecar("helper", image="services", command=("true",)),),
     api_token=True,
 )
 MORE = Records(
-    services=(*SERVICES, INGEST),
-    servers=(*SERVERS, Server("ingest-db", "postgres"), Server("redis-stream", "redis")),
+    services=(*SERVICES, SPARE),
+    servers=(*SERVERS, Server("spare-db", "postgres"), Server("spare-redis", "redis")),
 )
 
 
 @cache
 def larger() -> Recording:
-    document = load_stack("airgap").model_dump(by_alias=True)
-    document["servers"] = {
-        "postgres": {"ingest-db": {"maxConnections": 77}},
-        "redis": {"redis-stream": {"maxMemory": "99Mi"}},
-    }
-    document["entry"]["ports"] = {"http": 30080, "grpc": 30090}
-    document["services"]["ingest-service"] = {"replicas": {"min": 1, "max": 3}}
+    # What is unsaid stays unsaid: a service's own default would hide that of all services.
+    document = load_stack("airgap").model_dump(by_alias=True, exclude_unset=True)
+    servers = document["servers"]
+    servers.setdefault("postgres", {})["spare-db"] = {"maxConnections": 77}
+    servers.setdefault("redis", {})["spare-redis"] = {"maxMemory": "99Mi"}
+    document["entry"]["ports"]["spare"] = 32700
+    document["services"]["spare-service"] = {"replicas": {"min": 1, "max": 3}}
     return compose(PlatformSettings.model_validate(document, context={"records": MORE}), MORE)[0]
 
 
 def test_one_record_more_gets_all_that_it_asks_for_and_changes_nothing_else():
     recording = larger()
-    env = env_of(recording, "ingest-service")
-    assert env["DATABASE_NAME"] == "ingestdb"
-    assert env["KAFKA_USERNAME"] == env["REDIS_USERNAME"] == "ingest-service"
-    assert recording.one("PodDisruptionBudget", "ingest-service")
+    env = env_of(recording, "spare-service")
+    assert env["DATABASE_NAME"] == "sparedb"
+    assert env["KAFKA_USERNAME"] == env["REDIS_USERNAME"] == "spare-service"
+    assert recording.one("PodDisruptionBudget", "spare-service")
     for name in RECORDS.service_names:
         before = composed("airgap").one("Deployment", name).manifest
         assert recording.one("Deployment", name).manifest == before
@@ -301,42 +303,42 @@ def test_one_record_more_gets_all_that_it_asks_for_and_changes_nothing_else():
 def test_a_second_server_of_an_engine_has_its_own_size_account_and_jobs():
     recording = larger()
     assert {r.name for r in recording.of("StatefulSet")} == {s.name for s in MORE.servers}
-    conf = recording.one("ConfigMap", "ingest-db-config").inputs["data"]["postgresql.conf"]
+    conf = recording.one("ConfigMap", "spare-db-config").inputs["data"]["postgresql.conf"]
     assert "max_connections = 77" in conf
-    assert "maxmemory 103809024" in str(recording.one("ConfigMap", "redis-stream-config").inputs)
-    assert [row["name"] for row in spec_of(recording, "ingest-db")["databases"]] == ["ingestdb"]
-    assert "ingestdb" not in str(spec_of(recording, "postgres"))
-    assert container(job(recording, "ingest-db-provision"))["command"][3] == "postgres"
-    provisioned = job(recording, "ingest-db-provision").urn
-    assert provisioned in job(recording, "migrate-ingestdb").dependencies
+    assert "maxmemory 103809024" in str(recording.one("ConfigMap", "spare-redis-config").inputs)
+    assert [row["name"] for row in spec_of(recording, "spare-db")["databases"]] == ["sparedb"]
+    assert "sparedb" not in str(spec_of(recording, "postgres"))
+    assert container(job(recording, "spare-db-provision"))["command"][3] == "postgres"
+    provisioned = job(recording, "spare-db-provision").urn
+    assert provisioned in job(recording, "migrate-sparedb").dependencies
     assert provisioned not in job(recording, "migrate-restdb").dependencies
 
 
 def test_a_service_tells_two_servers_of_one_engine_apart():
-    env = env_of(larger(), "ingest-service")
-    assert env["DATABASE_HOST"] == "ingest-db.data.svc"
+    env = env_of(larger(), "spare-service")
+    assert env["DATABASE_HOST"] == "spare-db.data.svc"
     assert env["REDIS_HOST"] == "redis-cache.data.svc"
-    assert env["REDIS_STREAM_HOST"] == "redis-stream.data.svc"
-    assert secrets_of(larger(), "ingest-service") == {
-        "ingest-db-ingestdb": "/etc/millrace/secrets/database",
-        "kafka-ingest-service": "/etc/millrace/secrets/kafka",
-        "redis-ingest-service": "/etc/millrace/secrets/redis",
-        "redis-stream-ingest-service": "/etc/millrace/secrets/redis-stream",
+    assert env["SPARE_REDIS_HOST"] == "spare-redis.data.svc"
+    assert secrets_of(larger(), "spare-service") == {
+        "spare-db-sparedb": "/etc/millrace/secrets/database",
+        "kafka-spare-service": "/etc/millrace/secrets/kafka",
+        "redis-spare-service": "/etc/millrace/secrets/redis",
+        "spare-redis-spare-service": "/etc/millrace/secrets/spare-redis",
     }
 
 
 def test_a_record_may_ask_for_a_second_entry_a_sidecar_a_token_and_a_range():
     recording = larger()
-    pod = recording.one("Deployment", "ingest-service").manifest["spec"]["template"]["spec"]
+    pod = recording.one("Deployment", "spare-service").manifest["spec"]["template"]["spec"]
     assert pod["initContainers"][0]["image"] == pod["containers"][0]["image"]
     assert pod["automountServiceAccountToken"] is True
-    assert recording.one("HorizontalPodAutoscaler", "ingest-service")
-    published = recording.one("Service", "ingest-service").inputs["spec"]["ports"]
-    assert [(port["name"], port["nodePort"]) for port in published] == [("grpc", 30090)]
-    assert recording.one("Service", "ingest-service-internal")
+    assert recording.one("HorizontalPodAutoscaler", "spare-service")
+    published = recording.one("Service", "spare-service").inputs["spec"]["ports"]
+    assert [(port["name"], port["nodePort"]) for port in published] == [("grpc", 32700)]
+    assert recording.one("Service", "spare-service-internal")
     outputs = recording.one("Platform", "millrace").outputs
     assert outputs is not None
-    assert outputs["endpoints"]["ingest-service/grpc"] == "localhost:30090"
+    assert outputs["endpoints"]["spare-service/grpc"] == "localhost:32700"
 
 
 def test_the_larger_platform_passes_every_rule():
@@ -367,7 +369,10 @@ def objects(recording: Recording, kind: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("server", "again"),
     [
-        ("postgres", {"postgres-provision", *(f"migrate-{n}" for n in RECORDS.databases())}),
+        (
+            "postgres",
+            {"postgres-provision", *(f"migrate-{n}" for n in RECORDS.databases("postgres"))},
+        ),
         ("kafka", {"kafka-provision"}),
     ],
 )

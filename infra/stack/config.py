@@ -16,6 +16,7 @@ from pulumi.runtime.config import CONFIG
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from infra.model.records import RECORDS, Records
 from infra.model.schema import properties_at, settings_keys
 from infra.model.settings import NUMBER, RANGE, PlatformSettings
 
@@ -34,8 +35,8 @@ class ConfigError(pulumi.RunError):
     """The stack file is wrong. A RunError, so that Pulumi prints the text and no traceback."""
 
 
-def load() -> PlatformSettings:
-    """The settings of the stack that is being previewed or updated.
+def load(records: Records = RECORDS) -> PlatformSettings:
+    """The settings of the stack that is being previewed or updated, by what the records say.
 
     Raises:
         ConfigError: every problem of the stack file, one line each.
@@ -45,15 +46,16 @@ def load() -> PlatformSettings:
     given = {
         k.removeprefix(prefix): str(v) for k, v in CONFIG.get().items() if k.startswith(prefix)
     }
-    return parse(given, stack_file=f"Pulumi.{pulumi.get_stack()}.yaml")
+    return parse(given, stack_file=f"Pulumi.{pulumi.get_stack()}.yaml", records=records)
 
 
-def load_file(text: str, stack_file: str) -> PlatformSettings:
+def load_file(text: str, stack_file: str, records: Records = RECORDS) -> PlatformSettings:
     """The settings of a stack file that is not being run (tests, `infra.stack.diff`, auditors).
 
     Args:
         text: the YAML document.
         stack_file: its name, for the error.
+        records: the population it is about.
 
     Raises:
         ConfigError: as `load`, and when the document is not a stack file.
@@ -67,7 +69,7 @@ def load_file(text: str, stack_file: str) -> PlatformSettings:
         # To Pulumi a key without a namespace is the project's.
         if k.startswith(prefix) or ":" not in k
     }
-    return parse(given, stack_file)
+    return parse(given, stack_file, records)
 
 
 def _rows(text: str, stack_file: str) -> dict[str, Any]:
@@ -89,12 +91,15 @@ def _rows(text: str, stack_file: str) -> dict[str, Any]:
         ) from None
 
 
-def parse(given: Mapping[str, str], stack_file: str) -> PlatformSettings:
+def parse(
+    given: Mapping[str, str], stack_file: str, records: Records = RECORDS
+) -> PlatformSettings:
     """Validate the namespace's keys.
 
     Args:
         given: key without namespace to value, as Pulumi hands it to a program: JSON.
         stack_file: where the keys stand, for the error.
+        records: the population they are about.
 
     Raises:
         ConfigError: one line per problem: key, reason, way out.
@@ -111,7 +116,9 @@ def parse(given: Mapping[str, str], stack_file: str) -> PlatformSettings:
             document[key] = value  # a bare string: the model says what it should have been
     try:
         # JSON mode: strict about types, but a list may still become a tuple.
-        settings = PlatformSettings.model_validate_json(json.dumps(document))
+        settings = PlatformSettings.model_validate_json(
+            json.dumps(document), context={"records": records}
+        )
     except ValidationError as error:
         problems += [_describe(detail) for detail in error.errors(include_url=False)]
     else:

@@ -26,7 +26,7 @@ def run(records: Records = RECORDS) -> None:
     try:
         # First: the stack file is read by what the records say.
         records.check()
-        settings = config.load()
+        settings = config.load(records)
         environment = Environment.read()
         catalogue = Catalogue(
             settings.images.source, settings.images.overrides, environment.images_file

@@ -69,7 +69,7 @@ class EntrySettings(Settings):
     """Of the published Service."""
     host: DnsName = "localhost"
     """Name or address in the URLs this stack puts out."""
-    ports: Mapping[str, Annotated[int, Field(ge=1, le=65535)]] = {"http": 30080}
+    ports: Mapping[str, Annotated[int, Field(ge=1, le=65535)]]
     """Entry's name, as the services' records have it, to its port. NodePort: the port on every
     node; the clusters of `make up` publish 30080, 30051, 30090 and 30030 on this machine, shifted
     by `PORT_OFFSET`, and no other. LoadBalancer: the port it listens on."""

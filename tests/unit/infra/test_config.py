@@ -10,6 +10,7 @@ from pulumi.runtime.config import set_all_config
 
 from infra.stack import config
 from infra.stack.config import ConfigError, load_file
+from tests.harness.population import SMALL
 
 
 def stack_file(**changes: Any) -> str:
@@ -22,7 +23,7 @@ def stack_file(**changes: Any) -> str:
         "redis": {},
         "servers": {},
         "services": {},
-        "entry": {},
+        "entry": {"ports": {"http": 30080}},
         "protect": False,
     } | changes
     return yaml.safe_dump(
@@ -32,22 +33,22 @@ def stack_file(**changes: Any) -> str:
 
 def problems(**changes: Any) -> str:
     with pytest.raises(ConfigError) as raised:
-        load_file(stack_file(**changes), "Pulumi.dev.yaml")
+        load_file(stack_file(**changes), "Pulumi.dev.yaml", SMALL)
     return str(raised.value)
 
 
 def test_a_mistake_in_a_range_is_named_by_the_key_that_the_stack_file_has():
-    text = problems(services={"rest-service": {"replicas": {"min": 1, "mx": 3}}})
-    assert "millrace:services.rest-service.replicas.max: is missing" in text
-    assert "did you mean millrace:services.rest-service.replicas.max?" in text
-    text = problems(services={"rest-service": {"replicas": "three"}})
-    assert "millrace:services.rest-service.replicas: Input should be a valid integer" in text
+    text = problems(services={"front": {"replicas": {"min": 1, "mx": 3}}})
+    assert "millrace:services.front.replicas.max: is missing" in text
+    assert "did you mean millrace:services.front.replicas.max?" in text
+    text = problems(services={"front": {"replicas": "three"}})
+    assert "millrace:services.front.replicas: Input should be a valid integer" in text
 
 
 def test_a_valid_stack_file_loads_with_the_defaults_of_the_models():
-    settings = load_file(stack_file(), "Pulumi.dev.yaml")
+    settings = load_file(stack_file(), "Pulumi.dev.yaml", SMALL)
     assert settings.kafka.brokers == 1
-    assert settings.services.of("rest-service").replicas == 2
+    assert settings.services.of("front").replicas == 2
 
 
 def test_a_mistyped_top_level_key_is_named_with_the_file_and_the_key_that_was_meant():
@@ -69,8 +70,8 @@ def test_a_mistyped_nested_key_is_named_with_its_path():
 
 
 def test_a_mistyped_key_below_a_services_name_is_named_with_its_path():
-    text = problems(services={"rest-service": {"replica": 3}})
-    assert "did you mean millrace:services.rest-service.replicas?" in text
+    text = problems(services={"front": {"replica": 3}})
+    assert "did you mean millrace:services.front.replicas?" in text
 
 
 def test_a_wrong_type_names_the_key_the_type_and_the_value():
@@ -117,7 +118,7 @@ def test_a_cross_field_problem_of_the_whole_file_is_reported():
 )
 def test_what_is_no_stack_file_is_said_to_be_none_in_one_line(text: str, said: str):
     with pytest.raises(ConfigError) as raised:
-        load_file(text, "Pulumi.x.yaml")
+        load_file(text, "Pulumi.x.yaml", SMALL)
     assert str(raised.value).startswith(f"Pulumi.x.yaml: {said}")
     assert "_StackFile" not in str(raised.value)
     assert "pydantic" not in str(raised.value)
@@ -126,10 +127,10 @@ def test_what_is_no_stack_file_is_said_to_be_none_in_one_line(text: str, said: s
 
 def test_a_key_without_a_namespace_is_the_projects_as_it_is_to_pulumi():
     text = stack_file(kafka=None)
-    settings = load_file(f"{text}  kafka: {{brokers: 3}}\n", "Pulumi.dev.yaml")
+    settings = load_file(f"{text}  kafka: {{brokers: 3}}\n", "Pulumi.dev.yaml", SMALL)
     assert settings.kafka.brokers == 3
     with pytest.raises(ConfigError, match="did you mean millrace:kafka"):
-        load_file(f"{text}  kafak: {{}}\n  aws:region: x\n", "Pulumi.dev.yaml")
+        load_file(f"{text}  kafak: {{}}\n  aws:region: x\n", "Pulumi.dev.yaml", SMALL)
 
 
 def test_the_running_program_sees_keys_that_pulumi_itself_ignores():
@@ -140,7 +141,7 @@ def test_the_running_program_sees_keys_that_pulumi_itself_ignores():
     )
     try:
         with pytest.raises(ConfigError, match="did you mean millrace:kafka"):
-            config.load()
+            config.load(SMALL)
     finally:
         set_all_config({})
 

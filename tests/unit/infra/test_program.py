@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pulumi
 import pytest
+from pulumi.runtime.config import set_all_config
 
 from components.kit.references import ImageError
 from infra.images.catalogue import Catalogue
 from infra.images.services import check_images, services_image, source_hash
 from infra.model.environment import Environment, VariableError
-from infra.model.records import Records
-from infra.model.services import SERVICES
+from infra.model.services import Port
 from infra.model.settings import EntrySettings, KubernetesSettings, PlatformSettings
 from infra.stack import program
 from infra.stack.composition import url
@@ -21,6 +21,7 @@ from infra.stack.diff import ROOT, load_stack
 from infra.stack.placeholders import PlaceholderError, refuse_placeholders
 from infra.stack.protection import StandInError, refuse_standins
 from infra.stack.provider import kubernetes_provider
+from tests.harness.population import FRONT, SMALL, and_more, but_with
 from tests.harness.recording import record
 
 DIGEST = "sha256:" + "0" * 64
@@ -64,7 +65,7 @@ def test_a_missing_server_image_stops_the_program(tmp_path: Path):
 def test_trouble_with_images_reaches_the_user_without_a_traceback_and_registers_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(program.config, "load", lambda: load_stack("airgap"))
+    monkeypatch.setattr(program.config, "load", lambda _records: load_stack("airgap"))
     monkeypatch.delenv("MILLRACE_IMAGES_FILE", raising=False)
 
     def refused() -> None:
@@ -77,17 +78,25 @@ def test_trouble_with_images_reaches_the_user_without_a_traceback_and_registers_
 def test_records_that_contradict_each_other_stop_the_program_before_anything_is_registered(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(program.config, "load", lambda: load_stack("dev"))
+    monkeypatch.setattr(program.config, "load", lambda _records: load_stack("dev"))
     monkeypatch.setenv("MILLRACE_REGISTRY", "localhost:1")
     monkeypatch.setenv("MILLRACE_CLUSTER_ID", "test")
-    rest = next(service for service in SERVICES if service.name == "rest-service")
-    records = Records(services=(*SERVICES, dataclasses.replace(rest, name="admin-service")))
+    records = and_more(dataclasses.replace(FRONT, name="front-2"))
 
     def refused() -> None:
-        with pytest.raises(pulumi.RunError, match=r"rest-service's .* and admin-service's"):
+        with pytest.raises(pulumi.RunError, match=r"front's .* and front-2's"):
             program.run(records)
 
     assert record(refused).resources == []
+
+
+def test_the_stack_file_is_read_by_the_records_that_are_run():
+    set_all_config({"millrace:services": '{"relai": {}}'})
+    try:
+        with pytest.raises(pulumi.RunError, match="'relai'; did you mean 'relay'"):
+            program.run(SMALL)
+    finally:
+        set_all_config({})
 
 
 def test_the_source_hash_follows_contents_and_names_and_ignores_bytecode(tmp_path: Path):
@@ -119,8 +128,8 @@ def test_empty_variables_count_as_unset():
 @pytest.mark.parametrize(
     ("entry", "offset", "expected"),
     [
-        ({}, 0, "http://localhost:30080"),
-        ({}, 100, "http://localhost:30180"),
+        ({"ports": {"http": 30080}}, 0, "http://localhost:30080"),
+        ({"ports": {"http": 30080}}, 100, "http://localhost:30180"),
         (
             {"type": "LoadBalancer", "host": "m.example", "ports": {"http": 80}},
             0,
@@ -140,12 +149,15 @@ def test_empty_variables_count_as_unset():
     ],
 )
 def test_the_url_is_the_one_a_user_types(entry: dict[str, object], offset: int, expected: str):
-    settings = EntrySettings.model_validate(entry)
+    settings = EntrySettings.model_validate(entry, context={"records": SMALL})
     assert url(settings, Environment(port_offset=offset), "http", "http") == expected
 
 
 def test_a_grpc_client_is_given_host_and_port():
-    settings = EntrySettings().model_copy(update={"ports": {"http": 30080, "grpc": 30090}})
+    records = but_with("front", ports=(*FRONT.ports, Port("grpc", 9000, "grpc", entry="grpc")))
+    settings = EntrySettings.model_validate(
+        {"ports": {"http": 30080, "grpc": 30090}}, context={"records": records}
+    )
     assert url(settings, Environment(port_offset=100), "grpc", "grpc") == "localhost:30190"
 
 
@@ -223,7 +235,7 @@ def test_stand_ins_may_preview_and_render_a_protected_stack_and_run_any_other(tm
 def test_a_protected_stack_on_stand_ins_stops_before_anything_is_registered(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(program.config, "load", filled_in)
+    monkeypatch.setattr(program.config, "load", lambda _records: filled_in())
     monkeypatch.setenv("MILLRACE_STANDINS", "1")
 
     def refused() -> None:

@@ -1,6 +1,5 @@
 """Each cross-field validator, with the failure it prevents and the way out it names."""
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -9,8 +8,8 @@ from pydantic import BaseModel, ValidationError
 from components.servers.kafka import cluster as kafka
 from infra.model import budget, settings
 from infra.model.records import Records
-from infra.model.servers import SERVERS, Server
-from infra.model.services import SERVICES, DatabaseUse, Port, Service
+from infra.model.servers import Server
+from infra.model.services import DatabaseUse, Port, Service
 from infra.model.settings import (
     EntrySettings,
     ImageSettings,
@@ -23,6 +22,7 @@ from infra.model.settings import (
     ServiceSettings,
     ServicesSettings,
 )
+from tests.harness.population import FRONT, SMALL, and_more, but_with
 
 BASE: dict[str, Any] = {
     "kubernetes": {},
@@ -32,13 +32,15 @@ BASE: dict[str, Any] = {
     "redis": {},
     "servers": {},
     "services": {},
-    "entry": {},
+    "entry": {"ports": {"http": 30080}},
     "protect": False,
 }
+OF_SMALL = {"records": SMALL}
+"""What every document here is about, unless a test has its own."""
 
 
 def refuse(
-    model: type[BaseModel], document: dict[str, Any], match: str, context: Any = None
+    model: type[BaseModel], document: dict[str, Any], match: str, context: Any = OF_SMALL
 ) -> None:
     with pytest.raises(ValidationError, match=match):
         model.model_validate(document, context=context)
@@ -130,17 +132,19 @@ def test_what_a_stack_says_of_all_services_holds_where_one_says_nothing_else():
     settings = ServicesSettings.model_validate(
         {
             "default": {"resources": small, "logLevel": "DEBUG"},
-            "rest-service": {"resources": large, "replicas": 3},
-        }
+            "front": {"resources": large, "replicas": 3},
+        },
+        context=OF_SMALL,
     )
-    rest, worker = settings.of("rest-service"), settings.of("event-worker")
-    assert (rest.replicas, rest.log_level, rest.resources.limits.memory) == (3, "DEBUG", "512Mi")
+    front, worker = settings.of("front"), settings.of("worker")
+    assert (front.replicas, front.log_level) == (3, "DEBUG")
+    assert front.resources.limits.memory == "512Mi"
     assert (worker.replicas, worker.log_level) == (2, "DEBUG")
     assert worker.resources.limits.memory == "128Mi"
 
 
 def test_a_service_that_does_not_exist_is_refused_with_the_one_that_was_meant():
-    refuse(ServicesSettings, {"event-wroker": {}}, "did you mean 'event-worker'")
+    refuse(ServicesSettings, {"wroker": {}}, "did you mean 'worker'")
 
 
 def test_an_override_of_an_image_that_does_not_exist_is_refused():
@@ -157,15 +161,19 @@ def test_an_override_that_names_no_exact_image_is_refused(reference: str):
     ("document", "match"),
     [
         ({"ports": {"http": 80}}, "ports.http is 80, .* 30000 to 32767"),
+        ({}, "ports\n  Field required"),
         ({"ports": {}}, "ports lacks http, which leads to a service"),
         ({"ports": {"http": 30080, "grcp": 30081}}, "no entry 'grcp'"),
-        ({"tls": True}, "nothing would end TLS"),
+        ({"ports": {"http": 30080}, "tls": True}, "nothing would end TLS"),
         ({"type": "LoadBalancer", "ports": {"http": 443}, "tls": True}, "annotations"),
         ({"host": "no spaces"}, "'no spaces' is not a DNS name; write it in lower case like"),
         ({"host": "a..b"}, "'a..b' is not a DNS name"),
         ({"host": f"{'a' * 64}.test"}, "each of 1 to 63 characters"),
         ({"host": ".".join(["a" * 50] * 6)}, "253 in all"),
-        ({"type": "LoadBalancer"}, "host is not set, .* would lead to localhost"),
+        (
+            {"type": "LoadBalancer", "ports": {"http": 443}},
+            "host is not set, .* would lead to localhost",
+        ),
     ],
 )
 def test_an_entry_that_could_not_work_is_refused(document: dict[str, Any], match: str):
@@ -174,7 +182,8 @@ def test_an_entry_that_could_not_work_is_refused(document: dict[str, Any], match
 
 @pytest.mark.parametrize("host", ["10.0.0.1", f"{'a' * 63}.{'b' * 63}.test", "xn--mhle-0ra.test"])
 def test_a_host_may_be_every_dns_name_and_address(host: str):
-    assert EntrySettings.model_validate({"host": host}).host == host
+    document = {"host": host, "ports": {"http": 30080}}
+    assert EntrySettings.model_validate(document, context=OF_SMALL).host == host
 
 
 def test_a_name_that_kubernetes_or_pulumi_would_not_take_is_refused_with_one_that_they_would():
@@ -190,7 +199,7 @@ def test_protection_of_a_cluster_that_nothing_names_is_refused():
     kept = BASE | {"protect": True, "kubernetes": {"volumeRetention": "Retain"}}
     refuse(PlatformSettings, kept, "kubernetes.context is not set, .* whatever cluster")
     kept["kubernetes"]["context"] = "prod"
-    assert PlatformSettings.model_validate(kept).protect
+    assert PlatformSettings.model_validate(kept, context=OF_SMALL).protect
 
 
 @pytest.mark.parametrize("key", ["context", "storageClass"])
@@ -198,16 +207,11 @@ def test_an_empty_name_is_no_way_to_leave_it_out(key: str):
     refuse(KubernetesSettings, {key: ""}, "is empty, which names nothing; .* remove the key")
 
 
-THREE = ("rest-service", "outbox-relay-rest", "event-worker")
-OF_THREE = {"records": Records(tuple(s for s in SERVICES if s.name in THREE))}
-"""What the numbers below are of, whatever else the platform runs."""
-
-
 def test_more_pooled_connections_than_postgres_has_are_refused_with_the_number_needed():
-    document = BASE | {"services": {"rest-service": {"replicas": 20, "databasePoolSize": 20}}}
+    document = BASE | {"services": {"front": {"replicas": 20, "databasePoolSize": 20}}}
     # 40 pods in a rollout times 20; 4 times 10 for the worker, and for the relay, which listens on
     # another one, 4 times 11. For others: 3 superusers, 2 provisioning, 5 operators, 2 migrations.
-    refuse(PlatformSettings, document, "884 connections .* operators 12, .* to 896", OF_THREE)
+    refuse(PlatformSettings, document, "884 connections .* operators 12, .* to 896")
 
 
 def test_connections_outside_the_pool_count_in_the_budget():
@@ -221,32 +225,33 @@ def test_connections_outside_the_pool_count_in_the_budget():
     assert of(listening) - of(silent) == 3 * 2 * size.most_replicas
 
 
-SECOND = Records(
-    services=(*SERVICES, Service("orders", "orders", DatabaseUse("ordersdb", server="orders-db"))),
-    servers=(*SERVERS, Server("orders-db", "postgres"), Server("redis-stream", "redis")),
+SECOND = and_more(
+    Service("second", "second", DatabaseUse("seconddb", server="second-db")),
+    Server("second-db", "postgres"),
+    Server("second-redis", "redis"),
 )
 OF_SECOND = {"records": SECOND}
 
 
 def test_each_server_of_the_records_has_settings_of_its_own():
     servers = {
-        "postgres": {"orders-db": {"maxConnections": 77}},
-        "redis": {"redis-stream": {"maxMemory": "64Mi"}},
+        "postgres": {"second-db": {"maxConnections": 77}},
+        "redis": {"second-redis": {"maxMemory": "64Mi"}},
     }
     made = PlatformSettings.model_validate(BASE | {"servers": servers}, context=OF_SECOND)
-    assert made.postgres_of("orders-db").max_connections == 77
+    assert made.postgres_of("second-db").max_connections == 77
     assert made.postgres_of("postgres") is made.postgres
-    assert made.redis_of("redis-stream").max_memory == "64Mi"
+    assert made.redis_of("second-redis").max_memory == "64Mi"
     assert made.redis_of("redis-cache") is made.redis
     unlisted = PlatformSettings.model_validate(BASE, context=OF_SECOND)
-    assert unlisted.postgres_of("orders-db") == PostgresSettings()
+    assert unlisted.postgres_of("second-db") == PostgresSettings()
 
 
 @pytest.mark.parametrize(
     ("servers", "match"),
     [
-        ({"postgres": {"orders-bd": {}}}, "did you mean 'orders-db'"),
-        ({"postgres": {"redis-stream": {}}}, "no postgres server 'redis-stream'"),
+        ({"postgres": {"second-bd": {}}}, "did you mean 'second-db'"),
+        ({"postgres": {"second-redis": {}}}, "no postgres server 'second-redis'"),
         ({"postgres": {"postgres": {}}}, "a section of its own; write millrace:postgres"),
         ({"redis": {"redis-cache": {}}}, "a section of its own; write millrace:redis"),
     ],
@@ -259,17 +264,17 @@ def test_settings_of_a_server_that_is_none_of_the_records_are_refused(
 
 
 def test_each_servers_connections_are_budgeted_by_themselves():
-    servers = {"postgres": {"orders-db": {"maxConnections": 50}}}
-    with pytest.raises(ValidationError, match=r"40 connections .* servers.postgres.orders-db.max"):
+    servers = {"postgres": {"second-db": {"maxConnections": 50}}}
+    with pytest.raises(ValidationError, match=r"40 connections .* servers.postgres.second-db.max"):
         PlatformSettings.model_validate(BASE | {"servers": servers}, context=OF_SECOND)
 
 
 def test_the_budget_that_is_refused_by_one_connection_is_accepted_with_it():
-    document = BASE | {"services": {"rest-service": {"replicas": 3, "databasePoolSize": 20}}}
+    document = BASE | {"services": {"front": {"replicas": 3, "databasePoolSize": 20}}}
     needed = 6 * 20 + 4 * 10 + 4 * 11 + 12
     short, enough = ({"postgres": {"maxConnections": n}} for n in (needed - 1, needed))
-    refuse(PlatformSettings, document | short, str(needed), OF_THREE)
-    PlatformSettings.model_validate(document | enough, context=OF_THREE)
+    refuse(PlatformSettings, document | short, str(needed))
+    PlatformSettings.model_validate(document | enough, context=OF_SMALL)
 
 
 def test_settings_and_the_component_agree_on_the_smallest_cluster():
@@ -295,18 +300,11 @@ def test_replicas_that_are_neither_a_number_nor_a_range_are_refused(replicas: An
 
 def test_a_range_counts_in_the_budget_by_its_upper_end():
     wide = {"replicas": {"min": 2, "max": 20}, "databasePoolSize": 20}
-    document = BASE | {"services": {"rest-service": wide}}
-    refuse(PlatformSettings, document, "884 connections", OF_THREE)
+    document = BASE | {"services": {"front": wide}}
+    refuse(PlatformSettings, document, "884 connections")
 
 
-GRPC = Records(
-    services=(
-        dataclasses.replace(
-            SERVICES[0], ports=(*SERVICES[0].ports, Port("grpc", 9000, "grpc", entry="grpc"))
-        ),
-        *SERVICES[1:],
-    )
-)
+GRPC = but_with("front", ports=(*FRONT.ports, Port("grpc", 9000, "grpc", entry="grpc")))
 
 
 def test_a_second_entry_is_one_more_row_with_a_port_of_its_own():

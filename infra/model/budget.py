@@ -51,4 +51,4 @@ def of_services(records: Records, server: str, size: Callable[[str], Size]) -> i
 
 def of_others(records: Records, server: str) -> int:
     """Connections that must be left when every service has taken its own."""
-    return SUPERUSERS + PROVISIONING + OPERATORS + MIGRATION * len(records.databases(server))
+    return SUPERUSERS + PROVISIONING + OPERATORS + MIGRATION * len(records.databases(server=server))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from infra.model.records import Records
-from infra.model.servers import Engine, Server
+from infra.model.servers import DATABASE_ENGINES, Engine, Server
 from infra.model.services import Service
 
 Kind = Literal["service", "server", "job", "any", "dns", "kubernetes", "monitoring", "outside"]
@@ -79,9 +79,9 @@ def _of_server(records: Records, server: Server) -> Iterator[Edge]:
     if server.engine in ADMIN_PORT:
         job = End("job", f"{server.name}-provision")
         yield Edge(job, here, ADMIN_PORT[server.engine], "brings its accounts about")
-    if server.engine == "postgres":
-        for database in records.databases(server.name):
+    if server.engine in DATABASE_ENGINES:
+        for database in records.databases(server=server.name):
             job = End("job", f"migrate-{database}")
-            yield Edge(job, here, CLIENT_PORT["postgres"], f"migrates {database}")
+            yield Edge(job, here, CLIENT_PORT[server.engine], f"migrates {database}")
     for port in PEER_PORTS.get(server.engine, ()):
         yield Edge(here, here, port, "its own pods, among themselves")

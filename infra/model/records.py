@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.model.images import IMAGE_NAMES
-from infra.model.servers import SERVERS, Engine, Server
+from infra.model.servers import DATABASE_ENGINES, SERVERS, Engine, Server
 from infra.model.services import SERVICES, DatabaseUse, Service
 from services.contracts.topics import DEAD_LETTER, TOPICS
 
@@ -28,10 +28,10 @@ class Records:
     def service_names(self) -> tuple[str, ...]:
         return tuple(service.name for service in self.services)
 
-    def server_names(self, engine: Engine) -> tuple[str, ...]:
+    def server_names(self, *, engine: Engine) -> tuple[str, ...]:
         return tuple(server.name for server in self.servers if server.engine == engine)
 
-    def databases(self, server: str | None = None) -> tuple[str, ...]:
+    def databases(self, *, server: str | None = None) -> tuple[str, ...]:
         """Every database some service uses, once, in the order of first use; of one server."""
         uses = (use for _, use in self._uses() if server in (None, use.server))
         return tuple(dict.fromkeys(use.name for use in uses))
@@ -93,7 +93,7 @@ def _names(records: Records) -> Iterator[str]:
 
 
 def _servers(records: Records) -> Iterator[str]:
-    clusters = records.server_names("kafka")
+    clusters = records.server_names(engine="kafka")
     if len(clusters) > 1:
         yield (
             f"{' and '.join(clusters)} are both Kafka, but topics and accounts know one cluster; "
@@ -101,14 +101,15 @@ def _servers(records: Records) -> Iterator[str]:
         )
     known = {server.name: server.engine for server in records.servers}
     for service in records.services:
-        used = [(use.server, "redis") for use in service.redis]
-        used += [(service.database.server, "postgres")] if service.database else []
-        for name, engine in used:
-            if known.get(name) != engine:
-                names = [name for name, of in known.items() if of == engine]
+        used: list[tuple[str, tuple[Engine, ...]]]
+        used = [(use.server, ("redis",)) for use in service.redis]
+        used += [(service.database.server, DATABASE_ENGINES)] if service.database else []
+        for name, engines in used:
+            if known.get(name) not in engines:
+                names = [name for name, engine in known.items() if engine in engines]
                 yield (
-                    f"{service.name} uses {name}, which is no {engine} server; add a record for "
-                    f"it, or use one of: {', '.join(names)}"
+                    f"{service.name} uses {name}, which is no {' or '.join(engines)} server; add a "
+                    f"record for it, or use one of: {', '.join(names)}"
                 )
         if service.uses_kafka and not clusters:
             yield f"{service.name} has topics, but no server is Kafka; add a record for it"

@@ -5,6 +5,9 @@ from typing import Final, Literal
 
 Engine = Literal["postgres", "kafka", "redis"]
 
+DATABASE_ENGINES: Final[tuple[Engine, ...]] = ("postgres",)
+"""Those that hold databases with tables: a service's `database` is on a server of one of these."""
+
 
 @dataclass(frozen=True)
 class Server:

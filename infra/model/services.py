@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from infra.model.servers import Server
+from infra.model.servers import DATABASE_ENGINES, Server
 from services.contracts.topics import DEAD_LETTER, RESOURCE_EVENTS, TASK_EVENTS
 
 CACHE_COMMANDS: Final = ("get", "set", "eval", "evalsha", "script|load")
@@ -105,13 +105,11 @@ class Service:
         return bool(self.produces or self.consumes)
 
     def uses(self, server: Server) -> bool:
-        match server.engine:
-            case "kafka":
-                return self.uses_kafka
-            case "postgres":
-                return self.database is not None and self.database.server == server.name
-            case "redis":
-                return any(use.server == server.name for use in self.redis)
+        if server.engine in DATABASE_ENGINES:
+            return self.database is not None and self.database.server == server.name
+        if server.engine == "kafka":
+            return self.uses_kafka
+        return any(use.server == server.name for use in self.redis)
 
 
 SERVICES: Final = (

@@ -51,7 +51,7 @@ def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> 
     server = _server(ground, record, settings, admin.files[DATA])
     roles = {
         name: password(ground, f"{record.name}-{name}", DATA, APPS)
-        for name in ground.records.databases(record.name)
+        for name in ground.records.databases(server=record.name)
     }
     provisioned = provision(
         ground,

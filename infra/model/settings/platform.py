@@ -63,7 +63,7 @@ class PlatformSettings(Settings):
         `maxConnections`: twice a service's replicas during a rollout, times `databasePoolSize` and
         what its pods hold beside it; then superusers, Jobs and operators."""
         population = records(info)
-        for name in population.server_names("postgres"):
+        for name in population.server_names(engine="postgres"):
             wanted = budget.of_services(population, name, self.services.of)
             kept, most = budget.of_others(population, name), self.postgres_of(name).max_connections
             key = "postgres" if name == OWN_SECTION["postgres"] else f"servers.postgres.{name}"

@@ -142,7 +142,7 @@ class ServersSettings(Settings):
         tables = {"postgres": self.postgres, "redis": self.redis}
         for engine, listed in tables.items():
             own = OWN_SECTION[engine]
-            known = tuple(n for n in records(info).server_names(engine) if n != own)
+            known = tuple(n for n in records(info).server_names(engine=engine) if n != own)
             for name in listed:
                 if name == own:
                     raise ValueError(f"{name} has a section of its own; write millrace:{engine}")

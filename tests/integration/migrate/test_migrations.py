@@ -21,6 +21,11 @@ from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.containers import free_port
 from tests.integration.servers import PostgresServer
 
+ON_POSTGRES = [
+    name
+    for server in RECORDS.server_names(engine="postgres")
+    for name in RECORDS.databases(server=server)
+]
 CATALOGUE = """
     SELECT 'column' AS kind, table_name || '.' || column_name AS name,
            concat_ws(' ', data_type, character_maximum_length, collation_name, is_nullable,
@@ -55,7 +60,7 @@ async def rows(settings: DatabaseSettings, query: str) -> list[asyncpg.Record]:
         await connection.close()
 
 
-@pytest.mark.parametrize("kind", RECORDS.databases("postgres"))
+@pytest.mark.parametrize("kind", ON_POSTGRES)
 async def test_up_down_up_ends_in_the_same_schema(postgres: PostgresServer, kind: str) -> None:
     settings = await postgres.provision(f"updown_{kind}")
     before, head = await migrate(kind, settings)
@@ -72,7 +77,7 @@ async def test_up_down_up_ends_in_the_same_schema(postgres: PostgresServer, kind
     assert await migrate(kind, settings) == (head, head)
 
 
-@pytest.mark.parametrize("kind", RECORDS.databases("postgres"))
+@pytest.mark.parametrize("kind", ON_POSTGRES)
 async def test_two_runs_at_once_do_not_collide(postgres: PostgresServer, kind: str) -> None:
     settings = await postgres.provision(f"twice_{kind}")
     results = await asyncio.gather(*(migrate(kind, settings) for _ in range(4)))

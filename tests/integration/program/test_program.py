@@ -90,7 +90,7 @@ def test_the_way_out_for_a_lost_volume_runs_provisioning_and_migrations_again_an
     made.up()
     after = manifests()
     new = {name.rpartition("-")[0] for name in after.keys() - before.keys()}
-    migrations = {f"Job migrate-{name}" for name in RECORDS.databases("postgres")}
+    migrations = {f"Job migrate-{name}" for name in RECORDS.databases(server="postgres")}
     assert new == {"Job postgres-provision", *migrations}
     assert all(after[name] == before[name] for name in after.keys() & before.keys())
 

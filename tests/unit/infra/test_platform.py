@@ -165,7 +165,7 @@ def test_topics_have_the_stacks_partitions_and_durability(
 def test_each_database_has_a_role_whose_password_only_its_job_and_its_services_mount():
     recording = composed("airgap")
     wanted = spec_of(recording, "postgres")["databases"]
-    assert [row["name"] for row in wanted] == list(RECORDS.databases("postgres"))
+    assert [row["name"] for row in wanted] == list(RECORDS.databases(server="postgres"))
     assert all(row["role"] == row["name"] for row in wanted)
     assert "postgres-workerdb" not in secrets_of(recording, "rest-service")
     assert "postgres-restdb" not in secrets_of(recording, "event-worker")
@@ -212,7 +212,7 @@ def test_publishers_wait_for_their_topics_and_accounts():
 def test_only_what_holds_data_is_protected_and_only_where_the_stack_says_so():
     protected = {r.name for r in composed("prod").resources if r.protect}
     assert {"kafka", "kafka-controller", "postgres"} <= protected
-    assert protected.isdisjoint(RECORDS.server_names("redis"))
+    assert protected.isdisjoint(RECORDS.server_names(engine="redis"))
     assert all(r.kind == "StatefulSet" for r in composed("prod").resources if r.protect)
     assert not [r for r in composed("airgap").resources if r.protect]
 
@@ -371,7 +371,7 @@ def objects(recording: Recording, kind: str) -> dict[str, str]:
     [
         (
             "postgres",
-            {"postgres-provision", *(f"migrate-{n}" for n in RECORDS.databases("postgres"))},
+            {"postgres-provision", *(f"migrate-{n}" for n in RECORDS.databases(server="postgres"))},
         ),
         ("kafka", {"kafka-provision"}),
     ],

@@ -108,8 +108,8 @@ def test_airgap_requests_fit_two_cores_with_room_for_the_cluster_and_a_rollout()
     settings = load("airgap")
     pods: list[tuple[int, ResourceSettings]] = [
         (settings.kafka.brokers, settings.kafka.resources),
-        *((1, settings.postgres_of(n).resources) for n in RECORDS.server_names("postgres")),
-        *((1, settings.redis_of(n).resources) for n in RECORDS.server_names("redis")),
+        *((1, settings.postgres_of(n).resources) for n in RECORDS.server_names(engine="postgres")),
+        *((1, settings.redis_of(n).resources) for n in RECORDS.server_names(engine="redis")),
         *(
             # One more while it rolls.
             (settings.services.of(name).most_replicas + 1, settings.services.of(name).resources)

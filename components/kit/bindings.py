@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from components.kit import paths
 from components.kit.args import Args, Files, Mount, Text
+from components.kit.names import variable
 
 
 class Binding(Args):
@@ -44,26 +45,24 @@ def redis(
 ) -> Binding:
     """A Redis server as an ACL user (`REDIS_*`, or as `name` says: `redis-stream`,
     `REDIS_STREAM_*`)."""
-    prefix = _prefix(name)
     return _binding(
         name,
         password,
-        {f"{prefix}_HOST": host, f"{prefix}_PORT": port, f"{prefix}_USERNAME": username},
+        {
+            variable(name, "HOST"): host,
+            variable(name, "PORT"): port,
+            variable(name, "USERNAME"): username,
+        },
     )
 
 
 def _binding(what: str, password: Files, env: Mapping[str, Text]) -> Binding:
     path = paths.secret(what)
-    prefix = _prefix(what)
     return Binding(
         env={
             **env,
-            f"{prefix}_PASSWORD_FILE": f"{path}/password",
-            f"{prefix}_CA_FILE": paths.CA_FILE,
+            variable(what, "PASSWORD_FILE"): f"{path}/password",
+            variable(what, "CA_FILE"): paths.CA_FILE,
         },
         mounts=(Mount(files=password, path=path),),
     )
-
-
-def _prefix(what: str) -> str:
-    return what.upper().replace("-", "_")

@@ -5,9 +5,10 @@ from typing import Final
 
 _LABEL: Final = re.compile(r"^[a-z]([a-z0-9-]*[a-z0-9])?$")
 
-
 LONGEST_NAME: Final = 52
 """A StatefulSet's pods carry `<name>-<10 hex digits>` in a label of at most 63 characters."""
+BUILDERS_VARIABLES: Final = ("SERVICE_NAME", "SHUTDOWN_GRACE_SECONDS")
+"""What the builder of workloads tells every process, beside <PORT>_PORT."""
 
 
 def check_name(name: str, longest: int = LONGEST_NAME) -> str:
@@ -27,3 +28,13 @@ def check_name(name: str, longest: int = LONGEST_NAME) -> str:
             "letters, digits and '-', starting with a letter"
         )
     return name
+
+
+def check_label(name: str) -> str:
+    """The same of a name that nothing longer is made from, like a Secret's or a container's."""
+    return check_name(name, longest=63)
+
+
+def variable(name: str, what: str) -> str:
+    """The environment variable of what is called `name`: (`redis-2`, `HOST`) is REDIS_2_HOST."""
+    return f"{name}_{what}".upper().replace("-", "_")

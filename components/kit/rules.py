@@ -1,10 +1,22 @@
-"""Rules that a stack file and a component's arguments are both held to, each said once.
+"""Rules that more than a component's arguments are held to, each said once: stack files, records.
 
 Callers name their own keys, as their readers spell them. Plain functions, no Pulumi: the settings
-use them, too.
+and the records use them, too.
 """
 
+import re
+from collections.abc import Iterable
+from typing import Final
+
 from components.kit.quantities import amount
+
+_PORT_NAME: Final = re.compile(r"(?!.*--)[a-z]([a-z0-9-]{0,13}[a-z0-9])?")
+_PORTS: Final = range(1024, 65536)
+_ACL_RULE: Final = re.compile(r"[^\s~+&%#<>]+")
+_TOO_WIDE: Final = (
+    *("@all", "all", "@admin", "@dangerous"),
+    *("acl", "config", "debug", "flushall", "keys"),
+)
 
 
 def check_limit(limit_key: str, limit: str, request_key: str, request: str) -> None:
@@ -61,3 +73,67 @@ def check_copies(
             f"{minimum_key} ({minimum}) leaves no broker to restart with {factor_key} {factor}: "
             f"writes would stop; set it to {most} or below, or raise {factor_key}"
         )
+
+
+def check_port_name(name: str) -> str:
+    """The name itself, when a container's port and a Service's can carry it. Raises ValueError."""
+    if not _PORT_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no name of a port, and the API server refuses it; use at most 15 "
+            "lower-case letters, digits and single inner '-', starting with a letter"
+        )
+    return name
+
+
+def check_port_number(number: int) -> int:
+    """The number itself, when a process without privileges can listen on it. Raises ValueError."""
+    if number not in _PORTS:
+        raise ValueError(
+            f"{number} is no port that a process without privileges can listen on; use one from "
+            f"{_PORTS.start} to {_PORTS.stop - 1}"
+        )
+    return number
+
+
+def check_containers(name: str, sidecars: Iterable[str]) -> None:
+    """Raises ValueError when two containers of the pods of `name` would have the same name."""
+    names = [name, *sidecars]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"two containers of {name} have the same name ({', '.join(names)}), and the API server "
+            "refuses such a pod; rename a sidecar"
+        )
+
+
+def check_set_once(variables: Iterable[str]) -> None:
+    """Raises ValueError when a variable of one container would be set twice."""
+    seen: set[str] = set()
+    for name in variables:
+        if name in seen:
+            raise ValueError(
+                f"env has {name} twice, and one of the two would be ignored; leave one out"
+            )
+        seen.add(name)
+
+
+def check_acl(user: str, keys: Iterable[str], commands: Iterable[str]) -> None:
+    """Raises ValueError when a Redis user could reach beyond keys of its own."""
+    for field, values in (("name", (user,)), ("keys", keys), ("commands", commands)):
+        for value in values:
+            if not _ACL_RULE.fullmatch(value):
+                raise ValueError(
+                    f"{field} has {value!r}, which would read as another ACL rule; leave out "
+                    "spaces and signs"
+                )
+    for key in keys:
+        if key[0] in "*?[":
+            raise ValueError(
+                f"keys of {user} has {key!r}, so it could change other services' keys; give the "
+                "prefixes it uses, like 'resource:*'"
+            )
+    for command in commands:
+        if command.lower() in _TOO_WIDE:
+            raise ValueError(
+                f"commands of {user} has {command!r}, which reaches beyond its own keys; name the "
+                "commands it runs"
+            )

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from components.kit import hashing, objects
 from components.kit.args import Args, Files, Text
-from components.kit.names import check_name
+from components.kit.names import check_label
 from components.security.pki import RENEW_BEFORE_DAYS, CertificateAuthority, check_renewal
 
 _USES: Final = {"server": "server_auth", "client": "client_auth"}
@@ -31,7 +31,7 @@ class CertificateArgs(Args):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        check_name(self.secret_name, longest=63)
+        check_label(self.secret_name)
         check_renewal(self.validity_days, self.renew_before_days)
         if "server" in self.usages and not self.dns_names:
             raise ValueError(

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from components.kit import objects, pods
 from components.kit.args import Args
-from components.kit.names import check_name
+from components.kit.names import check_label
 
 _RESERVED: Final = ("default", "kube-node-lease", "kube-public", "kube-system")
 
@@ -24,7 +24,7 @@ class NamespacesArgs(Args):
     @classmethod
     def _ours(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            check_name(name, longest=63)
+            check_label(name)
             if name in _RESERVED:
                 raise ValueError(
                     f"names has {name!r}, which belongs to the cluster: destroying the stack would "

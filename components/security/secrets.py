@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from components.kit import hashing, objects
 from components.kit.args import Args, Files, Text
-from components.kit.names import check_name
+from components.kit.names import check_label
 from components.security.certificate import encoded
 
 
@@ -27,7 +27,7 @@ class PasswordArgs(Args):
     @field_validator("secret_name")
     @classmethod
     def _name(cls, name: str) -> str:
-        return check_name(name, longest=63)
+        return check_label(name)
 
 
 class Password(pulumi.ComponentResource):

@@ -1,14 +1,15 @@
 """The ports of a workload: what the container listens on, and the Services that lead there."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from components.kit import objects
+from components.kit import objects, rules
 from components.kit.args import Args, Text
+from components.kit.names import variable
 
 _NODE_PORTS: Final = range(30000, 32768)
 
@@ -23,15 +24,15 @@ class Entry(Args):
 class Port(Args):
     """One port of the container, which hears of it as <NAME>_PORT."""
 
-    name: str = Field(pattern=r"^[a-z]([a-z0-9-]{0,13}[a-z0-9])?$")
-    number: int = Field(ge=1024, le=65535)
+    name: Annotated[str, AfterValidator(rules.check_port_name)]
+    number: Annotated[int, AfterValidator(rules.check_port_number)]
     protocol: Literal["http", "grpc"] = "http"
     outside: int | None = Field(default=None, ge=1, le=65535)
     """The node port, or what the load balancer listens on; None: inside the cluster only."""
 
     @property
     def variable(self) -> str:
-        return f"{self.name.upper().replace('-', '_')}_PORT"
+        return variable(self.name, "PORT")
 
     @property
     def inside(self) -> int:

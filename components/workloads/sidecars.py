@@ -1,12 +1,14 @@
 """Helpers that run beside a service in its pod."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import pulumi_kubernetes as k8s
-from pydantic import Field
+from pydantic import AfterValidator
 
-from components.kit import containers, volumes
+from components.kit import containers, rules, volumes
 from components.kit.args import Args, Image, Mount, Resources, Text
+from components.kit.names import check_label
 
 
 class Sidecar(Args):
@@ -16,7 +18,7 @@ class Sidecar(Args):
     default since 1.29). It gets no connection, no /tmp and no port of the service's.
     """
 
-    name: str = Field(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
+    name: Annotated[str, AfterValidator(check_label)]
     image: Image
     command: tuple[str, ...] = ()
     """Empty: the image's own."""
@@ -56,12 +58,7 @@ def config(sidecars: tuple[Sidecar, ...]) -> dict[str, Text]:
 
 def check(name: str, sidecars: tuple[Sidecar, ...], taken: tuple[Mount, ...]) -> None:
     """Raises ValueError when containers or mounts of one pod have the same name."""
-    names = [name, *(sidecar.name for sidecar in sidecars)]
-    if len(set(names)) < len(names):
-        raise ValueError(
-            f"two containers of {name} have the same name ({', '.join(names)}), and the API server "
-            "refuses such a pod; rename a sidecar"
-        )
+    rules.check_containers(name, (sidecar.name for sidecar in sidecars))
     for sidecar in sidecars:
         containers.check_env(sidecar.env)
     volumes.check_mounts((*taken, *mounts(sidecars)))

@@ -7,9 +7,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
-from components.kit import containers, hashing, objects, placement, pods
+from components.kit import containers, hashing, objects, placement, pods, rules
 from components.kit.args import Text
-from components.kit.names import check_name
+from components.kit.names import BUILDERS_VARIABLES, check_name
 from components.kit.probes import Probes
 from components.kit.volumes import files, versions
 from components.workloads import ports, scaling, sidecars
@@ -105,8 +105,9 @@ class WorkloadArgs(ProcessArgs):
 
     @model_validator(mode="after")
     def _nothing_set_twice(self) -> Self:
-        own = ("SERVICE_NAME", "SHUTDOWN_GRACE_SECONDS", *(port.variable for port in self.ports))
-        for name in (*own, *self.pod_name_env):
+        own = (*BUILDERS_VARIABLES, *(port.variable for port in self.ports), *self.pod_name_env)
+        rules.check_set_once(own)
+        for name in own:
             if name in self.all_env:
                 raise ValueError(
                     f"env has {name}, which the builder sets itself, and one of the two would be "

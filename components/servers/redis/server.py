@@ -1,13 +1,12 @@
 """One Redis instance: a cache or, with storage and another eviction policy, a store."""
 
-import re
 from typing import Final, Literal, Self
 
 import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import model_validator
 
-from components.kit import hashing, objects
+from components.kit import hashing, objects, rules
 from components.kit.args import Args, Files, Mount, Resources, Storage
 from components.kit.containers import check_fits
 from components.kit.probes import Probes
@@ -22,18 +21,6 @@ _UID: Final = 10004
 _STARTUP_SECONDS: Final = 600
 """Reading an append-only file back."""
 _GRACE_SECONDS: Final = 30
-_RULE: Final = re.compile(r"^[^\s~+&%#<>]+$")
-_TOO_WIDE: Final = (
-    "@all",
-    "all",
-    "@admin",
-    "@dangerous",
-    "acl",
-    "config",
-    "debug",
-    "flushall",
-    "keys",
-)
 
 
 class RedisUser(Args):
@@ -49,28 +36,7 @@ class RedisUser(Args):
 
     @model_validator(mode="after")
     def _least_privilege(self) -> Self:
-        for field, rules in (
-            ("name", (self.name,)),
-            ("keys", self.keys),
-            ("commands", self.commands),
-        ):
-            for rule in rules:
-                if _RULE.match(rule) is None:
-                    raise ValueError(
-                        f"{field} has {rule!r}, which would read as another ACL rule; leave out "
-                        "spaces and signs"
-                    )
-        if "*" in self.keys:
-            raise ValueError(
-                f"keys of {self.name} has '*', so it could change other services' keys; give the "
-                "prefixes it uses, like 'resource:*'"
-            )
-        for command in self.commands:
-            if command.lower() in _TOO_WIDE:
-                raise ValueError(
-                    f"commands of {self.name} has {command!r}, which reaches beyond its own keys; "
-                    "name the commands it runs"
-                )
+        rules.check_acl(self.name, self.keys, self.commands)
         return self
 
 

@@ -124,6 +124,27 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: platforms.workload(env={"HTTP_PORT": "80"}),
         "env has HTTP_PORT, which the builder sets itself",
     ),
+    "a pod's name in a variable that the builder sets": (
+        lambda: platforms.workload(pod_name_env=("SERVICE_NAME",)),
+        "env has SERVICE_NAME twice",
+    ),
+    "a pod's name in a port's variable": (
+        lambda: platforms.workload(pod_name_env=("HTTP_PORT",)),
+        "env has HTTP_PORT twice",
+    ),
+    "a port's name in capitals": (
+        lambda: Port(name="Http", number=8080),
+        "'Http' is no name of a port.*use at most 15",
+    ),
+    "a port's name with two hyphens in a row": (
+        lambda: Port(name="a--b", number=8080),
+        "'a--b' is no name of a port",
+    ),
+    "a port for the privileged": (
+        lambda: Port(name="http", number=80),
+        "80 is no port that a process without privileges can listen on; use one from 1024 to",
+    ),
+    "a Redis user of keys that end alike": (lambda: redis_user(keys=("*:x",)), r"has '\*:x'"),
     "a variable set twice": (
         lambda: platforms.workload(env={"RELAY_ID": "relay-7"}),
         "env has RELAY_ID",

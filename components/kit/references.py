@@ -16,7 +16,8 @@ def moves(tag: str) -> bool:
 
 
 _REFERENCE: Final = re.compile(
-    r"^(?P<repository>[a-z0-9.-]+(?::\d+)?(?:/[a-z0-9._-]+)*?)"
+    # A number after the first colon is a registry's port only where a path follows, else a tag.
+    r"^(?P<repository>(?:[a-z0-9.-]+:\d+(?=/)|[a-z0-9._-]+)(?:/[a-z0-9._-]+)*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
 )

@@ -28,6 +28,8 @@ def images_file(folder: Path, text: str) -> Path:
         "localhost:30500/millrace/redis:8.2.10",
         "r.example/millrace/services:src-0a1b2c3d4e5f",
         "r.example/team/image:20261121",
+        "postgres:20261121",
+        "localhost:30500/redis:20261121",
         f"redis@{DIGEST}",
         f"registry.example:5000/a/b/c:1.2.3@{DIGEST}",
     ],

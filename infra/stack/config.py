@@ -142,6 +142,9 @@ def _describe(detail: ErrorDetails) -> str:
         return f"{key}: is missing; add it to the stack file"
     if kind == "value_error":
         return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
+    if kind == "string_type" and isinstance(detail["input"], int | float):
+        # YAML reads 1 and yes as no text, though a stack file means them so: `cpu: 1`.
+        return f"{key}: {detail['msg']}, but it is {shown}; write it in quotes"
     return f"{key}: {detail['msg']}, but it is {shown}; change the value"
 
 

@@ -80,6 +80,16 @@ def test_a_wrong_type_names_the_key_the_type_and_the_value():
     assert '"three"' in text
 
 
+def test_a_number_that_has_to_be_text_is_to_be_quoted():
+    limits = {"cpu": 1, "memory": "1Gi"}
+    resources = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": limits}
+    text = problems(kafka={"resources": resources})
+    assert (
+        "millrace:kafka.resources.limits.cpu: Input should be a valid string, but it is 1" in text
+    )
+    assert "write it in quotes" in text
+
+
 def test_a_number_written_as_text_is_refused_rather_than_guessed():
     assert "millrace:kafka.brokers" in problems(kafka={"brokers": "3"})
 

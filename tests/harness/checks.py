@@ -92,6 +92,17 @@ def named(recording: Recording) -> Iterator[str]:
             yield f"{resource.kind} {resource.name} does not say that it is part of millrace"
 
 
+def singular(recording: Recording) -> Iterator[str]:
+    """No two objects of one kind have one name: on a cluster one would replace the other."""
+    seen: dict[tuple[str, str, str], str] = {}
+    for resource in recording.kubernetes():
+        metadata = resource.inputs["metadata"]
+        here = (resource.kind, metadata.get("namespace", ""), metadata["name"])
+        if here in seen:
+            yield f"{' '.join(here)} is made twice, by {seen[here]} and {resource.urn}"
+        seen[here] = resource.urn
+
+
 def valid(recording: Recording) -> Iterator[str]:
     """The API server of the pinned version would take every object."""
     for resource in recording.kubernetes():
@@ -409,6 +420,7 @@ CHECKS: dict[str, Check] = {
         outputs_registered,
         parented,
         named,
+        singular,
         valid,
         policies_hold,
         limited,

@@ -443,6 +443,14 @@ MUTATIONS = [
         "replicas=f'{replicas} or so',",
         "valid",
     ),
+    Mutation(
+        "the second Service's name",
+        "Workload in full",
+        "workloads.ports:services",
+        "objects.metadata(own,",
+        "objects.metadata(name,",
+        "singular",
+    ),
     *_everywhere(
         "its labels", "kit.objects:labels", '"millrace"', '"mill"', "named", shapes=WITH_PODS
     ),

@@ -1,6 +1,6 @@
 """The one builder of containers: limits, probes and hardening are the same in all of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pulumi_kubernetes as k8s
 
@@ -109,16 +109,6 @@ def pod_name(variable: str) -> k8s.core.v1.EnvVarArgs:
             )
         ),
     )
-
-
-def check_env(names: Iterable[str]) -> None:
-    """Raises ValueError when a variable's name says that its value is a secret."""
-    for name in names:
-        if name.endswith(("PASSWORD", "SECRET", "TOKEN", "PRIVATE_KEY")):
-            raise ValueError(
-                f"env {name} would put a secret into the pod's specification, which every reader "
-                f"of pods sees; mount it as a file and pass the path in {name}_FILE"
-            )
 
 
 def check_fits(what: str, size: str, resources: Resources, share: float) -> None:

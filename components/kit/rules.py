@@ -5,7 +5,7 @@ and the records use them, too.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from components.kit.quantities import amount
@@ -17,6 +17,11 @@ _TOO_WIDE: Final = (
     *("@all", "all", "@admin", "@dangerous"),
     *("acl", "config", "debug", "flushall", "keys"),
 )
+OWN_ACCOUNTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "kafka": ("admin", "broker"),
+    "redis": ("default", "health"),
+}
+"""Engine to the accounts of its servers that are no service's: super users, and who asks PING."""
 
 
 def check_limit(limit_key: str, limit: str, request_key: str, request: str) -> None:
@@ -105,6 +110,16 @@ def check_containers(name: str, sidecars: Iterable[str]) -> None:
         )
 
 
+def check_env(names: Iterable[str]) -> None:
+    """Raises ValueError when a variable's name says that its value is a secret."""
+    for name in names:
+        if name.endswith(("PASSWORD", "SECRET", "TOKEN", "PRIVATE_KEY")):
+            raise ValueError(
+                f"env {name} would put a secret into the pod's specification, which every reader "
+                f"of pods sees; mount it as a file and pass the path in {name}_FILE"
+            )
+
+
 def check_set_once(variables: Iterable[str]) -> None:
     """Raises ValueError when a variable of one container would be set twice."""
     seen: set[str] = set()
@@ -116,8 +131,18 @@ def check_set_once(variables: Iterable[str]) -> None:
         seen.add(name)
 
 
+def check_account(engine: str, name: str) -> None:
+    """Raises ValueError when the name is that of an account which the server has of its own."""
+    if name in OWN_ACCOUNTS.get(engine, ()):
+        raise ValueError(
+            f"{name!r} is an account that {engine} has of its own, and whoever has its name would "
+            "have its rights; choose another name"
+        )
+
+
 def check_acl(user: str, keys: Iterable[str], commands: Iterable[str]) -> None:
     """Raises ValueError when a Redis user could reach beyond keys of its own."""
+    check_account("redis", user)
     for field, values in (("name", (user,)), ("keys", keys), ("commands", commands)):
         for value in values:
             if not _ACL_RULE.fullmatch(value):

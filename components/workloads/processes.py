@@ -5,10 +5,9 @@ from typing import Self
 
 from pydantic import model_validator
 
-from components.kit import paths, pods, volumes
+from components.kit import paths, pods, rules, volumes
 from components.kit.args import Args, Files, Image, Mount, Resources, Text
 from components.kit.bindings import Binding
-from components.kit.containers import check_env
 from components.kit.quantities import Quantity
 
 
@@ -44,7 +43,7 @@ class ProcessArgs(Args):
 
     @model_validator(mode="after")
     def _environment_is_clean(self) -> Self:
-        check_env(self.all_env)
+        rules.check_env(self.all_env)
         volumes.check_mounts(self.all_mounts)
         return self
 

@@ -60,5 +60,5 @@ def check(name: str, sidecars: tuple[Sidecar, ...], taken: tuple[Mount, ...]) ->
     """Raises ValueError when containers or mounts of one pod have the same name."""
     rules.check_containers(name, (sidecar.name for sidecar in sidecars))
     for sidecar in sidecars:
-        containers.check_env(sidecar.env)
+        rules.check_env(sidecar.env)
     volumes.check_mounts((*taken, *mounts(sidecars)))

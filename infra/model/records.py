@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from infra.model.images import IMAGE_NAMES
+from infra.model import forms, objects
+from infra.model.objects import Made
 from infra.model.servers import DATABASE_ENGINES, SERVERS, Engine, Server
 from infra.model.services import SERVICES, DatabaseUse, Service
 from services.contracts.topics import DEAD_LETTER, TOPICS
@@ -52,22 +53,37 @@ class Records:
         """The ports of the stack's entry that lead somewhere."""
         return tuple(port.entry for s in self.services for port in s.ports if port.entry)
 
+    def objects(self) -> tuple[Made, ...]:
+        """What the platform makes under names that follow from the records."""
+        return (
+            *(
+                made
+                for server in self.servers
+                for made in objects.of_server(server, self.databases(server=server.name))
+            ),
+            *(made for service in self.services for made in objects.of_service(service)),
+        )
+
     def check(self) -> None:
         """That the records fit together, before anything is made of them.
 
         Raises:
             RecordError: one line per contradiction, with both records' names.
         """
-        problems = [
+        # In three steps: what is of a wrong type has no name, and a wrong name collides, too.
+        problems = [*forms.wrong_types((*self.services, *self.servers))]
+        problems = problems or [
+            *(line for server in self.servers for line in forms.of_server(server)),
+            *(line for service in self.services for line in forms.of_service(service)),
             *_names(self),
             *_servers(self),
             *_ports(self.services),
             *_databases(self),
-            *_redis(self.services),
-            *_sidecars(self.services),
+            *_bindings(self.services),
             *_topics(self.services),
             *_calls(self),
         ]
+        problems = problems or [*objects.collisions(self.objects())]
         if problems:
             raise RecordError("\n".join(problems))
 
@@ -167,25 +183,14 @@ def _databases(records: Records) -> Iterator[str]:
             )
 
 
-def _redis(services: Iterable[Service]) -> Iterator[str]:
+def _bindings(services: Iterable[Service]) -> Iterator[str]:
     for service in services:
-        names = [use.binding for use in service.redis]
+        names = forms.bindings(service)
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield (
-                f"{service.name} has two Redis bindings called {name}, so one's variables "
-                "would hide the other's; give each a name of its own"
+                f"{service.name} has two bindings called {name}, so one's variables would hide "
+                "the other's; give the Redis binding a name of its own"
             )
-
-
-def _sidecars(services: Iterable[Service]) -> Iterator[str]:
-    for service in services:
-        for sidecar in service.sidecars:
-            if sidecar.image not in IMAGE_NAMES:
-                yield (
-                    f"{service.name}'s sidecar {sidecar.name} runs the image {sidecar.image}, "
-                    "which the catalogue does not know; add it there, or use one of: "
-                    f"{', '.join(IMAGE_NAMES)}"
-                )
 
 
 def _topics(services: Iterable[Service]) -> Iterator[str]:

@@ -10,11 +10,9 @@ from components.security.pki import CertificateAuthority, CertificateAuthorityAr
 from infra.images.catalogue import Catalogue
 from infra.images.services import services_image
 from infra.model.environment import Environment
+from infra.model.objects import APPS, DATA
 from infra.model.records import Records
 from infra.model.settings import PlatformSettings
-
-DATA = "data"
-APPS = "apps"
 
 
 @dataclass(frozen=True)

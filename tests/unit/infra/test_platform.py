@@ -3,10 +3,11 @@
 import base64
 import json
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from infra.model.objects import Kind
 from infra.model.records import RECORDS, Records
 from infra.model.servers import SERVERS, Server
 from infra.model.services import (
@@ -24,6 +25,7 @@ from infra.stack.diff import load_stack
 from policies.rule import evaluate
 from policies.rules import RULES, STACK_RULES
 from services.contracts.topics import TASK_PROCESS, TOPICS
+from tests.harness.checks import singular
 from tests.harness.composed import STACKS, compose, composed
 from tests.harness.recording import Recording, Registered
 from tests.policy.adapter import resources
@@ -209,6 +211,31 @@ def test_publishers_wait_for_their_topics_and_accounts():
         assert waits == service.uses_kafka, service.name
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_two_objects_have_one_name(stack: str):
+    assert not list(singular(composed(stack)))
+
+
+def made(recording: Recording, kind: str) -> set[tuple[str, str]]:
+    """Namespace and name of every object of that kind whose name follows from a record."""
+    if kind == "Password":
+        platform = recording.one("Platform", "millrace")
+        return {("", r.name) for r in recording.of(kind) if r.parent == platform.urn}
+    metadata = (r.inputs["metadata"] for r in recording.of(kind) if not r.type.startswith("mill"))
+    found = {(m["namespace"], m["name"]) for m in metadata}
+    return {place for place in found if place[1] not in ("default", "millrace-ca")}
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_the_records_know_the_name_of_every_object_that_is_made_for_them(kind: str):
+    # Here with dedicated controllers, which the records reckon with.
+    known = {(one.namespace, one.name) for one in RECORDS.objects() if one.kind == kind}
+    assert made(composed("prod"), kind) == known
+    known = {(one.namespace, one.name) for one in MORE.objects() if one.kind == kind}
+    controllers = {place for place in known if "-controller" in place[1]}
+    assert made(larger(), kind) == known - controllers
+
+
 def test_only_what_holds_data_is_protected_and_only_where_the_stack_says_so():
     protected = {r.name for r in composed("prod").resources if r.protect}
     assert {"kafka", "kafka-controller", "postgres"} <= protected
@@ -344,6 +371,7 @@ def test_a_record_may_ask_for_a_second_entry_a_sidecar_a_token_and_a_range():
 def test_the_larger_platform_passes_every_rule():
     found = evaluate(RULES, STACK_RULES, resources(larger()))
     assert not found, "\n".join(map(str, found))
+    assert not list(singular(larger()))
 
 
 def test_every_pod_opens_its_registry_with_the_secrets_the_stack_names():

@@ -77,7 +77,7 @@ def test_no_package_has_migrations_that_no_record_runs():
         ),
         (
             but_with("front", redis=(*FRONT.redis, *FRONT.redis)),
-            "front has two Redis bindings called redis",
+            "front has two bindings called redis",
         ),
         (but_with("relay", produces=("resource.craeted",)), "names the topic resource.craeted"),
         (
@@ -87,7 +87,7 @@ def test_no_package_has_migrations_that_no_record_runs():
         (but_with("worker", calls=("fron",)), "worker calls fron, which is no service"),
         (
             but_with("front", sidecars=(Sidecar("proxy", image="envoy"),)),
-            "front's sidecar proxy runs the image envoy, which the catalogue does not know",
+            "front: sidecar proxy runs the image envoy, which the catalogue does not know",
         ),
         (but_with("relay", ports=()), "relay has no port"),
         (and_more(Server("kafka-2", "kafka")), "kafka and kafka-2 are both Kafka"),

@@ -1,0 +1,91 @@
+"""The objects that follow from the records and have names of their own, so that none is two's.
+
+Only kinds that come with every workload and server: where these differ, all others do.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from infra.model.servers import DATABASE_ENGINES, Server
+from infra.model.services import Service
+
+Kind = Literal["ConfigMap", "Password", "Secret", "Service", "ServiceAccount"]
+"""As Kubernetes calls them; a Password is one to Pulumi, in whatever namespaces it is read."""
+
+DATA: Final = "data"
+APPS: Final = "apps"
+"""The platform's namespaces."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """One object."""
+
+    kind: Kind
+    name: str
+    namespace: str
+    whose: str
+    """The record it is made for, for messages."""
+
+
+def of_server(server: Server, databases: tuple[str, ...]) -> Iterator[Made]:
+    """Of one server and what provisions it, its `databases` included."""
+    whose = f"the server {server.name}"
+    yield from _nodes(server.name, whose)
+    yield Made("Service", server.name, DATA, whose)
+    yield Made("Secret", f"{server.name}-tls", DATA, whose)
+    if server.engine == "redis":
+        yield Made("Secret", f"{server.name}-acl", DATA, whose)
+        yield Made("Secret", f"{server.name}-health", DATA, whose)
+        return
+    yield Made("ServiceAccount", f"{server.name}-provision", DATA, whose)
+    yield Made("ConfigMap", f"{server.name}-provision-spec", DATA, whose)
+    if server.engine == "kafka":
+        # Whether there are any is the stack file's to say.
+        yield from _nodes(f"{server.name}-controller", whose)
+        yield Made("Secret", f"{server.name}-admin-tls", DATA, whose)
+    if server.engine in DATABASE_ENGINES:
+        yield from _password(f"{server.name}-admin", whose, DATA)
+        for database in databases:
+            whose = f"the database {database}"
+            yield from _password(f"{server.name}-{database}", whose, DATA, APPS)
+            yield Made("ServiceAccount", f"migrate-{database}", APPS, whose)
+
+
+def of_service(service: Service) -> Iterator[Made]:
+    whose = f"the service {service.name}"
+    yield Made("ServiceAccount", service.name, APPS, whose)
+    yield Made("Service", service.name, APPS, whose)
+    if len({port.entry is None for port in service.ports}) > 1:
+        yield Made("Service", f"{service.name}-internal", APPS, whose)
+    if service.uses_kafka:
+        account = f"the Kafka account of {service.name}"
+        yield from _password(f"kafka-{service.name}", account, DATA, APPS)
+    for use in service.redis:
+        account = f"the Redis binding {use.binding} of {service.name}"
+        yield from _password(f"{use.binding}-{service.name}", account, APPS)
+
+
+def collisions(made: Iterable[Made]) -> Iterator[str]:
+    taken: dict[tuple[str, str, str], str] = {}
+    told: set[tuple[str, str]] = set()
+    for one in made:
+        other = taken.setdefault((one.kind, one.namespace, one.name), one.whose)
+        if other != one.whose and (other, one.whose) not in told:
+            told.add((other, one.whose))
+            yield (
+                f"{other} and {one.whose} would both have the {one.kind} {one.name}, so one would "
+                "replace the other; rename one of them"
+            )
+
+
+def _nodes(name: str, whose: str) -> Iterator[Made]:
+    yield Made("ServiceAccount", name, DATA, whose)
+    yield Made("ConfigMap", f"{name}-config", DATA, whose)
+    yield Made("Service", f"{name}-headless", DATA, whose)
+
+
+def _password(name: str, whose: str, *namespaces: str) -> Iterator[Made]:
+    yield Made("Password", name, "", whose)
+    yield from (Made("Secret", name, namespace, whose) for namespace in namespaces)

@@ -5,24 +5,38 @@ Compares settings, not text: defaults are filled in, so what a stack file leaves
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
-from infra.model.records import RECORDS
-from infra.model.settings import PlatformSettings
+from infra.model.records import RECORDS, Records
+from infra.model.servers import Engine
+from infra.model.settings import OWN_SECTION, PlatformSettings, Settings
 from infra.stack.config import ConfigError, load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def flat(settings: PlatformSettings) -> dict[str, str]:
-    """Dotted key to JSON value, with every service spelled out."""
+def flat(settings: PlatformSettings, records: Records = RECORDS) -> dict[str, str]:
+    """Dotted key to JSON value, with every service and every server spelled out."""
     document = settings.model_dump(by_alias=True)
     document["services"] = {
-        name: settings.services.of(name).model_dump(by_alias=True) for name in RECORDS.service_names
+        name: settings.services.of(name).model_dump(by_alias=True) for name in records.service_names
+    }
+    document["servers"] = {
+        engine: {
+            name: size_of(name).model_dump(by_alias=True)
+            for name in records.server_names(engine=engine)
+            if name != OWN_SECTION[engine]
+        }
+        for engine, size_of in _sizes(settings).items()
     }
     return dict(_leaves("", document))
+
+
+def _sizes(settings: PlatformSettings) -> dict[Engine, Callable[[str], Settings]]:
+    """Engine to what gives the size of one of its servers, by name."""
+    return {"postgres": settings.postgres_of, "redis": settings.redis_of}
 
 
 def _leaves(prefix: str, value: object) -> Iterator[tuple[str, str]]:

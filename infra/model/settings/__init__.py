@@ -15,6 +15,7 @@ from infra.model.settings.base import Amounts, ResourceSettings, Settings
 from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
 from infra.model.settings.platform import PlatformSettings
 from infra.model.settings.servers import (
+    OWN_SECTION,
     KafkaSettings,
     PostgresSettings,
     RedisSettings,
@@ -30,6 +31,7 @@ from infra.model.settings.services import (
 
 __all__ = [
     "NUMBER",
+    "OWN_SECTION",
     "RANGE",
     "Amounts",
     "EntrySettings",

@@ -14,9 +14,11 @@ from bootstrap.cluster.node import NODE_PORTS
 from components.kit.quantities import amount
 from infra.model import schema
 from infra.model.records import RECORDS
+from infra.model.servers import Server
 from infra.model.settings import PlatformSettings, ResourceSettings
 from infra.stack import diff
 from infra.stack.config import ConfigError, load_file
+from tests.harness.population import and_more
 
 ROOT = Path(__file__).resolve().parents[3]
 STACKS = ("airgap", "dev", "prod")
@@ -149,6 +151,23 @@ def test_auditors_see_every_difference_with_the_defaults_filled_in(
     assert shown["kafka.brokers"].endswith("dev: 1  prod: 3")
     assert "services.rest-service.databasePoolSize" in shown
     assert "redis.maxMemory" in shown
+
+
+def test_auditors_see_the_size_of_a_server_that_only_one_stack_file_mentions():
+    records = and_more(Server("second-db", "postgres"), Server("second-redis", "redis"))
+
+    def stack(servers: dict[str, Any]) -> dict[str, str]:
+        document: dict[str, Any] = {key: {} for key in schema.settings_keys()}
+        document |= {"images": {"source": "official"}, "entry": {"ports": {"http": 30080}}}
+        document |= {"protect": False, "servers": servers}
+        settings = PlatformSettings.model_validate(document, context={"records": records})
+        return diff.flat(settings, records)
+
+    silent, other = stack({}), stack({"postgres": {"second-db": {"maxConnections": 77}}})
+    key = "servers.postgres.second-db.maxConnections"
+    assert (silent[key], other[key]) == ("200", "77")
+    assert {k for k in silent if silent[k] != other.get(k)} == {key}
+    assert silent["servers.redis.second-redis.maxMemory"] == '"128Mi"'
 
 
 def test_equal_stacks_have_no_differences():

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from infra.model.services import SERVICES
 from tests.harness import markdown
 from tests.harness.repository import ROOT, files, of_kind, texts
 
@@ -55,6 +56,17 @@ def test_the_modules_that_pages_comments_and_messages_run_exist():
 def test_the_make_targets_that_pages_name_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert not missing(A_TARGET, set(re.findall(r"^([a-z][a-z0-9-]*):", makefile, re.MULTILINE)))
+
+
+def test_the_readmes_table_has_a_row_for_each_service_and_no_other():
+    _, _, section = PAGES["README.md"].partition("\n## Services\n")
+    row = re.compile(
+        r"^\| `([\w-]+)` \| \[services/(\w+)\]\(.+\) \|.+\| (\S+) \|.+\|$", re.MULTILINE
+    )
+    assert sorted(row.findall(section.partition("\n## ")[0])) == sorted(
+        (service.name, service.package, f"`{use.name}`" if use else "\N{EN DASH}")
+        for service, use in ((service, service.database) for service in SERVICES)
+    )
 
 
 @pytest.mark.parametrize(

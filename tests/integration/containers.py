@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from bootstrap.checkout import find_checkout
 
@@ -147,6 +147,7 @@ class Containers:
         `host_ports` names them where the server must know its own. `on_host`: on the host's own
         network, for servers that tell each other and the test the same addresses.
         """
+        self._have(image)
         chosen = {port: (host_ports or {}).get(port) or free_port() for port in ports}
         handle = self._engine.containers.create(
             image,
@@ -168,6 +169,13 @@ class Containers:
         handle.put_archive("/", _archive(files))
         handle.start()
         return Container(handle, chosen)
+
+    def _have(self, image: str) -> None:
+        # The registry has it; the engine may have been pruned since it was built.
+        try:
+            self._engine.images.get(image)
+        except ImageNotFound:
+            self._engine.images.pull(image)
 
     def close(self) -> None:
         """Remove every container this object made, and their network."""

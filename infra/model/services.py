@@ -18,7 +18,8 @@ CACHE_COMMANDS: Final = ("get", "set", "eval", "evalsha", "script|load")
 
 @dataclass(frozen=True)
 class DatabaseUse:
-    """A service's database. Its name is the role's, too, and there is one of it on all servers."""
+    """A service's database. Its name, of lower-case letters and digits, is the role's, too, and
+    there is one of it on all servers."""
 
     name: str
     server: str = "postgres"
@@ -43,7 +44,7 @@ class RedisUse:
 
 @dataclass(frozen=True)
 class Port:
-    """A port the service listens on, and hears of as <NAME>_PORT."""
+    """A port the service listens on, and hears of as <NAME>_PORT. The first for HTTP is `http`."""
 
     name: str
     number: int

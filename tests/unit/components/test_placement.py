@@ -7,6 +7,7 @@ import pytest
 from components.servers.kafka import cluster as kafka
 from components.servers.postgres import server as postgres
 from components.servers.redis import server as redis
+from infra.model.records import RECORDS
 from tests.harness import platforms
 from tests.harness.composed import composed
 from tests.harness.recording import Recording, record
@@ -105,9 +106,8 @@ def test_a_deployment_has_not_failed_while_its_pods_may_still_be_starting() -> N
 
 
 def test_migrations_have_the_time_the_stack_gives_them() -> None:
-    jobs = [job for job in composed("prod").kubernetes() if job.kind == "Job"]
-    migrations = [job for job in jobs if job.name.startswith("migrate-")]
-    assert len(migrations) == 2
-    for job in migrations:
+    jobs = {job.name: job for job in composed("prod").kubernetes() if job.kind == "Job"}
+    for database in RECORDS.databases(server="postgres"):
+        job = jobs[f"migrate-{database}"]
         assert job.inputs["spec"]["activeDeadlineSeconds"] == 3600
         assert int(job.inputs["metadata"]["annotations"]["pulumi.com/timeoutSeconds"]) > 3600

@@ -18,10 +18,16 @@ class Server:
 
     name: str
     engine: Engine
+    kept: bool = True
+    """Whether what it holds is nowhere else. A Redis server that is not kept is a cache."""
 
 
 SERVERS: Final = (
     Server("postgres", engine="postgres"),
     Server("kafka", engine="kafka"),
-    Server("redis-cache", engine="redis"),
+    Server("redis-cache", engine="redis", kept=False),
+    # What was acknowledged and is not in a database yet.
+    Server("redis-stream", engine="redis"),
+    # The constrained one.
+    Server("data-store", engine="postgres"),
 )

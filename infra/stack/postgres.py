@@ -102,6 +102,7 @@ def _server(
             storage=storage(settings.storage, ground.settings.kubernetes),
             max_connections=settings.max_connections,
             shared_buffers=settings.shared_buffers,
+            flushes_per_second=settings.flushes_per_second,
         ),
         data_options(ground.parent, protect=ground.settings.protect),
     )

@@ -4,8 +4,9 @@ from components.kit import bindings
 from components.servers.redis.server import Redis, RedisArgs, RedisUser
 from infra.model.servers import Server
 from infra.stack.accounts import password
-from infra.stack.convert import resources
+from infra.stack.convert import resources, storage
 from infra.stack.foundation import APPS, DATA, Foundation
+from infra.stack.protection import data_options
 
 Bindings = dict[str, list[bindings.Binding]]
 
@@ -41,8 +42,11 @@ def _provide(ground: Foundation, record: Server, made: Bindings) -> None:
             ),
             resources=resources(settings.resources),
             max_memory=settings.max_memory,
+            eviction="noeviction" if record.kept else "allkeys-lru",
+            storage=storage(settings.storage, ground.settings.kubernetes) if record.kept else None,
+            append_fsync=settings.append_fsync,
         ),
-        ground.child,
+        data_options(ground.parent, protect=ground.settings.protect and record.kept),
     )
     for name, use, own in users:
         made.setdefault(name, []).append(

@@ -16,8 +16,14 @@ BINARIES: Final = "/usr/lib/postgresql/17/bin"
 PORT: Final = 5432
 
 
-def postgresql_conf(*, max_connections: int, shared_buffers_mebibytes: int) -> str:
-    """The whole configuration; nothing of it lives in the data directory."""
+def postgresql_conf(
+    *, max_connections: int, shared_buffers_mebibytes: int, flushes_per_second: int | None = None
+) -> str:
+    """The whole configuration; nothing of it lives in the data directory.
+
+    `flushes_per_second` bounds those of the write-ahead log: before each, the first that commits
+    waits for others, even where there are none.
+    """
     values = {
         "listen_addresses": "'*'",
         "port": PORT,
@@ -51,6 +57,8 @@ def postgresql_conf(*, max_connections: int, shared_buffers_mebibytes: int) -> s
         "timezone": "'UTC'",
         "log_timezone": "'UTC'",
     }
+    if flushes_per_second is not None:
+        values |= {"commit_delay": 1_000_000 // flushes_per_second, "commit_siblings": 0}
     return "".join(f"{key} = {value}\n" for key, value in values.items())
 
 

@@ -31,6 +31,8 @@ class PostgresArgs(ServerArgs):
     storage: Storage
     max_connections: int = Field(default=200, ge=20)
     shared_buffers: Quantity = "128Mi"
+    flushes_per_second: int | None = Field(default=None, ge=10, le=1000)
+    """Of the write-ahead log, at most about; None: as many as the disk takes."""
 
     @model_validator(mode="after")
     def _buffers_fit(self) -> Self:
@@ -67,6 +69,7 @@ def _spec(args: PostgresArgs) -> Server:
             "postgresql.conf": config.postgresql_conf(
                 max_connections=args.max_connections,
                 shared_buffers_mebibytes=mebibytes(args.shared_buffers),
+                flushes_per_second=args.flushes_per_second,
             ),
             "pg_hba.conf": config.pg_hba_conf(),
             "passwd": config.passwd(_UID),

@@ -1,7 +1,7 @@
 """Sections of a stack file: the data servers."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
@@ -96,6 +96,9 @@ class PostgresSettings(Settings):
     """Of the server."""
     storage: Bytes = "5Gi"
     """Its volume; how to let it grow is in the README."""
+    flushes_per_second: Annotated[int, Field(ge=10, le=1000)] | None = None
+    """Makes a slow disk of any: at most about so many flushes of the write-ahead log a second, each
+    with all commits that wait for it (`commit_delay`). None: as many as the disk takes."""
     migration_seconds: Annotated[int, Field(ge=60)] = 300
     """How long one database's migrations may take, all attempts and the image pull included. What
     outlasts it is rolled back and would never get through: large tables need more."""
@@ -110,10 +113,17 @@ class PostgresSettings(Settings):
 
 
 class RedisSettings(Settings):
-    """The cache. It holds nothing that cannot be read from PostgreSQL again."""
+    """A Redis server: the cache, which holds nothing that cannot be read from PostgreSQL again, or
+    one that keeps what it holds (`servers.redis.redis-stream`)."""
 
     max_memory: Bytes = "128Mi"
-    """Beyond it the least recently used keys go."""
+    """Beyond it a cache drops its least recently used keys, and a server that keeps refuses
+    writes."""
+    storage: Bytes = "2Gi"
+    """Volume of a server that keeps: its append-only file, and the next one while it is written."""
+    append_fsync: Literal["always", "everysec"] = "always"
+    """When a server that keeps writes to its disk. `always`: before it answers, so nothing
+    acknowledged is lost with the node. `everysec`: up to the last second or two may be."""
     resources: ResourceSettings = size("50m", "64Mi", "500m", "256Mi")
     """Of the server."""
 

@@ -18,6 +18,7 @@ LABEL = "dev.millrace.checkout"
 # The documented host ports; a second checkout shifts all of them by PORT_OFFSET.
 DOCUMENTED_PORTS: Mapping[str, int] = {
     "http": 30080,
+    "data": 30081,
     "grpc": 30051,
     "prometheus": 30090,
     "grafana": 30030,

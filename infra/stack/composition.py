@@ -82,8 +82,8 @@ def url(
     port = entry.ports[name] + (environment.port_offset if entry.type == "NodePort" else 0)
     if protocol == "grpc":
         # No scheme: gRPC's clients are given host and port, and are told of TLS elsewhere.
-        return f"{entry.host}:{port}"
-    return f"{scheme}://{entry.host}" + ("" if port == usual else f":{port}")
+        return f"{entry.host_of(name)}:{port}"
+    return f"{scheme}://{entry.host_of(name)}" + ("" if port == usual else f":{port}")
 
 
 def _endpoint(service: Service, port: Port) -> str:

@@ -69,9 +69,12 @@ class EntrySettings(Settings):
     """Of the published Service."""
     host: DnsName = "localhost"
     """Name or address in the URLs this stack puts out."""
+    hosts: Mapping[str, DnsName] = {}
+    """Entry's name to a host of its own, in place of `host`. Each service behind a LoadBalancer has
+    its own address, so one host can lead to one of them."""
     ports: Mapping[str, Annotated[int, Field(ge=1, le=65535)]]
     """Entry's name, as the services' records have it, to its port. NodePort: the port on every
-    node; the clusters of `make up` publish 30080, 30051, 30090 and 30030 on this machine, shifted
+    node; the clusters of `make up` publish 30080, 30081, 30051, 30090 and 30030 on this machine, shifted
     by `PORT_OFFSET`, and no other. LoadBalancer: the port it listens on."""
     tls: bool = False
     """The load balancer ends TLS itself (say how in `annotations`), so URLs are https."""
@@ -109,6 +112,26 @@ class EntrySettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _a_host_per_balancer(self, info: ValidationInfo) -> Self:
+        """`hosts` names entries that lead to a service. With `LoadBalancer`, no two services have
+        entries of one host: each gets a balancer, and a name leads to one of them."""
+        population = records(info)
+        for name in self.hosts:
+            if name not in population.entries():
+                raise ValueError(unknown("entry", name, population.entries()))
+        owners: dict[str, str] = {}
+        for service in population.services if self.type == "LoadBalancer" else ():
+            for host in {self.host_of(port.entry) for port in service.ports if port.entry}:
+                if host in owners:
+                    raise ValueError(
+                        f"{owners[host]} and {service.name} would both be at {host}, but each has "
+                        "a load balancer of its own; give the entries of one of them another host "
+                        "in hosts"
+                    )
+                owners[host] = service.name
+        return self
+
+    @model_validator(mode="after")
     def _a_port_each(self, info: ValidationInfo) -> Self:
         """`ports` has every entry that leads to a service and no other, each with a port of its
         own: the API server gives a node port once, and a URL names one service."""
@@ -121,12 +144,16 @@ class EntrySettings(Settings):
         for name in self.ports:
             if name not in wanted:
                 raise ValueError(unknown("entry", name, wanted))
-        names: dict[int, str] = {}
+        names: dict[tuple[str, int], str] = {}
         for name, port in self.ports.items():
-            if port in names:
+            place = ("" if self.type == "NodePort" else self.host_of(name), port)
+            if place in names:
                 raise ValueError(
-                    f"ports.{names[port]} and ports.{name} are both {port}, which can lead to one "
+                    f"ports.{names[place]} and ports.{name} are both {port}, which can lead to one "
                     "of them only; change one"
                 )
-            names[port] = name
+            names[place] = name
         return self
+
+    def host_of(self, entry: str) -> str:
+        return self.hosts.get(entry, self.host)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from services.shared.http.health import Readiness
+from services.shared.http.health import Check, Readiness
 from services.shared.http.liveness import worker_app
 from services.shared.http.server import serve, stop_on_signals
 from services.shared.postgres.database import Database
@@ -25,12 +25,16 @@ Routine = Callable[[], Coroutine[Any, Any, object]]
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What a process answers for on /health, /ready and /metrics. The database is open."""
+    """What a process answers for on /health, /ready and /metrics. The database is open.
+
+    checks: what it needs beside the database to be ready, by name.
+    """
 
     service: ServiceSettings
     database: Database
     registry: CollectorRegistry
     heartbeat: Heartbeat
+    checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
 
 
 async def work_until_stopped(
@@ -49,6 +53,8 @@ async def work_until_stopped(
     service = process.service
     readiness = Readiness(process.registry)
     readiness.add("database", process.database.ping)
+    for name, check in process.checks.items():
+        readiness.add(name, check)
     app = worker_app(service.service_name, readiness, process.registry, process.heartbeat)
 
     stop = asyncio.Event()

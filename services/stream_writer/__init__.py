@@ -1,0 +1,1 @@
+"""Stream writer: takes accepted documents from the Redis stream into PostgreSQL, once each."""

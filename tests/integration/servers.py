@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,12 +172,13 @@ class RedisServer:
     container: Container
     authority: Authority
     password_file: Path
+    user: str = "rest-service"
 
-    def settings(self, user: str = "rest-service") -> RedisSettings:
+    def settings(self, user: str | None = None) -> RedisSettings:
         return RedisSettings(
             host="localhost",
             port=self.container.ports[6379],
-            username=user,
+            username=user or self.user,
             password_file=self.password_file,
             ca_file=self.authority.ca_file,
         )
@@ -199,20 +200,50 @@ class RedisServer:
 
 def start_redis(containers: Containers, authority: Authority) -> RedisServer:
     """Redis as the cluster's cache: the same configuration, and rest-service's own ACL."""
-    chain, key = authority.issue()
-    password_file = authority.secret("redis")
-    uid = REDIS_UID
     (service,) = (service for service in SERVICES if service.name == "rest-service")
     (use,) = service.redis
+    password_file = authority.secret("redis")
     user = redis_config.user_line(service.name, password_file.read_text(), use.keys, use.commands)
+    conf = redis_config.redis_conf(
+        max_memory_bytes=64 * 2**20, eviction="allkeys-lru", append_fsync=None
+    )
+    container = _run_redis(containers, authority, "redis", conf, [user])
+    return RedisServer(container, authority, password_file)
+
+
+def stream_redis(
+    containers: Containers, authority: Authority, users: Mapping[str, Sequence[str]]
+) -> RedisServer:
+    """Redis as the cluster keeps the stream on: what it has answered is on its disk.
+
+    `users` may give the commands named on keys of the stream; `admin`, who has the same password
+    and is whose settings() are the default, every command.
+    """
+    password_file = authority.secret("redis-stream")
+    password = password_file.read_text()
+    lines = [
+        redis_config.user_line(name, password, ("data:*",), commands)
+        for name, commands in users.items()
+    ]
+    conf = redis_config.redis_conf(
+        max_memory_bytes=128 * 2**20, eviction="noeviction", append_fsync="always"
+    )
+    admin = f"user admin on >{password} ~* +@all"
+    container = _run_redis(containers, authority, "redis-stream", conf, [*lines, admin])
+    return RedisServer(container, authority, password_file, "admin")
+
+
+def _run_redis(
+    containers: Containers, authority: Authority, name: str, conf: str, users: Sequence[str]
+) -> Container:
+    chain, key = authority.issue()
+    uid = REDIS_UID
     files = {
-        f"{redis_config.CONFIG_PATH}/redis.conf": redis_config.redis_conf(
-            max_memory_bytes=64 * 2**20, eviction="allkeys-lru", append_fsync=None
-        ),
-        f"{redis_config.ACL_PATH}/users.acl": redis_config.acl_file([user]),
+        f"{redis_config.CONFIG_PATH}/redis.conf": conf,
+        f"{redis_config.ACL_PATH}/users.acl": redis_config.acl_file(users),
     }
-    container = containers.run(
-        "redis",
+    return containers.run(
+        name,
         containers.image("redis"),
         ["redis-server", f"{redis_config.CONFIG_PATH}/redis.conf"],
         uid=uid,
@@ -225,4 +256,3 @@ def start_redis(containers: Containers, authority: Authority) -> RedisServer:
             f"{paths.TLS}/ca.crt": File(authority.ca_pem),
         },
     )
-    return RedisServer(container, authority, password_file)

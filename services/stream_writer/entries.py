@@ -18,7 +18,7 @@ class BadEntryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An entry as Redis gives it out, and for the how manieth time."""
+    """An entry as Redis gives it out, and how often it has by now."""
 
     entry: str
     fields: Mapping[bytes, bytes]

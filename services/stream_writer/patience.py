@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -49,11 +50,12 @@ class Patience:
         self._heartbeat.beat()
 
     async def rest(self, seconds: float) -> None:
-        """Wait; not longer than until the process is to stop."""
-        if seconds <= 0:
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
+        """Wait, alive; not longer than until the process is to stop."""
+        until = time.monotonic() + seconds
+        while not self.stopping and (left := until - time.monotonic()) > 0:
+            self.beat()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), min(left, 1.0))
 
     async def after(self, what: str, error: Exception) -> None:
         """Wait after a failure, longer after each. Raises StoppingError at the end."""

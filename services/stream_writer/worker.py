@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 
 from services.shared.runtime.logging import get_logger
@@ -117,16 +116,10 @@ class Reaper:
             # While Redis was away nobody could say that entries are being worked on: they get
             # the time to.
             await self._patience.after("claim", error)
-            await self._wait(claim_after)
+            await self._patience.rest(claim_after)
         else:
             self._patience.fine()
-            await self._wait(claim_after / 3)
-
-    async def _wait(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._patience.stopping and (left := until - time.monotonic()) > 0:
-            self._patience.beat()
-            await self._patience.rest(min(1.0, left))
+            await self._patience.rest(claim_after / 3)
 
     async def _round(self) -> None:
         while not self._patience.stopping:

@@ -99,7 +99,9 @@ class Writer:
     async def _answer(self, documents: Sequence[Versions], refused: Sequence[Refused]) -> None:
         # What is stored first: that makes room in a Redis that has none for dead letters.
         bad = {letter.entry.key for letter in refused}
-        good = [entry for versions in documents for entry in versions if entry.key not in bad]
+        good = [
+            entry for versions in documents for entry in reversed(versions) if entry.key not in bad
+        ]
         await self._settle(good)
         self._metrics.documents.labels("superseded").inc(max(0, len(good) - self._changed))
         for letter in refused:

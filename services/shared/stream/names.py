@@ -1,4 +1,4 @@
-"""The keys and fields of the document stream, which who fills it and who empties it must agree on."""
+"""Keys and fields of the document stream: who fills it and who empties it must agree on them."""
 
 from __future__ import annotations
 

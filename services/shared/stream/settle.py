@@ -11,18 +11,27 @@ from services.shared.stream import names
 # A server whose memory is full would refuse a script that does not allow for it, and nothing but
 # these scripts makes room again.
 
-# KEYS: stream, then a pending key per entry. ARGV: group, then the entries. A pending key that has
-# gone over to a newer entry stays, and lists are parted because Lua passes at most some thousand
-# values to one command.
+# KEYS: stream, fences, then a pending key per entry. ARGV: group, then the entries, then the bucket
+# of each. A pending key that has gone over to a newer entry stays. Where there is none, what is in
+# the database has changed behind the back of whoever read it since: the entry was sent again, or
+# the one that came after it is a dead letter. Then the fence moves, to what it never was before.
+# Lists are parted because Lua passes at most some thousand values to one command.
 _SETTLE = """#!lua flags=allow-oom
+local count = #KEYS - 2
+for i = 1, count do
+    local id = ARGV[1 + i]
+    local newest = redis.call('HGET', KEYS[2 + i], 'e')
+    if newest == id then
+        redis.call('DEL', KEYS[2 + i])
+    elseif not newest and redis.call('XRANGE', KEYS[1], id, id)[1] then
+        redis.call('HSET', KEYS[2], ARGV[1 + count + i], id .. ':settled')
+    end
+end
 local settled = 0
-for first = 2, #ARGV, 1000 do
-    local last = math.min(first + 999, #ARGV)
+for first = 2, count + 1, 1000 do
+    local last = math.min(first + 999, count + 1)
     redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, first, last))
     settled = settled + redis.call('XDEL', KEYS[1], unpack(ARGV, first, last))
-end
-for i = 2, #ARGV do
-    if redis.call('HGET', KEYS[i], 'e') == ARGV[i] then redis.call('DEL', KEYS[i]) end
 end
 return settled
 """
@@ -77,12 +86,19 @@ class Settling:
     async def settle(self, entries: Sequence[tuple[str, str]]) -> int:
         """Take out entries (each with its document's id) whose documents are committed.
 
-        Gives how many were still there.
+        Those of one document in the order in which they were accepted. Gives how many were still
+        there.
         """
         if not entries:
             return 0
-        keys = [names.STREAM, *(names.PENDING + document for _, document in entries)]
-        return await self._settle(keys=keys, args=[names.GROUP, *(entry for entry, _ in entries)])
+        return await self._settle(
+            keys=[names.STREAM, names.FENCES, *(names.pending(name) for _, name in entries)],
+            args=[
+                names.GROUP,
+                *(entry for entry, _ in entries),
+                *(names.fence(name) for _, name in entries),
+            ],
+        )
 
     async def bury(self, entry: str, reason: str, deliveries: int) -> str | None:
         """Move one entry to the dead letters; the id it has there, None if it was gone."""

@@ -19,6 +19,7 @@ COMMANDS = (
     "xrevrange",
     "xlen",
     "hget",
+    "hset",
     "del",
     "get",
     "set",

@@ -108,6 +108,26 @@ async def test_settling_an_entry_leaves_the_pending_copy_of_a_newer_one(inlet: I
     assert await inlet.pending_keys() == []
 
 
+async def test_a_fence_moves_when_a_document_changes_that_nobody_sees_pending(
+    inlet: Inlet,
+) -> None:
+    settling, bucket = Settling(inlet.redis), str(names.fence("a"))
+    first = await inlet.add("a", {"version": 1})
+    second = await inlet.add("a", {"version": 2})
+    await settling.settle([(first, "a"), (second, "a")])
+    assert await inlet.redis.hgetall(names.FENCES) == {}
+    for again in (1, 2):
+        [entry] = await inlet.add_many([("a", {})])
+        await settling.settle([(entry, "a")])
+        await settling.settle([(entry, "a")])
+        fences = await inlet.redis.hgetall(names.FENCES)
+        assert fences == {bucket.encode(): f"{entry}:settled".encode()}, again
+        # Settled a second time: another entry may have moved the fence in between.
+        await inlet.redis.delete(names.FENCES)
+        await settling.settle([(entry, "a")])
+        assert await inlet.redis.hgetall(names.FENCES) == {}
+
+
 async def test_many_thousand_entries_are_settled_in_one_call(inlet: Inlet) -> None:
     await inlet.redis.xgroup_create(names.STREAM, names.GROUP, "0", mkstream=True)
     entries = await inlet.add_many((str(n), {}) for n in range(6000))

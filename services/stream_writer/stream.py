@@ -16,13 +16,15 @@ from services.stream_writer.entries import Delivery
 
 log = get_logger(__name__)
 
-# What is settled is taken out, so all that is there is pending or not delivered yet.
+# What is settled is taken out, so all that is there is pending or not delivered yet. Without a
+# group nothing is pending.
 _LOOK = """#!lua flags=no-writes
 local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
 local now = redis.call('TIME')
+local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1])
 return {
     redis.call('XLEN', KEYS[1]),
-    redis.call('XPENDING', KEYS[1], ARGV[1])[1],
+    not pending.err and pending[1] or 0,
     redis.call('XLEN', KEYS[2]),
     oldest and math.max(0, now[1] * 1000 + math.floor(now[2] / 1000)
                            - tonumber(string.match(oldest[1], '^%d+'))) or 0

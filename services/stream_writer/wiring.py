@@ -12,7 +12,6 @@ from services.shared.postgres.database import Database
 from services.shared.redis.client import client
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import new_registry
-from services.shared.runtime.rounds import keep_doing
 from services.shared.runtime.settings import DatabaseSettings, ServiceSettings
 from services.shared.stream.settings import StreamSettings
 from services.shared.stream.settle import Settling
@@ -25,7 +24,7 @@ from services.stream_writer.patience import Patience
 from services.stream_writer.settings import WriterSettings
 from services.stream_writer.store import DocumentStore
 from services.stream_writer.stream import Hold, Stream
-from services.stream_writer.worker import Reaper, Worker
+from services.stream_writer.worker import Reaper, Worker, repeat
 from services.stream_writer.writing import Writer
 
 log = get_logger(__name__)
@@ -53,7 +52,6 @@ async def run(
             Process(service, database, registry, pod.heartbeat, checks={"redis": redis.ping}),
             pod.run,
             on_stop=lambda: None,
-            beside=(pod.watch,),
         )
     finally:
         with contextlib.suppress(Exception):
@@ -92,19 +90,22 @@ class Loops:
         """All of them until `stop` is set, and each until its batch is done."""
         workers = [self._worker(name, self._patience(stop)) for name in self._consumers]
         reaper = self._reaper(self._patience(stop))
-        await asyncio.gather(*(loop.run() for loop in (*workers, reaper)))
+        await asyncio.gather(
+            *(loop.run() for loop in (*workers, reaper)), self._watch(self._patience(stop))
+        )
         # A name that returns finds what it had in hand; one that does not is not kept for it.
         with contextlib.suppress(Exception):
             await self._claims.forget([*self._consumers, self._claims.consumer])
 
-    async def watch(self) -> None:
-        """Refresh the gauges over the stream. Cancel it to stop."""
-
+    async def _watch(self, patience: Patience) -> None:
         async def look() -> None:
             self._metrics.show(await self._stream.look())
 
-        every = self._settings.watch_interval_seconds
-        await keep_doing(look, every=every, trouble="backlog_unknown")
+        async def turn() -> None:
+            await patience.insist("look", look)
+            await patience.rest(self._settings.watch_interval_seconds)
+
+        await repeat(turn, patience)
 
     def _patience(self, stop: asyncio.Event) -> Patience:
         # What is in hand has to be held while its database is waited for.

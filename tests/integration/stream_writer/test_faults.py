@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
 import time
@@ -27,9 +26,10 @@ class Producer:
     inlet: Inlet
     accepted: dict[str, int] = field(default_factory=dict[str, int])
     versions: int = 0
+    stopped: bool = False
 
     async def run(self) -> None:
-        while True:
+        while not self.stopped:
             self.versions += 1
             version = self.versions
             batch = {f"document-{version % 7}-{n}": {"version": version} for n in range(20)}
@@ -47,9 +47,8 @@ async def producer(inlet: Inlet) -> AsyncIterator[Producer]:
     made = Producer(inlet)
     running = asyncio.create_task(made.run())
     yield made
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
+    made.stopped = True
+    await running
 
 
 async def all_written(producer: Producer, documents: Documents) -> bool:

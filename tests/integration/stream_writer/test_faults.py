@@ -51,13 +51,19 @@ async def producer(inlet: Inlet) -> AsyncIterator[Producer]:
     await running
 
 
-async def all_written(producer: Producer, documents: Documents) -> bool:
-    """Everything that was accepted is stored as it was, or as it was sent later."""
-    found = await documents.all()
-    return all(
-        name in found and found[name]["version"] >= version
-        for name, version in producer.accepted.items()
-    )
+async def wait_for_all(producer: Producer, documents: Documents) -> None:
+    """Wait until what has been accepted so far is stored as it was, or as it was sent later."""
+    accepted = dict(producer.accepted)
+
+    async def stored() -> bool:
+        found = await documents.all()
+        return all(
+            name in found and found[name]["version"] >= version
+            for name, version in accepted.items()
+        )
+
+    await eventually(stored)
+    assert len(accepted) == 140
 
 
 async def goes_on(producer: Producer, documents: Documents) -> None:
@@ -88,9 +94,7 @@ async def test_nothing_that_was_accepted_is_lost_when_redis_is_killed(
         stream_server.container.start()
         await stream_server.wait()
         await goes_on(producer, documents)
-    accepted = dict(producer.accepted)
-    await eventually(lambda: all_written(Producer(inlet, accepted), documents))
-    assert len(accepted) == 140
+    await wait_for_all(producer, documents)
     assert await inlet.dead() == []
     assert all(writer.terminate() == 0 for writer in writers)
 
@@ -117,7 +121,7 @@ async def test_nothing_that_was_accepted_is_lost_when_postgres_is_killed(
     postgres.container.start()
     await postgres.wait()
     await goes_on(producer, documents)
-    await eventually(lambda: all_written(producer, documents))
+    await wait_for_all(producer, documents)
     assert await inlet.dead() == []
     assert all(writer.terminate() == 0 for writer in writers)
 

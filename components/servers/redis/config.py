@@ -76,8 +76,13 @@ def user_line(name: str, password: str, keys: Sequence[str], commands: Sequence[
 
 
 def acl_file(lines: Sequence[str]) -> str:
-    """The users given, and nobody else: the built-in `default` user is off."""
-    return "\n".join(("user default reset off", *lines)) + "\n"
+    """The users given, and nobody else: the built-in `default` user is off.
+
+    It may do everything all the same. Nobody can be it, but Redis reads its append-only file back
+    in its name, and asks the rights of what was done together (MULTI, scripts): without them, all
+    of that would silently be left out, and lost.
+    """
+    return "\n".join(("user default reset off ~* &* +@all", *lines)) + "\n"
 
 
 def probe_script() -> str:

@@ -41,7 +41,7 @@ def test_a_store_writes_ahead_and_evicts_nothing() -> None:
 
 
 def test_the_default_user_is_off() -> None:
-    assert acl()["default"] == ["reset", "off"]
+    assert acl()["default"] == ["reset", "off", "~*", "&*", "+@all"]
 
 
 def test_a_user_reaches_its_own_keys_with_its_own_commands() -> None:

@@ -1,0 +1,42 @@
+"""python -m services.ingest_service"""
+
+from __future__ import annotations
+
+import sys
+
+import uvloop
+
+from services.ingest_service.settings import IngestSettings
+from services.ingest_service.wiring import Means, run
+from services.shared.runtime import logging
+from services.shared.runtime.settings import (
+    DatabaseSettings,
+    RedisSettings,
+    ServiceSettings,
+    SettingsError,
+    load,
+)
+from services.shared.stream.settings import StreamSettings
+
+
+def main() -> int:
+    """Exit code 0 after a graceful end, 1 with one line per variable when not configured."""
+    try:
+        settings = load(ServiceSettings)
+        logging.configure(settings.service_name, settings.log_level)
+        means = Means(
+            settings,
+            load(IngestSettings),
+            load(DatabaseSettings),
+            load(StreamSettings),
+            load(RedisSettings),
+        )
+        uvloop.run(run(means))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Two caches of documents that came from the database, neither of which decides what is current.
+
+Each value is kept with the fence it was loaded behind, and is of use only while that fence stands
+(services/ingest_service/reading.py). So both may keep, lose or mix up the order of what they are
+given: nobody has to tell them of a new document, and an outage leaves nothing to make up for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from services.ingest_service.metrics import IngestMetrics
+from services.shared.runtime.logging import get_logger
+from services.shared.runtime.settings import SettingsError
+
+log = get_logger(__name__)
+
+LOCAL_SECONDS = 5.0
+LOCAL_BYTES = 16 * 1024 * 1024
+_OVERHEAD = 500
+"""Bytes that a value takes beside id, fence and document, about."""
+
+_FAILURES = (RedisError, OSError, SettingsError)
+_FAILURES_LIMIT = 3
+"""Failures in a row after which the shared cache is left alone for a while."""
+_LEFT_ALONE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    fence: bytes
+    document: bytes
+    until: float
+    size: int
+
+
+class LocalCache:
+    """In this process: the most recently used, up to a number of bytes."""
+
+    def __init__(
+        self,
+        most_bytes: int = LOCAL_BYTES,
+        seconds: float = LOCAL_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most_bytes = most_bytes
+        self._seconds = seconds
+        self._clock = clock
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._size = 0
+
+    def get(self, document_id: str, fence: bytes) -> bytes | None:
+        """The document, if it was kept behind this very fence."""
+        kept = self._kept.get(document_id)
+        if kept is None:
+            return None
+        if kept.fence != fence or self._clock() >= kept.until:
+            self._forget(document_id)
+            return None
+        self._kept.move_to_end(document_id)
+        return kept.document
+
+    def put(self, document_id: str, fence: bytes, document: bytes) -> None:
+        """Keep it, at the cost of those that were used longest ago."""
+        self._forget(document_id)
+        # In characters' worth at most four bytes each; a large one is not worth many small ones.
+        size = len(document) + len(fence) + 4 * len(document_id) + _OVERHEAD
+        if size > self._most_bytes // 64:
+            return
+        self._kept[document_id] = _Kept(fence, document, self._clock() + self._seconds, size)
+        self._size += size
+        while self._size > self._most_bytes:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, document_id: str) -> None:
+        kept = self._kept.pop(document_id, None)
+        if kept is not None:
+            self._size -= kept.size
+
+
+class SharedCache:
+    """In Redis, for all processes. No call raises; `redis` bounds how long one takes.
+
+    After a few failures in a row it is left alone for a second, at no cost to requests.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        ttl_seconds: int,
+        metrics: IngestMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis = redis
+        self._ttl = ttl_seconds
+        self._metrics = metrics
+        self._clock = clock
+        self._failures = 0
+        self._left_alone_until = 0.0
+
+    async def get(self, document_id: str, fence: bytes) -> bytes | None:
+        """The document, if it was kept behind this very fence."""
+        if self._left_alone():
+            return None
+        try:
+            value = await self._redis.get(_key(document_id))
+        except _FAILURES as error:
+            self._failed("get", error)
+            return None
+        self._failures = 0
+        if not isinstance(value, bytes):
+            return None
+        kept_behind, _, document = value.partition(b" ")
+        return document if kept_behind == fence else None
+
+    async def put(self, document_id: str, fence: bytes, document: bytes) -> None:
+        """Keep it."""
+        if self._left_alone():
+            return
+        try:
+            await self._redis.set(_key(document_id), fence + b" " + document, ex=self._ttl)
+        except _FAILURES as error:
+            self._failed("put", error)
+        else:
+            self._failures = 0
+
+    async def close(self) -> None:
+        """Close the connections."""
+        with contextlib.suppress(*_FAILURES):
+            await self._redis.aclose()
+
+    def _left_alone(self) -> bool:
+        return self._failures >= _FAILURES_LIMIT and self._clock() < self._left_alone_until
+
+    def _failed(self, operation: str, error: Exception) -> None:
+        self._metrics.cache_errors.labels(operation).inc()
+        self._failures += 1
+        if self._failures == _FAILURES_LIMIT:
+            log.warning("cache_unavailable", operation=operation, error=type(error).__name__)
+        self._left_alone_until = self._clock() + _LEFT_ALONE_SECONDS
+
+
+def _key(document_id: str) -> str:
+    return f"document:{document_id}"

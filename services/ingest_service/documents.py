@@ -1,0 +1,127 @@
+"""What a request's body may hold, and what becomes of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from services.contracts.ids import new_id
+from services.ingest_service.settings import IngestSettings
+from services.shared.http.problem import FieldError, ProblemError
+
+MAX_ID: Final = 200
+_ID_REASON: Final = f"must be a string of 1 to {MAX_ID} printable characters"
+_TOO_DEEP: Final = "is nested deeper than is taken (INGEST_MAX_DEPTH, 32 unless set)"
+_MOST_ERRORS: Final = 20
+
+
+def is_id(given: object) -> bool:
+    """Whether a document may have this id."""
+    return isinstance(given, str) and 1 <= len(given) <= MAX_ID and given.isprintable()
+
+
+def read(body: bytes, key: str | None, settings: IngestSettings) -> list[tuple[str, bytes]]:
+    """The documents in a body, in order: id and JSON of each. `key` is the Idempotency-Key.
+
+    An object is one document, an array a batch of them. A document without an id gets one, which
+    it carries from then on.
+    Raises ProblemError.
+    """
+    given = _parse(body)
+    if not isinstance(given, list):
+        return [_one(given, key, "body", settings.max_depth)]
+    if key is not None:
+        raise ProblemError(
+            400,
+            "idempotency-key-on-batch",
+            "Idempotency-Key: names one document, and the body is an array; give each document an"
+            " id of its own instead",
+        )
+    if not 1 <= len(given) <= settings.max_documents:
+        raise _refused(
+            FieldError(
+                field="body",
+                reason=f"must have 1 to {settings.max_documents} documents, has {len(given)}",
+            )
+        )
+    return [_one(one, None, f"body.{n}", settings.max_depth) for n, one in enumerate(given)]
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        if "recursion limit" in str(error):
+            raise _refused(FieldError(field="body", reason=_TOO_DEEP)) from None
+        raise ProblemError(
+            400, "malformed-body", f"the body cannot be read as JSON in UTF-8: {error}; correct it"
+        ) from None
+
+
+def _one(given: Any, key: str | None, place: str, max_depth: int) -> tuple[str, bytes]:
+    if not isinstance(given, dict):
+        reason = "must be a document: a JSON object"
+        raise _refused(FieldError(field=place, reason=reason))
+    document: dict[str, Any] = given
+    if "id" in document and not is_id(document["id"]):
+        raise _refused(FieldError(field=f"{place}.id", reason=_ID_REASON))
+    if key is not None and document.get("id", key) != key:
+        raise ProblemError(
+            400,
+            "two-ids",
+            "Idempotency-Key: is another than the document's id; leave one of them out",
+        )
+    errors: list[FieldError] = []
+    _look(document, (place,), max_depth, errors)
+    if errors:
+        raise _refused(*errors[:_MOST_ERRORS])
+    if "id" not in document:
+        document = {"id": key or new_id(), **document}
+    return document["id"], to_json(document)
+
+
+def _look(value: Any, path: tuple[Any, ...], depth: int, errors: list[FieldError]) -> None:
+    """Find what jsonb cannot hold, or would give back as something else.
+
+    `depth`: how many more arrays and objects may open. `path` is the place, the innermost last, in
+    pairs: it is spelled out for what is refused only.
+    """
+    if isinstance(value, (dict, list)):
+        if not depth:
+            errors.append(_fault(path, _TOO_DEEP))
+            return
+        named = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inner in named:
+            if isinstance(name, str) and "\0" in name:
+                errors.append(_fault(path, "has a name that contains the NUL character"))
+            _look(inner, (path, name), depth - 1, errors)
+    elif isinstance(value, str):
+        if "\0" in value:
+            errors.append(_fault(path, "must not contain the NUL character"))
+    elif isinstance(value, (int, float)) and not _is_double(value):
+        errors.append(_fault(path, "must be a number within the range of doubles"))
+
+
+def _is_double(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return False
+
+
+def _fault(path: tuple[Any, ...], reason: str) -> FieldError:
+    parts: list[str] = []
+    while len(path) == 2:
+        path, last = path
+        # As short as it takes to find it, and harmless to show.
+        parts.append(ascii(last)[1:-1][:100] if isinstance(last, str) else str(last))
+    return FieldError(field=".".join((*path, *reversed(parts)))[:1000], reason=reason)
+
+
+def _refused(*errors: FieldError) -> ProblemError:
+    named = ", ".join(error.field for error in errors)[:2000]
+    return ProblemError(
+        422, "invalid-document", f"refused: {named}; see errors for the reasons", errors=[*errors]
+    )

@@ -1,0 +1,90 @@
+"""What the OpenAPI document says beside what the framework finds out by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from services.ingest_service import documents
+from services.shared.http.problem import MEDIA_TYPE, ProblemDocument
+
+_REASONS = {
+    400: "The body or a header cannot be read",
+    404: "No document has this id",
+    413: "The body is too large",
+    415: "The body is not declared as JSON",
+    422: "A document, field or parameter is refused; `errors` names each",
+    500: "An error of ours; report its correlation_id",
+    503: "Nothing can be taken, or read, at the moment; Retry-After says when to try again",
+}
+DOCUMENT = {"$ref": "#/components/schemas/Document"}
+_DOCUMENT: dict[str, Any] = {
+    "type": "object",
+    "description": (
+        "Any JSON object whose texts and names are without the NUL character and whose numbers are"
+        " within the range of doubles."
+    ),
+    "properties": {
+        "id": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": documents.MAX_ID,
+            "description": (
+                "Printable characters. A document that is sent under the id of another replaces it."
+                " Left out: the service makes one, and the document carries it from then on."
+            ),
+        }
+    },
+    "additionalProperties": True,
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that are problem documents; 500 and 503 are among them always."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": _REASONS[status], "content": {MEDIA_TYPE: schema}}
+        for status in (*statuses, 500, 503)
+    }
+
+
+def as_json(description: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """A 200 whose body the route puts together by itself."""
+    return {200: {"description": description, "content": {"application/json": {"schema": schema}}}}
+
+
+def complete(app: FastAPI, path: str, max_documents: int) -> None:
+    """Add the body of the POST to `path`, which the route reads by itself, and the schemas."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document["paths"][path]["post"]["requestBody"] = _body(max_documents)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas["Problem"] = schema
+        schemas["Document"] = _DOCUMENT
+        # FastAPI's own error shape, which nothing here ever answers with.
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                if "HTTPValidationError" in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _body(max_documents: int) -> dict[str, Any]:
+    batch = {"type": "array", "items": DOCUMENT, "minItems": 1, "maxItems": max_documents}
+    return {
+        "required": True,
+        "description": (
+            "An object is one document, an array a batch of them, which are accepted all or none."
+            " Of several with one id the last wins."
+        ),
+        "content": {"application/json": {"schema": {"oneOf": [DOCUMENT, batch]}}},
+    }

@@ -1,0 +1,54 @@
+"""Documents in the database, read only: the writer fills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.shared.postgres.database import Database
+
+_GET = "SELECT document::text AS document FROM documents WHERE id = $1"
+# By creation, which never changes, so that pages do not shift under who turns them. A bound rather
+# than "$1 IS NULL OR": with that, the generic plan of a prepared statement reads the index from its
+# end instead of from $1.
+_NEWEST = """
+    SELECT id, document::text AS document, created_at FROM documents
+    WHERE (created_at, id) < ($1, $2)
+    ORDER BY created_at DESC, id DESC LIMIT $3"""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a document stands among all: by when it came into the database, then by its id."""
+
+    created_at: datetime
+    id: str
+
+
+_PAST_ALL = Position(datetime.max.replace(tzinfo=UTC), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as the database gives it."""
+
+    document: str
+    position: Position
+
+
+class Store:
+    """Every method raises DatabaseUnavailableError when the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, document_id: str) -> bytes | None:
+        """The document's JSON; None when there is none."""
+        row = await self._database.fetchrow(_GET, document_id)
+        return None if row is None else row["document"].encode()
+
+    async def newest(self, before: Position | None, limit: int) -> list[Stored]:
+        """At most `limit` documents, newest first, that come after `before`."""
+        start = before or _PAST_ALL
+        rows = await self._database.fetch(_NEWEST, start.created_at, start.id, limit)
+        return [Stored(row["document"], Position(row["created_at"], row["id"])) for row in rows]

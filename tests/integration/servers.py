@@ -207,7 +207,7 @@ def start_redis(containers: Containers, authority: Authority) -> RedisServer:
     conf = redis_config.redis_conf(
         max_memory_bytes=64 * 2**20, eviction="allkeys-lru", append_fsync=None
     )
-    container = _run_redis(containers, authority, "redis", conf, [user])
+    container = run_redis(containers, authority, "redis", conf, [user])
     return RedisServer(container, authority, password_file)
 
 
@@ -229,13 +229,14 @@ def stream_redis(
         max_memory_bytes=128 * 2**20, eviction="noeviction", append_fsync="always"
     )
     admin = f"user admin on >{password} ~* +@all"
-    container = _run_redis(containers, authority, "redis-stream", conf, [*lines, admin])
+    container = run_redis(containers, authority, "redis-stream", conf, [*lines, admin])
     return RedisServer(container, authority, password_file, "admin")
 
 
-def _run_redis(
+def run_redis(
     containers: Containers, authority: Authority, name: str, conf: str, users: Sequence[str]
 ) -> Container:
+    """A Redis with this configuration and these users, its data in a folder of the container."""
     chain, key = authority.issue()
     uid = REDIS_UID
     files = {

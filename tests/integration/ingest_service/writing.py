@@ -1,0 +1,46 @@
+"""Does what stream-writer does, step by step, when the test says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from services.shared.postgres.database import Database
+from services.shared.runtime.settings import DatabaseSettings
+from services.shared.stream import names
+from services.shared.stream.settle import Settling
+from services.stream_writer.entries import Delivery, by_document, to_entry
+from services.stream_writer.store import DocumentStore
+
+Accepted = tuple[str, dict[bytes, bytes]]
+
+
+async def entries(stream: Redis) -> list[Accepted]:
+    """What is in the stream, oldest first: id and fields of each."""
+    found: Any = await stream.xrange(names.STREAM)
+    return [(entry.decode(), fields) for entry, fields in found]
+
+
+async def store(settings: DatabaseSettings, some: list[Accepted]) -> None:
+    """Commit entries, without a word to the stream."""
+    database = Database(settings, CollectorRegistry(), application_name="test")
+    await database.open()
+    try:
+        documents = by_document(to_entry(Delivery(entry, fields)) for entry, fields in some)
+        await DocumentStore(database).write([versions[0] for versions in documents])
+    finally:
+        await database.close()
+
+
+async def settle(stream: Redis, some: list[Accepted]) -> None:
+    """Take committed entries out of the stream."""
+    await Settling(stream).settle([(entry, fields[b"id"].decode()) for entry, fields in some])
+
+
+async def write(stream: Redis, database: DatabaseSettings) -> None:
+    """Store and settle all there is."""
+    some = await entries(stream)
+    await store(database, some)
+    await settle(stream, some)

@@ -10,7 +10,7 @@ from typing import Any
 from bootstrap.checkout import Checkout
 
 POSTGRES_NAMESPACE = "data"
-POSTGRES_POD = "postgres-0"
+POSTGRES = "postgres"
 WAY_OUT = "`make up` brings the platform up"
 
 
@@ -70,7 +70,9 @@ class Kube:
         where = ["-n", namespace] if namespace else ["--all-namespaces"]
         return self.json("get", kind, *where)["items"]
 
-    def sql(self, database: str, statement: str, timeout: float = 60) -> Iterator[Any]:
+    def sql(
+        self, database: str, statement: str, timeout: float = 60, server: str = POSTGRES
+    ) -> Iterator[Any]:
         """Run SQL as the superuser over the pod's local socket; one JSON value for each row.
 
         The statement's first column must be JSON (``SELECT row_to_json(t) FROM …``): psql prints
@@ -80,13 +82,13 @@ class Kube:
         Raises:
             KubeError: the pod or the server is away, or the statement is wrong.
         """
-        output = self.psql(database, statement, timeout=timeout)
+        output = self.psql(database, statement, timeout=timeout, server=server)
         return (json.loads(line) for line in output.splitlines() if line.strip())
 
-    def psql(self, database: str, script: str, timeout: float = 60) -> str:
-        """Run a psql script (standard input) in the Postgres pod; bare, tab-free output."""
+    def psql(self, database: str, script: str, timeout: float = 60, server: str = POSTGRES) -> str:
+        """Run a psql script (standard input) in that server's pod; bare, tab-free output."""
         args: Sequence[str] = (
-            *("exec", "-i", "-n", POSTGRES_NAMESPACE, POSTGRES_POD, "-c", "postgres", "--"),
+            *("exec", "-i", "-n", POSTGRES_NAMESPACE, f"{server}-0", "--"),
             *("psql", "-U", "postgres", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1"),
         )
         return self.run(*args, stdin=script, timeout=timeout)

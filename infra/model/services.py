@@ -14,6 +14,21 @@ from services.contracts.topics import DEAD_LETTER, RESOURCE_EVENTS, TASK_EVENTS
 
 CACHE_COMMANDS: Final = ("get", "set", "eval", "evalsha", "script|load")
 """What cache-aside with a version check takes: a read, and a script that reads and writes."""
+INLET_COMMANDS: Final = (
+    *("evalsha", "script|load"),
+    *("xlen", "xadd", "hget", "hset"),
+    *("memory|stats", "xinfo|groups"),
+)
+"""What it takes to put documents into the stream, to see those that wait, and when it is full."""
+OUTLET_COMMANDS: Final = (
+    *("evalsha", "script|load", "time"),
+    *("xreadgroup", "xgroup|create", "xgroup|delconsumer", "xinfo|consumers"),
+    *("xack", "xdel", "xautoclaim", "xclaim", "xpending"),
+    *("xadd", "xrange", "xrevrange", "xlen"),
+    *("hget", "hset", "del", "get", "set"),
+)
+"""What it takes to empty the stream in a group, to settle what is stored, and to set aside what
+cannot be."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +135,35 @@ SERVICES: Final = (
         database=DatabaseUse("restdb", owns_migrations=True),
         redis=(RedisUse("redis-cache", keys=("resource:*",), commands=CACHE_COMMANDS),),
         ports=(Port("http", 8080, entry="http"),),
+    ),
+    Service(
+        name="ingest-service",
+        package="ingest_service",
+        database=DatabaseUse("datadb", server="data-store"),
+        redis=(
+            RedisUse(
+                "redis-stream",
+                keys=("data:*",),
+                commands=INLET_COMMANDS,
+                binding="redis-stream",
+            ),
+            RedisUse("redis-cache", keys=("data:*",), commands=("get", "set")),
+        ),
+        ports=(Port("http", 8080, entry="data"),),
+    ),
+    Service(
+        name="stream-writer",
+        package="stream_writer",
+        database=DatabaseUse("datadb", server="data-store", owns_migrations=True),
+        redis=(
+            RedisUse(
+                "redis-stream",
+                keys=("data:*",),
+                commands=OUTLET_COMMANDS,
+                binding="redis-stream",
+            ),
+        ),
+        pod_name_env=("WRITER_ID",),
     ),
     Service(
         name="outbox-relay-rest",

@@ -26,6 +26,7 @@ ORDER = (
     "test_resources",
     "test_input",
     "test_events",
+    "test_documents",
     "test_workloads",
     "test_secrets",
     "test_tls",

@@ -33,7 +33,7 @@ SMALL: Final = Records(
     servers=(
         Server("postgres", "postgres"),
         Server("kafka", "kafka"),
-        Server("redis-cache", "redis"),
+        Server("redis-cache", "redis", kept=False),
     ),
 )
 

@@ -74,8 +74,8 @@ class EntrySettings(Settings):
     its own address, so one host can lead to one of them."""
     ports: Mapping[str, Annotated[int, Field(ge=1, le=65535)]]
     """Entry's name, as the services' records have it, to its port. NodePort: the port on every
-    node; the clusters of `make up` publish 30080, 30081, 30051, 30090 and 30030 on this machine, shifted
-    by `PORT_OFFSET`, and no other. LoadBalancer: the port it listens on."""
+    node; the clusters of `make up` publish 30080, 30081, 30051, 30090 and 30030 on this machine,
+    shifted by `PORT_OFFSET`, and no other. LoadBalancer: the port it listens on."""
     tls: bool = False
     """The load balancer ends TLS itself (say how in `annotations`), so URLs are https."""
     annotations: Mapping[str, str] = {}

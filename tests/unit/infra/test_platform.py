@@ -236,10 +236,21 @@ def test_the_records_know_the_name_of_every_object_that_is_made_for_them(kind: s
     assert made(larger(), kind) == known - controllers
 
 
+def test_what_a_record_says_is_kept_has_a_volume_and_evicts_nothing():
+    found = composed("airgap")
+    for server in RECORDS.servers:
+        [stateful] = [r for r in found.of("StatefulSet") if r.name == server.name]
+        assert bool(stateful.inputs["spec"].get("volumeClaimTemplates")) == server.kept
+        if server.engine == "redis":
+            [texts] = [r for r in found.of("ConfigMap") if r.name == f"{server.name}-config"]
+            conf = texts.inputs["data"]["redis.conf"]
+            assert ("maxmemory-policy noeviction" in conf) == server.kept
+            assert ("appendfsync always" in conf) == server.kept
+
+
 def test_only_what_holds_data_is_protected_and_only_where_the_stack_says_so():
     protected = {r.name for r in composed("prod").resources if r.protect}
-    assert {"kafka", "kafka-controller", "postgres"} <= protected
-    assert protected.isdisjoint(RECORDS.server_names(engine="redis"))
+    assert {"kafka", "kafka-controller", *(s.name for s in RECORDS.servers if s.kept)} == protected
     assert all(r.kind == "StatefulSet" for r in composed("prod").resources if r.protect)
     assert not [r for r in composed("airgap").resources if r.protect]
 

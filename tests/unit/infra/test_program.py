@@ -167,6 +167,7 @@ def filled_in() -> PlatformSettings:
     for mark, value in (
         ("0" * 64, "ab" * 32),
         ("registry.example.com", "registry.mill.test"),
+        ("data.millrace.example.com", "data.mill.test"),
         ("millrace.example.com", "mill.test"),
         ("storageClass: placeholder", "storageClass: gp3"),
         ("certificate/placeholder", "certificate/6b1c"),
@@ -183,6 +184,7 @@ def test_every_placeholder_of_the_production_stack_is_refused_by_its_key():
     assert sorted(keys) == [
         "entry.annotations.service.beta.kubernetes.io/aws-load-balancer-ssl-cert",
         "entry.host",
+        "entry.hosts.data",
         "images.overrides.services",
         "kubernetes.storageClass",
     ]

@@ -147,6 +147,23 @@ def test_a_service_that_does_not_exist_is_refused_with_the_one_that_was_meant():
     refuse(ServicesSettings, {"wroker": {}}, "did you mean 'worker'")
 
 
+def two_entries(**entry: object) -> dict[str, object]:
+    return {"ports": {"http": 443, "spare": 443}, "type": "LoadBalancer", "host": "a.test"} | entry
+
+
+SPARE = {
+    "records": and_more(Service("spare-service", "x", ports=(Port("http", 8080, entry="spare"),)))
+}
+
+
+def test_two_load_balancers_cannot_be_at_one_host():
+    refuse(EntrySettings, two_entries(), "would both be at a.test.* in hosts", SPARE)
+    hosts = {"hosts": {"spare": "b.test"}}
+    made = EntrySettings.model_validate(two_entries(**hosts), context=SPARE)
+    assert (made.host_of("http"), made.host_of("spare")) == ("a.test", "b.test")
+    refuse(EntrySettings, two_entries(hosts={"spore": "b.test"}), "did you mean 'spare'", SPARE)
+
+
 def test_an_override_of_an_image_that_does_not_exist_is_refused():
     refuse(ImageSettings, {"source": "official", "overrides": {"kafak": "a/b:1.2.3"}}, "'kafka'")
 

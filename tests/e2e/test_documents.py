@@ -1,0 +1,159 @@
+"""Documents: acknowledged, readable at once, and in the constrained database once each."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from bootstrap.checkout import Checkout
+from bootstrap.kube import Kube
+from tests.e2e.cluster import kill_minus_9, pods_of, replace_restarted, wait_for, wait_for_restart
+from tests.e2e.conftest import Say
+
+DOCUMENTS = "/api/data"
+STORE = "data-store"
+MOST_FLUSHES = 100  # a second, as Pulumi.airgap.yaml and Pulumi.dev.yaml have it
+
+pytestmark = pytest.mark.usefixtures("settled")
+
+
+@pytest.fixture
+def data(checkout: Checkout) -> Iterator[httpx.Client]:
+    """A client for the published port of ingest-service."""
+    base = f"http://127.0.0.1:{checkout.port('data')}"
+    with httpx.Client(base_url=base, timeout=15, trust_env=False) as client:
+        yield client
+
+
+def batch(prefix: str, number: int, version: int = 1, size: int = 50) -> list[dict[str, object]]:
+    return [{"id": f"{prefix}-{number}-{n}", "number": n, "version": version} for n in range(size)]
+
+
+def stored(kube: Kube, prefix: str) -> dict[str, int]:
+    """Version by id, of all stored documents of a run."""
+    statement = f"""
+        SELECT json_build_array(id, (document ->> 'version')::int) FROM documents
+        WHERE id LIKE '{prefix}-%'"""
+    return dict(kube.sql("datadb", statement, server=STORE))
+
+
+COMMITS = f"""
+    CREATE TABLE IF NOT EXISTS e2e_flushes (n int);
+    DO $$ BEGIN
+        FOR n IN 1..{3 * MOST_FLUSHES} LOOP INSERT INTO e2e_flushes VALUES (n); COMMIT; END LOOP;
+    END $$;
+    DROP TABLE e2e_flushes;
+"""
+
+
+def flushes(kube: Kube) -> int:
+    (count,) = kube.sql("datadb", "SELECT wal_sync FROM pg_stat_wal", server=STORE)
+    return int(count)
+
+
+class Writer:
+    """Writes batches until it is told to stop; knows what was acknowledged, by id."""
+
+    def __init__(self, checkout: Checkout, prefix: str) -> None:
+        self._base = f"http://127.0.0.1:{checkout.port('data')}"
+        self._prefix = prefix
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.acknowledged: dict[str, int] = {}
+        self.refused = 0
+
+    def __enter__(self) -> "Writer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=60)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        number = 0
+        with httpx.Client(base_url=self._base, timeout=15, trust_env=False) as client:
+            while not self._stop.is_set():
+                # Every id twice, so that the last value is worth looking at.
+                for version in (1, 2):
+                    given = batch(self._prefix, number, version)
+                    if self._insist(client, given):
+                        self.acknowledged |= {str(d["id"]): version for d in given}
+                number += 1
+
+    def _insist(self, client: httpx.Client, given: list[dict[str, object]]) -> bool:
+        """Again with the same ids until it is acknowledged: a repeat does no harm."""
+        while not self._stop.is_set():
+            try:
+                if client.post(DOCUMENTS, json=given).status_code == 202:
+                    return True
+            except httpx.TransportError:
+                pass
+            self.refused += 1
+            time.sleep(0.1)
+        return False
+
+
+def test_what_was_acknowledged_is_read_at_once_and_stored_once(
+    data: httpx.Client, kube: Kube, prefix: str, say: Say
+) -> None:
+    began, before = time.monotonic(), flushes(kube)
+    for number in range(40):
+        given = batch(prefix, number, size=250)
+        answer = data.post(DOCUMENTS, json=given)
+        assert answer.status_code == 202, answer.text[:500]
+        assert answer.json()["ids"] == [d["id"] for d in given]
+        for document in (given[0], given[-1]):
+            read = data.get(f"{DOCUMENTS}/{document['id']}")
+            assert read.status_code == 200, read.text[:500]
+            assert read.json() == document
+    wait_for("10,000 documents", lambda: len(stored(kube, prefix)) == 10_000, seconds=60)
+    seconds, flushed = time.monotonic() - began, flushes(kube) - before
+    say(f"10,000 documents stored in {seconds:.1f} s with {flushed} flushes of the log")
+    problem = data.post(
+        DOCUMENTS, content=b'{"name": "\\u0000"}', headers={"content-type": "application/json"}
+    )
+    assert problem.status_code == 422
+    assert "NUL" in json.dumps(problem.json())
+
+
+def test_the_constrained_store_flushes_only_so_often(kube: Kube, say: Say) -> None:
+    began, before = time.monotonic(), flushes(kube)
+    kube.psql("datadb", COMMITS, server=STORE)
+    seconds, flushed = time.monotonic() - began, flushes(kube) - before
+    say(f"{3 * MOST_FLUSHES} commits in a row: {flushed} flushes in {seconds:.1f} s")
+    assert flushed >= 2 * MOST_FLUSHES, "the counter shows nothing"
+    assert flushed <= 1.1 * MOST_FLUSHES * seconds
+
+
+@pytest.mark.timeout(300)
+def test_kill_9_of_the_writers_the_stream_and_the_store_loses_no_acknowledged_document(
+    checkout: Checkout, kube: Kube, prefix: str, say: Say
+) -> None:
+    victims = (("apps", "stream-writer"), ("data", "redis-stream"), ("data", STORE))
+    replace_restarted(kube, *victims)
+    with Writer(checkout, prefix) as writer:
+        for namespace, workload in victims:
+            here = len(writer.acknowledged)
+            wait_for(
+                "documents", lambda here=here: len(writer.acknowledged) > here + 500, seconds=60
+            )
+            killed = pods_of(kube, namespace, workload)
+            at = min(kill_minus_9(kube, pod) for pod in killed)
+            back = max(wait_for_restart(kube, namespace, pod, seconds=60) for pod in killed)
+            say(f"kill -9 of {workload}: ready after {back - at:.1f} s")
+        here = len(writer.acknowledged)
+        wait_for("documents", lambda: len(writer.acknowledged) > here + 500, seconds=60)
+    acknowledged = writer.acknowledged
+    say(f"{len(acknowledged)} documents acknowledged, {writer.refused} batches refused meanwhile")
+
+    def all_there() -> bool:
+        found = stored(kube, prefix)
+        return all(found.get(name, 0) >= version for name, version in acknowledged.items())
+
+    wait_for("every acknowledged document in the database", all_there, seconds=120)
+    say("every acknowledged document is stored with its last value")

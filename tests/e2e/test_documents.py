@@ -151,9 +151,15 @@ def test_kill_9_of_the_writers_the_stream_and_the_store_loses_no_acknowledged_do
     acknowledged = writer.acknowledged
     say(f"{len(acknowledged)} documents acknowledged, {writer.refused} batches refused meanwhile")
 
+    late: list[tuple[str, int, int]] = []
+
     def all_there() -> bool:
         found = stored(kube, prefix)
-        return all(found.get(name, 0) >= version for name, version in acknowledged.items())
+        late[:] = [(n, v, found.get(n, 0)) for n, v in acknowledged.items() if found.get(n, 0) < v]
+        return not late
 
-    wait_for("every acknowledged document in the database", all_there, seconds=120)
+    try:
+        wait_for("every acknowledged document in the database", all_there, seconds=60)
+    except TimeoutError as error:
+        raise AssertionError(f"{error}; id, acknowledged, stored: {late[:10]}") from None
     say("every acknowledged document is stored with its last value")

@@ -41,10 +41,16 @@ def kafka(*, bootstrap_servers: Text, username: str, password: Files) -> Binding
 
 
 def redis(
-    *, host: Text, port: Text, username: str, password: Files, name: str = "redis"
+    *,
+    host: Text,
+    port: Text,
+    username: str,
+    password: Files,
+    name: str = "redis",
+    more: Mapping[str, str] | None = None,
 ) -> Binding:
     """A Redis server as an ACL user (`REDIS_*`, or as `name` says: `redis-stream`,
-    `REDIS_STREAM_*`)."""
+    `REDIS_STREAM_*`), with `more` variables that come from it."""
     return _binding(
         name,
         password,
@@ -52,6 +58,7 @@ def redis(
             variable(name, "HOST"): host,
             variable(name, "PORT"): port,
             variable(name, "USERNAME"): username,
+            **(more or {}),
         },
     )
 

@@ -55,6 +55,8 @@ class RedisUse:
     binding: str = "redis"
     """Names its variables (`redis-stream`: REDIS_STREAM_HOST, …) and its Secret. A service that
     uses two servers tells them apart by it."""
+    memory_variable: str | None = None
+    """Tells the service in bytes how much the server may hold, so that it can stop before."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,10 @@ SERVICES: Final = (
                 "redis-stream",
                 keys=("data:*",),
                 commands=INLET_COMMANDS,
+                memory_variable="INGEST_MEMORY_BYTES",
                 binding="redis-stream",
             ),
-            RedisUse("redis-cache", keys=("data:*",), commands=("get", "set")),
+            RedisUse("redis-cache", keys=("document:*",), commands=("get", "set")),
         ),
         ports=(Port("http", 8080, entry="data"),),
     ),

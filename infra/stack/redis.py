@@ -1,6 +1,7 @@
 """The Redis servers, with an ACL user per service that may touch its own keys only."""
 
 from components.kit import bindings
+from components.kit.quantities import amount
 from components.servers.redis.server import Redis, RedisArgs, RedisUser
 from infra.model.servers import Server
 from infra.stack.accounts import password
@@ -56,5 +57,8 @@ def _provide(ground: Foundation, record: Server, made: Bindings) -> None:
                 username=name,
                 password=own.files[APPS],
                 name=use.binding,
+                more={use.memory_variable: str(int(amount(settings.max_memory)))}
+                if use.memory_variable
+                else None,
             )
         )

@@ -118,8 +118,8 @@ def test_airgap_requests_fit_two_cores_with_room_for_the_cluster_and_a_rollout()
             for name in RECORDS.service_names
         ),
     ]
-    # Room to grow: a dozen services that are not there yet.
-    pods.append((12 * 3, settings.services.of("one-to-come").resources))
+    # Room to grow: ten services that are not there yet.
+    pods.append((10 * 3, settings.services.of("one-to-come").resources))
     cores = sum(count * amount(size.requests.cpu) for count, size in pods)
     memory = sum(count * amount(size.requests.memory) for count, size in pods)
     assert cores <= 1.6, f"{cores} of 2 cores requested; CoreDNS and Jobs need the rest"

@@ -8,6 +8,7 @@ import yaml
 
 from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.cluster.k3d import config_environment, config_path
+from bootstrap.cluster.node import NODE_PORTS
 from bootstrap.tools import K3D, tool_path
 
 
@@ -34,7 +35,7 @@ def test_k3d_takes_the_config(tmp_path: Path) -> None:
     read = yaml.safe_load((tmp_path / "read.yaml").read_text())
     assert read["metadata"]["name"] in config_environment(checkout)["MILLRACE_CLUSTER"]
     assert [limit["name"] for limit in read["options"]["runtime"]["ulimits"]] == ["nofile"]
-    assert len(read["ports"]) == 4
+    assert len(read["ports"]) == len(NODE_PORTS)
 
 
 def test_k3d_refuses_a_mistyped_key(tmp_path: Path) -> None:

@@ -83,8 +83,10 @@ class Stream:
 
     async def create(self) -> None:
         """Make stream and group where they are missing. All entries are new to a new group."""
+        # As of now: once it is made another loop may meet it before this one hears that it made it.
+        met = self._met
         if await self._create(keys=[names.STREAM], args=[names.GROUP]):
-            if self._met:
+            if met:
                 log.error(
                     "stream_was_lost",
                     stream=names.STREAM,

@@ -13,6 +13,7 @@ from services.ingest_service.headers import IdempotencyKey
 from services.ingest_service.openapi import DOCUMENT, as_json, problems
 from services.ingest_service.service import IngestService
 from services.ingest_service.settings import IngestSettings
+from services.shared.http.headers import json_only
 from services.shared.http.problem import ProblemError
 from services.shared.stream.accept import Accepted
 
@@ -42,14 +43,6 @@ def _settings(request: Request) -> IngestSettings:
     return request.app.state.settings
 
 
-def _json_only(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise ProblemError(
-            415, "not-json", "the body must be JSON; send Content-Type: application/json"
-        )
-
-
 Service = Annotated[IngestService, Depends(_service)]
 Settings = Annotated[IngestSettings, Depends(_settings)]
 
@@ -61,7 +54,7 @@ router = APIRouter(prefix=PATH, tags=["data"])
 @router.post(
     "",
     status_code=202,
-    dependencies=[Depends(_json_only)],
+    dependencies=[Depends(json_only)],
     responses=problems(400, 413, 415, 422),
 )
 async def accept(

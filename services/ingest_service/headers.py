@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
-from pydantic import WithJsonSchema
 
 from services.ingest_service.documents import MAX_ID
-from services.shared.http.problem import ProblemError
+from services.shared.http import headers
 
-# A string of RFC 9651 without escapes; or, as many clients send it, the bare key.
-_KEY = rf'^("[ !#-\[\]-~]{{1,{MAX_ID}}}"|[A-Za-z0-9._~:/+=-]{{1,{MAX_ID}}})$'
+_KEY = headers.key_pattern(MAX_ID)
 
 
 def _idempotency_key(
     request: Request,
     _key: Annotated[
         str | None,
-        # For the documentation alone: what does not match is 400, and FastAPI would make it 422.
-        WithJsonSchema(
-            {
-                "type": "string",
-                "pattern": _KEY,
-                "examples": ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
-            }
-        ),
+        headers.documented(_KEY, headers.KEY_EXAMPLE),
         Header(
             alias="Idempotency-Key",
             description=(
@@ -37,20 +27,7 @@ def _idempotency_key(
         ),
     ] = None,
 ) -> str | None:
-    values = request.headers.getlist("idempotency-key")
-    if not values:
-        return None
-    # Several of one name count as one list (RFC 9110, section 5.3).
-    given = ", ".join(values)
-    if not re.fullmatch(_KEY, given):
-        raise ProblemError(
-            400,
-            "bad-idempotency-key",
-            f"Idempotency-Key: must be one string of 1 to {MAX_ID} visible ASCII characters and"
-            ' spaces in double quotes, without quotes or backslashes in it, as in "8e03978e-40d5";'
-            " the quotes may be left out around letters, digits and ._~:/+=-",
-        )
-    return given.strip('"')
+    return headers.idempotency_key(request, MAX_ID)
 
 
 IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from services.ingest_service import documents
-from services.shared.http.problem import MEDIA_TYPE, ProblemDocument
+from services.shared.http import openapi as shared
 
 _REASONS = {
     400: "The body or a header cannot be read",
@@ -41,12 +41,8 @@ _DOCUMENT: dict[str, Any] = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route that are problem documents; 500 and 503 are among them always."""
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"description": _REASONS[status], "content": {MEDIA_TYPE: schema}}
-        for status in (*statuses, 500, 503)
-    }
+    """The answers of a route that are problem documents."""
+    return shared.problems(_REASONS, *statuses)
 
 
 def as_json(description: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
@@ -61,14 +57,8 @@ def complete(app: FastAPI, path: str, max_documents: int) -> None:
     def openapi() -> dict[str, Any]:
         document = generate()
         document["paths"][path]["post"]["requestBody"] = _body(max_documents)
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(schema.pop("$defs", {}))
-        schemas["Problem"] = schema
+        schemas = shared.describe_problems(document)
         schemas["Document"] = _DOCUMENT
-        # FastAPI's own error shape, which nothing here ever answers with.
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
         for operations in document["paths"].values():
             for operation in operations.values():
                 if "HTTPValidationError" in str(operation["responses"].get("422")):

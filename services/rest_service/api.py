@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -13,7 +11,9 @@ from services.contracts.ids import is_uuid7
 from services.rest_service.headers import ExpectedVersion, IdempotencyKey
 from services.rest_service.models import Resource, ResourceId, ResourceInput, ResourcePage
 from services.rest_service.service import ResourceService
-from services.shared.http.problem import MEDIA_TYPE, FieldError, ProblemError
+from services.shared.http.cursors import bad_cursor, seal, unseal
+from services.shared.http.headers import json_only
+from services.shared.http.openapi import problems
 from services.shared.outbox.events import Origin
 
 _REASONS = {
@@ -26,14 +26,6 @@ _REASONS = {
     500: "An error of ours; report its correlation_id",
     503: "The database cannot be reached; Retry-After says when to try again",
 }
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"description": _REASONS[status], "content": {MEDIA_TYPE: schema}}
-        for status in (*statuses, 500, 503)
-    }
 
 
 class ListQuery(BaseModel):
@@ -55,14 +47,6 @@ def _origin(request: Request) -> Origin:
     return Origin(request.state.correlation_id, request.state.traceparent)
 
 
-def _json_only(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise ProblemError(
-            415, "not-json", "the body must be JSON; send Content-Type: application/json"
-        )
-
-
 Service = Annotated[ResourceService, Depends(_service)]
 From = Annotated[Origin, Depends(_origin)]
 Id = Annotated[ResourceId, Path()]
@@ -73,8 +57,8 @@ router = APIRouter(prefix="/api/v1/resources", tags=["resources"])
 @router.post(
     "",
     status_code=201,
-    dependencies=[Depends(_json_only)],
-    responses=_problems(400, 413, 415, 422),
+    dependencies=[Depends(json_only)],
+    responses=problems(_REASONS, 400, 413, 415, 422),
 )
 async def create(
     given: ResourceInput, service: Service, origin: From, key: IdempotencyKey, response: Response
@@ -91,7 +75,7 @@ async def create(
     return resource
 
 
-@router.get("", responses=_problems(422))
+@router.get("", responses=problems(_REASONS, 422))
 async def list_resources(query: Annotated[ListQuery, Query()], service: Service) -> ResourcePage:
     """Resources, newest first."""
     before = _decode_cursor(query.cursor) if query.cursor is not None else None
@@ -99,10 +83,10 @@ async def list_resources(query: Annotated[ListQuery, Query()], service: Service)
     found = await service.list(before, query.limit + 1)
     items = found[: query.limit]
     more = len(found) > query.limit
-    return ResourcePage(items=items, next_cursor=_encode_cursor(items[-1].id) if more else None)
+    return ResourcePage(items=items, next_cursor=seal(items[-1].id) if more else None)
 
 
-@router.get("/{resource_id}", responses=_problems(404, 422))
+@router.get("/{resource_id}", responses=problems(_REASONS, 404, 422))
 async def get(resource_id: Id, service: Service, response: Response) -> Resource:
     """One resource; at most 60 s old when Redis was out of reach of a writer, else current."""
     resource = await service.get(resource_id)
@@ -112,8 +96,8 @@ async def get(resource_id: Id, service: Service, response: Response) -> Resource
 
 @router.put(
     "/{resource_id}",
-    dependencies=[Depends(_json_only)],
-    responses=_problems(400, 404, 412, 413, 415, 422),
+    dependencies=[Depends(json_only)],
+    responses=problems(_REASONS, 400, 404, 412, 413, 415, 422),
 )
 async def update(
     *,
@@ -130,7 +114,7 @@ async def update(
     return resource
 
 
-@router.delete("/{resource_id}", status_code=204, responses=_problems(400, 404, 412, 422))
+@router.delete("/{resource_id}", status_code=204, responses=problems(_REASONS, 400, 404, 412, 422))
 async def delete(
     resource_id: Id, service: Service, origin: From, expected: ExpectedVersion
 ) -> None:
@@ -142,22 +126,8 @@ def _etag(resource: Resource) -> str:
     return f'"{resource.version}"'
 
 
-def _encode_cursor(resource_id: str) -> str:
-    return base64.urlsafe_b64encode(resource_id.encode()).decode().rstrip("=")
-
-
 def _decode_cursor(cursor: str) -> str:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        resource_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        resource_id = ""
+    resource_id = unseal(cursor)
     if not is_uuid7(resource_id):
-        reason = "must be the next_cursor of an earlier page; leave it out for the first"
-        raise ProblemError(
-            422,
-            "bad-cursor",
-            f"cursor {reason}",
-            errors=[FieldError(field="query.cursor", reason=reason)],
-        )
+        raise bad_cursor()
     return resource_id

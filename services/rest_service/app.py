@@ -17,7 +17,8 @@ from services.rest_service.service import ResourceService
 from services.shared.http import middleware as http
 from services.shared.http import problem
 from services.shared.http.health import Readiness, health_routes
-from services.shared.http.problem import ProblemDocument, ProblemError
+from services.shared.http.openapi import describe_problems
+from services.shared.http.problem import ProblemError
 from services.shared.postgres.database import DatabaseUnavailableError
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import HttpMetrics
@@ -92,13 +93,7 @@ def _document_problems(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(schema.pop("$defs", {}))
-        schemas["Problem"] = schema
-        # FastAPI's own error shape, which nothing here ever answers with.
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
+        describe_problems(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,13 @@ import trustme
 from components.kit import paths
 from components.servers.postgres import config as postgres_config
 from components.servers.redis import config as redis_config
-from infra.model.services import SERVICES
 from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, PostgresSpec
 from services.shared.postgres.database import connect, is_unavailable
 from services.shared.redis import client as redis_client
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
 from tests.integration.containers import Container, Containers, File
+from tests.integration.redis_users import redis_user
 
 POSTGRES_UID, REDIS_UID = 10003, 10004
 
@@ -200,37 +200,13 @@ class RedisServer:
 
 def start_redis(containers: Containers, authority: Authority) -> RedisServer:
     """Redis as the cluster's cache: the same configuration, and rest-service's own ACL."""
-    (service,) = (service for service in SERVICES if service.name == "rest-service")
-    (use,) = service.redis
     password_file = authority.secret("redis")
-    user = redis_config.user_line(service.name, password_file.read_text(), use.keys, use.commands)
+    user = redis_user("rest-service", "redis-cache", password_file.read_text())
     conf = redis_config.redis_conf(
         max_memory_bytes=64 * 2**20, eviction="allkeys-lru", append_fsync=None
     )
     container = run_redis(containers, authority, "redis", conf, [user])
     return RedisServer(container, authority, password_file)
-
-
-def stream_redis(
-    containers: Containers, authority: Authority, users: Mapping[str, Sequence[str]]
-) -> RedisServer:
-    """Redis as the cluster keeps the stream on: what it has answered is on its disk.
-
-    `users` may give the commands named on keys of the stream; `admin`, who has the same password
-    and is whose settings() are the default, every command.
-    """
-    password_file = authority.secret("redis-stream")
-    password = password_file.read_text()
-    lines = [
-        redis_config.user_line(name, password, ("data:*",), commands)
-        for name, commands in users.items()
-    ]
-    conf = redis_config.redis_conf(
-        max_memory_bytes=128 * 2**20, eviction="noeviction", append_fsync="always"
-    )
-    admin = f"user admin on >{password} ~* +@all"
-    container = run_redis(containers, authority, "redis-stream", conf, [*lines, admin])
-    return RedisServer(container, authority, password_file, "admin")
 
 
 def run_redis(

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from infra.model.records import RECORDS
 from services.ingest_service.settings import IngestSettings
 from services.ingest_service.wiring import Means, application
 from services.migrate.engines import ENGINES
@@ -24,12 +25,12 @@ from services.shared.runtime.settings import DatabaseSettings, ServiceSettings
 from tests.integration.containers import Containers
 from tests.integration.ingest_service.stream_server import (
     MAX_MEMORY,
-    TESTER,
     IngestRedis,
     start_documents_cache,
     start_stream,
 )
 from tests.integration.processes import ServiceProcess, environment
+from tests.integration.redis_users import TESTER
 from tests.integration.servers import Authority, PostgresServer, eventually
 
 PATH = "/api/data"
@@ -52,7 +53,7 @@ async def cache_server(containers: Containers, authority: Authority) -> IngestRe
 @pytest.fixture(scope="session")
 async def _datadb(postgres: PostgresServer) -> DatabaseSettings:
     settings = await postgres.provision("datadb_of_ingest")
-    await migrate("datadb", "stream_writer", settings, ENGINES["postgres"])
+    await migrate("datadb", RECORDS.owner("datadb"), settings, ENGINES["postgres"])
     return settings
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from infra.model.records import RECORDS
 from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.shared.redis.client import client
 from services.shared.runtime.settings import DatabaseSettings
 from tests.integration.containers import Containers
 from tests.integration.processes import ServiceProcess, environment
-from tests.integration.servers import Authority, PostgresServer, RedisServer, stream_redis
-from tests.integration.stream_writer.acl import COMMANDS
+from tests.integration.redis_users import TESTER, kept, redis_user, tester
+from tests.integration.servers import Authority, PostgresServer, RedisServer, run_redis
 from tests.integration.stream_writer.inlet import Documents, Inlet
 
 StartWriter = Callable[..., ServiceProcess]
@@ -26,7 +27,11 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 async def stream_server(containers: Containers, authority: Authority) -> RedisServer:
-    server = stream_redis(containers, authority, {USER: COMMANDS})
+    password_file = authority.secret("redis-stream")
+    password = password_file.read_text()
+    users = [redis_user(USER, "redis-stream", password), tester(password)]
+    container = run_redis(containers, authority, "redis-stream", kept(128 * 2**20), users)
+    server = RedisServer(container, authority, password_file, TESTER)
     await server.wait()
     return server
 
@@ -47,7 +52,7 @@ async def datadb(postgres: PostgresServer) -> AsyncIterator[DatabaseSettings]:
     postgres.container.start()
     await postgres.wait()
     settings = await postgres.provision(f"datadb_{next(_numbers)}")
-    await migrate("datadb", "stream_writer", settings, ENGINES["postgres"])
+    await migrate("datadb", RECORDS.owner("datadb"), settings, ENGINES["postgres"])
     yield settings
     postgres.container.start()
     await postgres.wait()

@@ -38,7 +38,7 @@ pin: $(VENV)      ## fill in official images' digests and tools' checksums (need
 	@$(RUN) pin
 
 ##@ Work on it
-check: $(VENV)    ## format, lint, types, imports, unit and policy tests: no container, under a minute
+check: $(VENV)    ## format, lint, types, imports, unit and policy tests: no container, about a minute
 	@# To sort the jobs' output make locks the file it writes to, so give it a pipe of its own:
 	@# dockerd, for one, holds a lock on /dev/null, and make would wait for it for ever.
 	@$(MAKE) -j2 --output-sync=target check-types check-fast | cat

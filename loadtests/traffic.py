@@ -19,9 +19,9 @@ REQUEST_TIMEOUT = 15.0
 _EXPECTED = {"create": 201, "update": 200, "delete": 204}
 
 
-def base_url(checkout: Checkout) -> str:
-    """Where rest-service answers on this machine."""
-    return f"http://127.0.0.1:{checkout.port('http')}"
+def base_url(checkout: Checkout, entry: str = "http") -> str:
+    """Where an entry of the stack answers on this machine; rest-service's unless named."""
+    return f"http://127.0.0.1:{checkout.port(entry)}"
 
 
 def client(checkout: Checkout, connections: int = 32) -> httpx.AsyncClient:

@@ -10,6 +10,7 @@ import pytest
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
+from loadtests.traffic import base_url
 from tests.e2e.cluster import kill_minus_9, pods_of, replace_restarted, wait_for, wait_for_restart
 from tests.e2e.conftest import Say
 
@@ -23,8 +24,7 @@ pytestmark = pytest.mark.usefixtures("settled")
 @pytest.fixture
 def data(checkout: Checkout) -> Iterator[httpx.Client]:
     """A client for the published port of ingest-service."""
-    base = f"http://127.0.0.1:{checkout.port('data')}"
-    with httpx.Client(base_url=base, timeout=15, trust_env=False) as client:
+    with httpx.Client(base_url=base_url(checkout, "data"), timeout=15, trust_env=False) as client:
         yield client
 
 
@@ -58,7 +58,7 @@ class Writer:
     """Writes batches until it is told to stop; knows what was acknowledged, by id."""
 
     def __init__(self, checkout: Checkout, prefix: str) -> None:
-        self._base = f"http://127.0.0.1:{checkout.port('data')}"
+        self._base = base_url(checkout, "data")
         self._prefix = prefix
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError
 
-from services.shared.kafka.clients import Config
+from services.shared.kafka.clients import Config, is_client_lost
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
 
@@ -28,9 +28,10 @@ def with_log(config: Config, on_lost: Callable[[], None] = lambda: None) -> Conf
     trouble = Trouble()
 
     def report(error: KafkaError) -> None:
-        if error.fatal() or error.code() == KafkaError._AUTHENTICATION:
+        lost = is_client_lost(error)
+        if lost or error.code() == KafkaError._AUTHENTICATION:
             on_lost()
-        if error.fatal() or trouble.worth_logging(error.name()):
+        if lost or trouble.worth_logging(error.name()):
             log.warning("kafka_client", error=error.str(), code=error.name(), fatal=error.fatal())
 
     return config | {"logger": _logger(), "error_cb": report}

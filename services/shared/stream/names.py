@@ -18,7 +18,7 @@ FENCES: Final = "data:fences"
 """A hash: bucket of ids to the newest entry that was accepted for any of them. Never cleaned up,
 and never more than BUCKETS fields."""
 BUDGET: Final = "data:budget"
-"""The token bucket of commits that all writers share."""
+"""The time line of commits that all writers share: when the next one may be."""
 
 ENTRY: Final = "e"
 DOCUMENT: Final = "d"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel
 
-from services.ingest_service import cursor as cursors
-from services.ingest_service import documents
-from services.ingest_service.headers import IdempotencyKey
-from services.ingest_service.openapi import DOCUMENT, as_json, problems
 from services.ingest_service.service import IngestService
 from services.ingest_service.settings import IngestSettings
+from services.shared.documents import bodies, cursors
+from services.shared.documents.headers import IdempotencyKey
+from services.shared.documents.openapi import DOCUMENT, as_json, problems
+from services.shared.documents.pages import PAGE, ListQuery, page
 from services.shared.http.headers import json_only
 from services.shared.http.problem import ProblemError
 from services.shared.stream.accept import Accepted
@@ -22,17 +22,6 @@ class Ids(BaseModel):
     """The ids of the documents that were accepted, in the order in which they came."""
 
     ids: list[str]
-
-
-class ListQuery(BaseModel):
-    """Keyset pagination: a page costs the same wherever it lies."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: Annotated[
-        str | None, WithJsonSchema({"type": "string", "pattern": cursors.PATTERN})
-    ] = Field(default=None, description="next_cursor of the page before; no other is accepted")
 
 
 def _service(request: Request) -> IngestService:
@@ -67,7 +56,7 @@ async def accept(
     same: sending the same documents with the same ids again is safe.
     """
     service.admit()
-    given = documents.read(await request.body(), key, settings)
+    given = bodies.read(await request.body(), key, settings)
     trace, correlation = request.state.traceparent, request.state.correlation_id
     await service.accept([Accepted(id, document, trace, correlation) for id, document in given])
     return Ids(ids=[id for id, _ in given])
@@ -79,17 +68,7 @@ async def accept(
     responses={
         **as_json(
             "A page; next_cursor is null on the last one",
-            {
-                "type": "object",
-                "properties": {
-                    "items": {
-                        "type": "array",
-                        "items": DOCUMENT,
-                    },
-                    "next_cursor": {"type": ["string", "null"]},
-                },
-                "required": ["items", "next_cursor"],
-            },
+            PAGE,
         ),
         **problems(422),
     },
@@ -102,13 +81,7 @@ async def list_documents(query: Annotated[ListQuery, Query()], service: Service)
     before = cursors.decode(query.cursor) if query.cursor is not None else None
     # One more than asked for tells whether there is another page.
     found = await service.newest(before, query.limit + 1)
-    items = found[: query.limit]
-    following = "null"
-    if len(found) > query.limit:
-        following = f'"{cursors.encode(items[-1].position)}"'
-    # The documents are JSON already.
-    listed = ",".join(item.document for item in items)
-    return _answer(f'{{"items":[{listed}],"next_cursor":{following}}}'.encode())
+    return _answer(page(found, query.limit))
 
 
 @router.get(
@@ -121,7 +94,7 @@ async def list_documents(query: Annotated[ListQuery, Query()], service: Service)
 )
 async def get(document_id: str, service: Service) -> Response:
     """The document that was accepted last under this id; what was answered with 202 is here."""
-    document = await service.get(document_id) if documents.is_id(document_id) else None
+    document = await service.get(document_id) if bodies.is_id(document_id) else None
     if document is None:
         raise ProblemError(404, "no-such-document", "no document has this id")
     return _answer(document)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
 
-from services.ingest_service import openapi
 from services.ingest_service.api import PATH, router
 from services.ingest_service.service import IngestService, NotAdmittedError
 from services.ingest_service.settings import IngestSettings
+from services.shared.documents import openapi
 from services.shared.http import middleware as http
 from services.shared.http import problem
 from services.shared.http.health import Readiness, health_routes

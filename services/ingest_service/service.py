@@ -8,7 +8,9 @@ from services.ingest_service.admission import Gate
 from services.ingest_service.gathering import Gatherer
 from services.ingest_service.metrics import IngestMetrics
 from services.ingest_service.reading import Reader
-from services.ingest_service.store import Position, Store, Stored
+from services.ingest_service.store import Store
+from services.shared.documents.cursors import Position
+from services.shared.documents.pages import Stored
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
 from services.shared.stream.accept import Accepted, StreamFullError, StreamUnavailableError

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from services.shared.documents.cursors import Position
+from services.shared.documents.pages import Stored
 from services.shared.postgres.database import Database
 
 _GET = "SELECT document::text AS document FROM documents WHERE id = $1"
@@ -17,23 +18,7 @@ _NEWEST = """
     ORDER BY created_at DESC, id DESC LIMIT $3"""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a document stands among all: by when it came into the database, then by its id."""
-
-    created_at: datetime
-    id: str
-
-
 _PAST_ALL = Position(datetime.max.replace(tzinfo=UTC), "")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A document as the database gives it."""
-
-    document: str
-    position: Position
 
 
 class Store:

@@ -1,15 +1,6 @@
-"""The cache in the process, by a clock of the test; and cursors."""
+"""The cache in the process, by a clock of the test."""
 
-import base64
-import re
-from datetime import UTC, datetime
-
-import pytest
-
-from services.ingest_service import cursor
 from services.ingest_service.cache import LocalCache
-from services.ingest_service.store import Position
-from services.shared.http.problem import ProblemError
 
 
 class Clock:
@@ -53,21 +44,3 @@ def test_the_least_recently_used_go_first_and_a_large_one_is_not_kept() -> None:
     assert cache.get("n63", b"f") is not None
     cache.put("large", b"f", b"x" * 2000)
     assert cache.get("large", b"f") is None
-
-
-@pytest.mark.parametrize("document_id", ["a", "a b", "🌊" * 200])
-def test_a_cursor_comes_back_as_the_position_it_was_made_of(document_id: str) -> None:
-    position = Position(datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=UTC), document_id)
-    text = cursor.encode(position)
-    assert cursor.decode(text) == position
-    assert re.search(cursor.PATTERN, text)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "é", "1", "1 ", " a", "-1 a", "1 a\n", "9" * 18 + " a", "x a"]
-)
-def test_a_cursor_that_was_never_given_is_refused(text: str) -> None:
-    encoded = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-    for given in (text, encoded, "abc", "_" * 1000):
-        with pytest.raises(ProblemError):
-            cursor.decode(given)

@@ -1,20 +1,35 @@
-"""What a request's body may hold, and what becomes of it."""
+"""What the body of a request that brings documents may hold, and what becomes of it."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic_core import from_json, to_json
 
 from services.contracts.ids import new_id
-from services.ingest_service.settings import IngestSettings
 from services.shared.http.problem import FieldError, ProblemError
 
 MAX_ID: Final = 200
 _ID_REASON: Final = f"must be a string of 1 to {MAX_ID} printable characters"
-_TOO_DEEP: Final = "is nested deeper than is taken (INGEST_MAX_DEPTH, 32 unless set)"
+_TOO_DEEP: Final = (
+    "is nested deeper than is taken (32 arrays and objects in each other unless set otherwise)"
+)
 _MOST_ERRORS: Final = 20
+
+
+class Limits(Protocol):
+    """What a service takes."""
+
+    @property
+    def max_documents(self) -> int:
+        """Most documents in one request."""
+        ...
+
+    @property
+    def max_depth(self) -> int:
+        """How deep arrays and objects may be nested; the document itself is the first."""
+        ...
 
 
 def is_id(given: object) -> bool:
@@ -22,7 +37,7 @@ def is_id(given: object) -> bool:
     return isinstance(given, str) and 1 <= len(given) <= MAX_ID and given.isprintable()
 
 
-def read(body: bytes, key: str | None, settings: IngestSettings) -> list[tuple[str, bytes]]:
+def read(body: bytes, key: str | None, settings: Limits) -> list[tuple[str, bytes]]:
     """The documents in a body, in order: id and JSON of each. `key` is the Idempotency-Key.
 
     An object is one document, an array a batch of them. A document without an id gets one, which

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from services.ingest_service.documents import is_id
-from services.ingest_service.store import Position
+from services.shared.documents.bodies import is_id
 from services.shared.http.cursors import bad_cursor, seal, unseal
 
 PATTERN = "^[A-Za-z0-9_-]{4,1200}$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = 10**17
 """Microseconds; the year is 5138."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a document stands among all: by when it came into the database, then by its id."""
+
+    created_at: datetime
+    id: str
 
 
 def encode(position: Position) -> str:

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beside what the framework finds out by itself."""
+"""What the OpenAPI document says of documents beside what the framework finds out by itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from services.ingest_service import documents
+from services.shared.documents import bodies
 from services.shared.http import openapi as shared
 
 _REASONS = {
@@ -29,7 +29,7 @@ _DOCUMENT: dict[str, Any] = {
         "id": {
             "type": "string",
             "minLength": 1,
-            "maxLength": documents.MAX_ID,
+            "maxLength": bodies.MAX_ID,
             "description": (
                 "Printable characters. A document that is sent under the id of another replaces it."
                 " Left out: the service makes one, and the document carries it from then on."

@@ -1,21 +1,28 @@
 """What a body may hold, without a server."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from services.contracts.ids import is_uuid7
-from services.ingest_service import documents
-from services.ingest_service.settings import IngestSettings
+from services.shared.documents import bodies
 from services.shared.http.problem import ProblemError
 
-SETTINGS = IngestSettings(max_documents=3, max_depth=4)
+
+@dataclass(frozen=True)
+class Limits:
+    max_documents: int = 3
+    max_depth: int = 4
+
+
+SETTINGS = Limits()
 
 
 def read(body: object, key: str | None = None) -> list[tuple[str, Any]]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return [(id, json.loads(text)) for id, text in documents.read(raw, key, SETTINGS)]
+    return [(id, json.loads(text)) for id, text in bodies.read(raw, key, SETTINGS)]
 
 
 def refused(body: object, key: str | None = None) -> ProblemError:
@@ -54,7 +61,7 @@ def test_the_same_id_twice_in_a_batch_is_taken_twice() -> None:
 def test_numbers_keep_their_value_and_texts_their_characters() -> None:
     given = {"id": "ü🌊", "a": [2**70, -0.5, 1e300, True, None, "\\u0000", "\u2028"], "b": {"": {}}}
     assert read(given) == [("ü🌊", given)]
-    [(_, text)] = documents.read(json.dumps(given).encode(), None, SETTINGS)
+    [(_, text)] = bodies.read(json.dumps(given).encode(), None, SETTINGS)
     assert b" " not in text
     assert "🌊".encode() in text
 
@@ -113,4 +120,4 @@ def test_a_refusal_stays_small_whatever_was_sent() -> None:
     ("\0", False), ("a\tb", False), ("\ud800", False), ("\u2028", False), (1, False), (None, False),
 ])  # fmt: skip
 def test_an_id_is_a_short_printable_text(text: object, good: bool) -> None:
-    assert documents.is_id(text) is good
+    assert bodies.is_id(text) is good

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from services.ingest_service.documents import MAX_ID
+from services.shared.documents.bodies import MAX_ID
 from services.shared.http import headers
 
 _KEY = headers.key_pattern(MAX_ID)

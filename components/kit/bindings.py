@@ -15,18 +15,26 @@ class Binding(Args):
 
 
 def database(
-    *, host: Text, port: Text, name: str, user: str, password: Files, pool_size: int
+    *,
+    host: Text,
+    port: Text,
+    name: str,
+    user: str,
+    password: Files,
+    pool_size: int,
+    binding: str = "database",
 ) -> Binding:
-    """One PostgreSQL database, TLS with the server's name verified (`DATABASE_*`)."""
+    """One PostgreSQL database, TLS with the server's name verified (`DATABASE_*`, or as `binding`
+    says: `data-store`, `DATA_STORE_*`)."""
     return _binding(
-        "database",
+        binding,
         password,
         {
-            "DATABASE_HOST": host,
-            "DATABASE_PORT": port,
-            "DATABASE_NAME": name,
-            "DATABASE_USER": user,
-            "DATABASE_POOL_SIZE": str(pool_size),
+            variable(binding, "HOST"): host,
+            variable(binding, "PORT"): port,
+            variable(binding, "NAME"): name,
+            variable(binding, "USER"): user,
+            variable(binding, "POOL_SIZE"): str(pool_size),
         },
     )
 

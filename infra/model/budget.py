@@ -43,9 +43,10 @@ def of_services(records: Records, server: str, size: Callable[[str], Size]) -> i
     """Connections of all services together; `size` gives a service's settings by its name."""
     return sum(
         pods_at_most(size(service.name).most_replicas)
-        * (size(service.name).database_pool_size + use.extra_connections)
+        * ((use.pool_size or size(service.name).database_pool_size) + use.extra_connections)
         for service in records.services
-        if (use := service.database) is not None and use.server == server
+        for use in service.databases
+        if use.server == server
     )
 
 

@@ -28,6 +28,9 @@ _DATABASE: Final = re.compile("[a-z][a-z0-9]*")
 _NO_DATABASES: Final = ("admin", "none", "postgres", "public", "template0", "template1")
 """Databases, an administrator and words for roles that a server or its Secrets have already."""
 
+LARGEST_POOL: Final = 200
+"""What a process takes as DATABASE_POOL_SIZE at most."""
+
 
 def wrong_types(records: Iterable[Service | Server]) -> Iterator[str]:
     """What is not of the type that the record declares."""
@@ -67,8 +70,8 @@ def of_service(service: Service) -> Iterator[str]:
     yield from _told(here, check_name, service.name)
     if service.uses_kafka:
         yield from _told(here, rules.check_account, "kafka", service.name)
-    if service.database is not None:
-        yield from _of_database(here, service.database)
+    for database in service.databases:
+        yield from _of_database(here, database)
     for port in service.ports:
         yield from _told(f"{here}: port {port.name}", rules.check_port_name, port.name)
         yield from _told(f"{here}: port {port.name}", rules.check_port_number, port.number)
@@ -93,6 +96,12 @@ def _of_database(here: str, use: DatabaseUse) -> Iterator[str]:
             f"digits, beginning with a letter, and none of {', '.join(_NO_DATABASES)}"
         )
         return
+    if use.pool_size is not None and not 1 <= use.pool_size <= LARGEST_POOL:
+        yield (
+            f"{here}: database {use.name}: a pool of {use.pool_size} connections is none a process "
+            f"would take; use 1 to {LARGEST_POOL}, or leave it to databasePoolSize"
+        )
+    yield from _told(f"{here}: database binding {use.binding}", check_name, use.binding)
     yield from _told(f"{here}: database {use.name}", check_name, f"migrate-{use.name}")
     yield from _told(f"{here}: database {use.name}", check_label, f"{use.server}-{use.name}")
 
@@ -125,8 +134,7 @@ def _of_variables(here: str, service: Service) -> Iterator[str]:
 
 def bindings(service: Service) -> list[str]:
     """Names of all that a service's pods are told how to reach."""
-    names = [use.binding for use in service.redis]
-    names += ["database"] if service.database is not None else []
+    names = [use.binding for use in (*service.redis, *service.databases)]
     return names + (["kafka"] if service.uses_kafka else [])
 
 

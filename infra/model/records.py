@@ -79,6 +79,7 @@ class Records:
             *_servers(self),
             *_ports(self.services),
             *_databases(self),
+            *_migrations(self.services),
             *_bindings(self.services),
             *_topics(self.services),
             *_calls(self),
@@ -88,7 +89,7 @@ class Records:
             raise RecordError("\n".join(problems))
 
     def _uses(self) -> Iterator[tuple[Service, DatabaseUse]]:
-        return ((s, s.database) for s in self.services if s.database is not None)
+        return ((service, use) for service in self.services for use in service.databases)
 
 
 def _names(records: Records) -> Iterator[str]:
@@ -119,7 +120,7 @@ def _servers(records: Records) -> Iterator[str]:
     for service in records.services:
         used: list[tuple[str, tuple[Engine, ...]]]
         used = [(use.server, ("redis",)) for use in service.redis]
-        used += [(service.database.server, DATABASE_ENGINES)] if service.database else []
+        used += [(use.server, DATABASE_ENGINES) for use in service.databases]
         for name, engines in used:
             if known.get(name) not in engines:
                 names = [name for name, engine in known.items() if engine in engines]
@@ -160,9 +161,10 @@ def _ports(services: Iterable[Service]) -> Iterator[str]:
 def _databases(records: Records) -> Iterator[str]:
     for name in records.databases():
         uses = [
-            (service, service.database)
+            (service, use)
             for service in records.services
-            if service.database is not None and service.database.name == name
+            for use in service.databases
+            if use.name == name
         ]
         users = " and ".join(service.name for service, _ in uses)
         owners = {s.package: s.name for s, use in uses if use.owns_migrations}
@@ -183,13 +185,24 @@ def _databases(records: Records) -> Iterator[str]:
             )
 
 
+def _migrations(services: Iterable[Service]) -> Iterator[str]:
+    for service in services:
+        owned = [use.name for use in service.databases if use.owns_migrations]
+        if len(owned) > 1:
+            yield (
+                f"{service.name} owns the migrations of {' and '.join(owned)}, but its package has "
+                "one folder of them, so each would get the tables of all; leave all but one to "
+                "another package"
+            )
+
+
 def _bindings(services: Iterable[Service]) -> Iterator[str]:
     for service in services:
         names = forms.bindings(service)
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield (
                 f"{service.name} has two bindings called {name}, so one's variables would hide "
-                "the other's; give the Redis binding a name of its own"
+                "the other's; give one of them a name of its own by `binding`"
             )
 
 

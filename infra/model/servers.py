@@ -6,7 +6,7 @@ from typing import Final, Literal
 Engine = Literal["postgres", "kafka", "redis"]
 
 DATABASE_ENGINES: Final[tuple[Engine, ...]] = ("postgres",)
-"""Those that hold databases with tables: a service's `database` is on a server of one of these."""
+"""Those that hold databases with tables: a service's `databases` are on servers of these."""
 
 
 @dataclass(frozen=True)

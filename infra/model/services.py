@@ -33,7 +33,7 @@ cannot be."""
 
 @dataclass(frozen=True)
 class DatabaseUse:
-    """A service's database. Its name, of lower-case letters and digits, is the role's, too, and
+    """A database of a service. Its name, of lower-case letters and digits, is the role's, too, and
     there is one of it on all servers."""
 
     name: str
@@ -43,6 +43,12 @@ class DatabaseUse:
     owns_migrations: bool = False
     """Whether the database's revisions lie in `migrations` of this service's package. They run
     before any service that uses the database rolls."""
+    binding: str = "database"
+    """Names its variables (`data-store`: DATA_STORE_HOST, …) and its mounted password. A service
+    that uses two databases tells them apart by it."""
+    pool_size: int | None = None
+    """Connections of a pod, where the work sets them rather than the stack: in place of
+    databasePoolSize."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class Service:
     name: str
     package: str
     """Its folder in `services`; several services may run the same."""
-    database: DatabaseUse | None = None
+    databases: tuple[DatabaseUse, ...] = ()
     redis: tuple[RedisUse, ...] = ()
     produces: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
@@ -124,7 +130,7 @@ class Service:
 
     def uses(self, server: Server) -> bool:
         if server.engine in DATABASE_ENGINES:
-            return self.database is not None and self.database.server == server.name
+            return any(use.server == server.name for use in self.databases)
         if server.engine == "kafka":
             return self.uses_kafka
         return any(use.server == server.name for use in self.redis)
@@ -134,14 +140,19 @@ SERVICES: Final = (
     Service(
         name="rest-service",
         package="rest_service",
-        database=DatabaseUse("restdb", owns_migrations=True),
-        redis=(RedisUse("redis-cache", keys=("resource:*",), commands=CACHE_COMMANDS),),
+        databases=(
+            DatabaseUse("restdb", owns_migrations=True),
+            DatabaseUse("datadb", server="data-store", binding="data-store", pool_size=10),
+        ),
+        redis=(
+            RedisUse("redis-cache", keys=("resource:*", "synchronous:*"), commands=CACHE_COMMANDS),
+        ),
         ports=(Port("http", 8080, entry="http"),),
     ),
     Service(
         name="ingest-service",
         package="ingest_service",
-        database=DatabaseUse("datadb", server="data-store"),
+        databases=(DatabaseUse("datadb", server="data-store"),),
         redis=(
             RedisUse(
                 "redis-stream",
@@ -157,7 +168,7 @@ SERVICES: Final = (
     Service(
         name="stream-writer",
         package="stream_writer",
-        database=DatabaseUse("datadb", server="data-store", owns_migrations=True),
+        databases=(DatabaseUse("datadb", server="data-store", owns_migrations=True),),
         redis=(
             RedisUse(
                 "redis-stream",
@@ -172,14 +183,14 @@ SERVICES: Final = (
         name="outbox-relay-rest",
         package="outbox_relay",
         # LISTEN takes one more: a pool takes its connections back, and the wake-ups with it.
-        database=DatabaseUse("restdb", extra_connections=1),
+        databases=(DatabaseUse("restdb", extra_connections=1),),
         produces=RESOURCE_EVENTS,
         pod_name_env=("RELAY_ID",),
     ),
     Service(
         name="event-worker",
         package="event_worker",
-        database=DatabaseUse("workerdb", owns_migrations=True),
+        databases=(DatabaseUse("workerdb", owns_migrations=True),),
         consumes=RESOURCE_EVENTS + TASK_EVENTS,
         produces=(DEAD_LETTER,),
         pod_name_env=("KAFKA_GROUP_INSTANCE_ID",),

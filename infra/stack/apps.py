@@ -62,8 +62,9 @@ def _service(ground: Foundation, shared: Shared, record: Service) -> Workload:
 def _bindings(
     shared: Shared, record: Service, settings: ServiceSettings
 ) -> Iterator[bindings.Binding]:
-    if record.database is not None:
-        yield shared.databases[record.database.name].binding(settings.database_pool_size)
+    for use in record.databases:
+        pool_size = use.pool_size or settings.database_pool_size
+        yield shared.databases[use.name].binding(pool_size, use.binding)
     if record.uses_kafka:
         yield shared.kafka[record.name]
     yield from shared.redis.get(record.name, ())

@@ -26,7 +26,7 @@ class Database:
     name: str
     password: Files
 
-    def binding(self, pool_size: int) -> bindings.Binding:
+    def binding(self, pool_size: int, name: str = "database") -> bindings.Binding:
         return bindings.database(
             host=self.host,
             port=self.port,
@@ -34,6 +34,7 @@ class Database:
             user=self.name,
             password=self.password,
             pool_size=pool_size,
+            binding=name,
         )
 
 

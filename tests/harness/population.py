@@ -11,20 +11,20 @@ from services.contracts.topics import DEAD_LETTER, TASK_COMPLETED, TASK_PROCESS
 FRONT: Final = Service(
     "front",
     "front",
-    database=DatabaseUse("frontdb", owns_migrations=True),
+    databases=(DatabaseUse("frontdb", owns_migrations=True),),
     redis=(RedisUse("redis-cache", keys=("front:*",), commands=("get",)),),
     ports=(Port("http", 8080, entry="http"),),
 )
 RELAY: Final = Service(
     "relay",
     "relay",
-    database=DatabaseUse("frontdb", extra_connections=1),
+    databases=(DatabaseUse("frontdb", extra_connections=1),),
     produces=(TASK_PROCESS, TASK_COMPLETED),
 )
 WORKER: Final = Service(
     "worker",
     "worker",
-    database=DatabaseUse("workerdb", owns_migrations=True),
+    databases=(DatabaseUse("workerdb", owns_migrations=True),),
     consumes=(TASK_PROCESS, TASK_COMPLETED),
     produces=(DEAD_LETTER,),
 )

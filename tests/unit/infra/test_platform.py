@@ -95,14 +95,16 @@ def test_a_stack_that_names_its_cluster_does_not_take_the_machines():
     assert inputs["context"] == "millrace-prod"
 
 
-def test_rest_service_reaches_its_database_and_the_cache_and_no_kafka():
+def test_rest_service_reaches_its_databases_and_the_cache_and_no_kafka():
     env = env_of(composed("airgap"), "rest-service")
     assert env["DATABASE_HOST"] == "postgres.data.svc"
     assert (env["DATABASE_NAME"], env["DATABASE_USER"]) == ("restdb", "restdb")
+    assert (env["DATA_STORE_HOST"], env["DATA_STORE_NAME"]) == ("data-store.data.svc", "datadb")
     assert env["REDIS_HOST"] == "redis-cache.data.svc"
     assert not [name for name in env if name.startswith("KAFKA_")]
     assert secrets_of(composed("airgap"), "rest-service") == {
         "postgres-restdb": "/etc/millrace/secrets/database",
+        "data-store-datadb": "/etc/millrace/secrets/data-store",
         "redis-rest-service": "/etc/millrace/secrets/redis",
     }
 
@@ -187,7 +189,7 @@ def test_specifications_of_jobs_hold_no_password():
 
 def test_migrations_wait_for_the_role_and_services_wait_for_their_migration():
     recording = composed("airgap")
-    with_database = [(s, s.database) for s in SERVICES if s.database is not None]
+    with_database = [(s, use) for s in SERVICES for use in s.databases]
     assert with_database
     for service, use in with_database:
         provisioned = job(recording, f"{use.server}-provision").urn
@@ -299,7 +301,10 @@ def test_the_platform_registers_its_outputs():
 SPARE = Service(
     name="spare-service",
     package="rest_service",
-    database=DatabaseUse("sparedb", server="spare-db", owns_migrations=True),
+    databases=(
+        DatabaseUse("sparedb", server="spare-db", owns_migrations=True),
+        DatabaseUse("datadb", server="data-store", binding="data-store", pool_size=3),
+    ),
     redis=(
         RedisUse("redis-cache", keys=("spare:*",), commands=CACHE_COMMANDS),
         RedisUse("spare-redis", ("spare",), ("xadd",), binding="spare-redis"),
@@ -330,7 +335,9 @@ def larger() -> Recording:
 def test_one_record_more_gets_all_that_it_asks_for_and_changes_nothing_else():
     recording = larger()
     env = env_of(recording, "spare-service")
-    assert env["DATABASE_NAME"] == "sparedb"
+    assert (env["DATABASE_NAME"], env["DATABASE_POOL_SIZE"]) == ("sparedb", "10")
+    assert (env["DATA_STORE_NAME"], env["DATA_STORE_POOL_SIZE"]) == ("datadb", "3")
+    assert env["DATA_STORE_PASSWORD_FILE"] == "/etc/millrace/secrets/data-store/password"
     assert env["KAFKA_USERNAME"] == env["REDIS_USERNAME"] == "spare-service"
     assert recording.one("PodDisruptionBudget", "spare-service")
     for name in RECORDS.service_names:
@@ -355,10 +362,12 @@ def test_a_second_server_of_an_engine_has_its_own_size_account_and_jobs():
 def test_a_service_tells_two_servers_of_one_engine_apart():
     env = env_of(larger(), "spare-service")
     assert env["DATABASE_HOST"] == "spare-db.data.svc"
+    assert env["DATA_STORE_HOST"] == "data-store.data.svc"
     assert env["REDIS_HOST"] == "redis-cache.data.svc"
     assert env["SPARE_REDIS_HOST"] == "spare-redis.data.svc"
     assert secrets_of(larger(), "spare-service") == {
         "spare-db-sparedb": "/etc/millrace/secrets/database",
+        "data-store-datadb": "/etc/millrace/secrets/data-store",
         "kafka-spare-service": "/etc/millrace/secrets/kafka",
         "redis-spare-service": "/etc/millrace/secrets/redis",
         "spare-redis-spare-service": "/etc/millrace/secrets/spare-redis",

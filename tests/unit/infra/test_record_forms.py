@@ -17,7 +17,7 @@ def using(*keys: str, commands: tuple[str, ...] = ("get",), binding: str = "redi
 
 
 def storing(name: str) -> Records:
-    return but_with("worker", database=DatabaseUse(name, owns_migrations=True))
+    return but_with("worker", databases=(DatabaseUse(name, owns_migrations=True),))
 
 
 def listening(*ports: Port) -> Records:
@@ -58,6 +58,14 @@ REFUSED: dict[str, tuple[Records, str]] = {
     "a database whose Secret is the administrator's": (storing("admin"), "called 'admin'"),
     "the database that others are copies of": (storing("template1"), "called 'template1'"),
     "a database's long name": (storing("a" * 45), "'migrate-a{45}' has 53 characters"),
+    "a database binding's name in capitals": (
+        but_with("relay", databases=(DatabaseUse("frontdb", binding="Front"),)),
+        "the service relay: database binding Front: name 'Front' is not a DNS label",
+    ),
+    "a pool that no process would take": (
+        but_with("relay", databases=(DatabaseUse("frontdb", pool_size=201),)),
+        "relay: database frontdb: a pool of 201 connections .*; use 1 to 200",
+    ),
     "a port for the privileged": (
         listening(Port("http", 80)),
         "the service relay: port http: 80 is no port .*; use one from 1024 to 65535",
@@ -88,7 +96,7 @@ REFUSED: dict[str, tuple[Records, str]] = {
     "a binding's name in capitals": (using("w:*", binding="Redis"), "'Redis' is not a DNS label"),
     "a binding that hides the Kafka cluster": (
         using("w:*", binding="kafka"),
-        "worker has two bindings called kafka, .*; give the Redis binding a name of its own",
+        "worker has two bindings called kafka, .*; give one of them a name of its own by `binding`",
     ),
     "a binding that hides the database": (
         using("w:*", binding="database"),
@@ -117,8 +125,8 @@ REFUSED: dict[str, tuple[Records, str]] = {
         r"relay: produces is 'task.process': .* tuple; a comma makes it one: \('task.process',\)",
     ),
     "text instead of a record": (
-        but_with("front", database="frontdb"),
-        "front: database is 'frontdb': .* DatabaseUse; correct the record",
+        but_with("front", databases=("frontdb",)),
+        r"front: databases is \('frontdb',\): .* DatabaseUse; correct the record",
     ),
     "text within a record within a record": (
         using("w:*", commands="get"),  # pyright: ignore[reportArgumentType]

@@ -52,23 +52,23 @@ def test_no_package_has_migrations_that_no_record_runs():
             "relay has two ports with the name http",
         ),
         (
-            but_with("relay", database=DatabaseUse("frontdb", owns_migrations=True)),
+            but_with("relay", databases=(DatabaseUse("frontdb", owns_migrations=True),)),
             "front and relay both own the migrations of the database frontdb, "
             "from the packages front and relay",
         ),
         (
-            but_with("front", database=DatabaseUse("frontdb")),
+            but_with("front", databases=(DatabaseUse("frontdb"),)),
             r"frontdb \(front and relay\) is owned by no package",
         ),
         (
             and_more(
                 Server("other", "postgres"),
-                of=but_with("relay", database=DatabaseUse("frontdb", server="other")),
+                of=but_with("relay", databases=(DatabaseUse("frontdb", server="other"),)),
             ),
             "front and relay use the database frontdb on different servers",
         ),
         (
-            but_with("worker", database=DatabaseUse("w", server="mysql", owns_migrations=True)),
+            but_with("worker", databases=(DatabaseUse("w", server="mysql", owns_migrations=True),)),
             "worker uses mysql, which is no postgres server; .* use one of: postgres",
         ),
         (
@@ -78,6 +78,20 @@ def test_no_package_has_migrations_that_no_record_runs():
         (
             but_with("front", redis=(*FRONT.redis, *FRONT.redis)),
             "front has two bindings called redis",
+        ),
+        (
+            but_with(
+                "front",
+                databases=(
+                    *FRONT.databases,
+                    DatabaseUse("seconddb", owns_migrations=True, binding="second"),
+                ),
+            ),
+            "front owns the migrations of frontdb and seconddb",
+        ),
+        (
+            but_with("relay", databases=(DatabaseUse("frontdb"), DatabaseUse("workerdb"))),
+            "relay has two bindings called database",
         ),
         (but_with("relay", produces=("resource.craeted",)), "names the topic resource.craeted"),
         (

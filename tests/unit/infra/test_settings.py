@@ -232,8 +232,8 @@ def test_more_pooled_connections_than_postgres_has_are_refused_with_the_number_n
 
 
 def test_connections_outside_the_pool_count_in_the_budget():
-    listening = Service("one", "one", database=DatabaseUse("db", extra_connections=3))
-    silent = Service("other", "other", database=DatabaseUse("db"))
+    listening = Service("one", "one", databases=(DatabaseUse("db", extra_connections=3),))
+    silent = Service("other", "other", databases=(DatabaseUse("db"),))
     size = ServiceSettings.model_validate({"replicas": 2})
 
     def of(service: Service) -> int:
@@ -242,8 +242,20 @@ def test_connections_outside_the_pool_count_in_the_budget():
     assert of(listening) - of(silent) == 3 * 2 * size.most_replicas
 
 
+def test_each_database_of_a_service_counts_on_its_own_server_with_its_own_pool():
+    both = Service(
+        "one", "one", (DatabaseUse("a"), DatabaseUse("b", "second-db", binding="b", pool_size=3))
+    )
+    size = ServiceSettings.model_validate({"replicas": 2, "databasePoolSize": 7})
+
+    def of(server: str) -> int:
+        return budget.of_services(Records((both,)), server, lambda _name: size)
+
+    assert (of("postgres"), of("second-db")) == (4 * 7, 4 * 3)
+
+
 SECOND = and_more(
-    Service("second", "second", DatabaseUse("seconddb", server="second-db")),
+    Service("second", "second", (DatabaseUse("seconddb", server="second-db"),)),
     Server("second-db", "postgres"),
     Server("second-redis", "redis"),
 )

@@ -61,11 +61,15 @@ def test_the_make_targets_that_pages_name_exist():
 def test_the_readmes_table_has_a_row_for_each_service_and_no_other():
     _, _, section = PAGES["README.md"].partition("\n## Services\n")
     row = re.compile(
-        r"^\| `([\w-]+)` \| \[services/(\w+)\]\(.+\) \|.+\| (\S+) \|.+\|$", re.MULTILINE
+        r"^\| `([\w-]+)` \| \[services/(\w+)\]\(.+\) \|.+\| ([^|]+) \|.+\|$", re.MULTILINE
     )
     assert sorted(row.findall(section.partition("\n## ")[0])) == sorted(
-        (service.name, service.package, f"`{use.name}`" if use else "\N{EN DASH}")
-        for service, use in ((service, service.database) for service in SERVICES)
+        (
+            service.name,
+            service.package,
+            ", ".join(f"`{use.name}`" for use in service.databases) or "\N{EN DASH}",
+        )
+        for service in SERVICES
     )
 
 

@@ -1,0 +1,230 @@
+"""The gate: a run held to its targets, one check for each, and a sentence for each that is missed.
+
+What was not measured has not been reached: an observer that failed, an endpoint that nobody called
+and a ledger without a write are breaches like a latency above its limit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from loadtests.verdict import crowd, hints
+from loadtests.verdict.limits import Limit, number
+from loadtests.verdict.results import Books, Cache, Endpoint, Run, Store
+from loadtests.verdict.targets import Column, EndpointTarget, Targets
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One target and what was measured."""
+
+    subject: str
+    """An endpoint, or `load`, `store`, `cache`, `ledger`."""
+    what: str
+    measured: str
+    target: str
+    sentence: str = ""
+    """Why it is missed; empty if it is reached."""
+    aim: str = ""
+    aim_reached: bool = False
+
+    @property
+    def passed(self) -> bool:
+        return not self.sentence
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All checks of one run, in the order of the report."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every target is reached; aims do not count."""
+        return bool(self.checks) and not self.sentences
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """One for each target that is missed."""
+        return tuple(check.sentence for check in self.checks if not check.passed)
+
+
+def judge(run: Run, targets: Targets) -> Judgement:
+    """Hold a run to its targets.
+
+    Raises:
+        ValueError: they are the targets of another stack or way to the store.
+    """
+    if (run.stack, run.target) != (targets.stack, targets.target):
+        raise ValueError(
+            f"a run against {run.stack}, {run.target}, cannot be held to the targets of "
+            f"{targets.stack}, {targets.target}"
+        )
+    return Judgement(
+        (
+            *_load(run, targets),
+            *(check for target in targets.endpoints for check in _endpoint(run, target)),
+            *_strangers(run, targets),
+            *_store(run.store, run.books, targets),
+            _cache(run.cache, targets),
+            *_ledger(run.books, run),
+        )
+    )
+
+
+def _held(subject: str, what: str, measured: float, limit: Limit, hint: str = "") -> Check:
+    shown = limit.show(measured)
+    sentence = f"{subject}: {what} is {shown}, the target is {limit.text}{hint}"
+    passed = limit.holds(measured)
+    return Check(subject, what, shown, limit.text, "" if passed else sentence)
+
+
+def _with_aim(check: Check, measured: float, aim: Limit) -> Check:
+    return replace(check, aim=aim.text, aim_reached=check.passed and aim.holds(measured))
+
+
+def _missed(subject: str, what: str, target: str, why: str, measured: str = NOT_MEASURED) -> Check:
+    return Check(subject, what, measured, target, f"{subject}: {why}")
+
+
+def _load(run: Run, targets: Targets) -> Iterator[Check]:
+    most = max((point.users for point in run.points), default=0)
+    target = number(run.users)
+    if most < run.users:
+        yield _missed(
+            "load",
+            "users",
+            target,
+            f"{most:,} of {run.users:,} users arrived, so this was not the load it says; "
+            "look at the load generator's log, and its limit of open files",
+            f"{most:,}",
+        )
+        return
+    yield Check("load", "users", f"{most:,}", target)
+    yield _held(
+        "load",
+        "time with all users",
+        crowd.seconds_with_all(run),
+        Limit("≥", run.pace, "s"),
+        "; only then has each made a request while all were there: let the run last longer",
+    )
+    yield _held(
+        "load",
+        "share of the expected requests",
+        crowd.share_sent(run),
+        targets.requests,
+        f"; users waited longer than their pace of {number(run.pace, 's')} for answers"
+        f"{hints.busiest(run)}",
+    )
+
+
+def _endpoint(run: Run, target: EndpointTarget) -> Iterator[Check]:
+    needed = crowd.samples_needed(run, target.share)
+    found = next((one for one in run.endpoints if one.name == target.name), None)
+    requests = 0 if found is None else found.requests
+    at_least = f"≥ {needed:,}"
+    if found is None or requests == 0:
+        why = "nobody called it, and what idles reaches any latency; look at what the users do"
+        yield _missed(target.name, "requests", at_least, why, "0")
+        return
+    if requests < needed:
+        why = (
+            f"{requests:,} requests are too few to judge, {needed:,} are needed in this run; "
+            "look at what the users do, or let the run last longer"
+        )
+        yield _missed(target.name, "requests", at_least, why, f"{requests:,}")
+    else:
+        yield Check(target.name, "requests", f"{requests:,}", at_least)
+    rate = found.failures / requests
+    yield _with_aim(
+        _held(target.name, "failure rate", rate, target.must.failures, hints.reasons(found)),
+        rate,
+        target.aim.failures,
+    )
+    yield from _latencies(run, found, target.must, target.aim)
+
+
+def _latencies(run: Run, found: Endpoint, must: Column, aim: Column) -> Iterator[Check]:
+    for what in ("p50", "p95", "p99"):
+        limit: Limit = getattr(must.latency, what)
+        if found.latencies is None:
+            why = f"its {what} was not measured, though it was called {found.requests:,} times"
+            yield _missed(found.name, what, limit.text, why)
+            continue
+        measured: float = getattr(found.latencies, what)
+        check = _held(found.name, what, measured, limit, hints.slow(run, found))
+        yield _with_aim(check, measured, getattr(aim.latency, what))
+
+
+def _strangers(run: Run, targets: Targets) -> Iterator[Check]:
+    known = {target.name for target in targets.endpoints}
+    for endpoint in run.endpoints:
+        if endpoint.name not in known:
+            why = "it has no targets, so nothing holds it; give it a row in targets.py"
+            yield _missed(endpoint.name, "requests", "a row", why, f"{endpoint.requests:,}")
+
+
+def _store(store: Store | None, books: Books | None, targets: Targets) -> Iterator[Check]:
+    for what, limit in (("commits", targets.commits), ("flushes", targets.flushes)):
+        if store is None or store.seconds <= 0:
+            why = f"its {what} were not measured; look at why its counters could not be read"
+            yield _missed("store", what, limit.text, why)
+        elif store.commits <= 0 and books is not None and books.acknowledged:
+            why = (
+                f"it committed nothing while {books.acknowledged:,} writes were acknowledged, so "
+                "its counters are another database's"
+            )
+            yield _missed("store", what, limit.text, why, "0/s")
+        else:
+            measured = store.commits_per_second if what == "commits" else store.flushes_per_second
+            hint = "; look at how many documents share one (the writers' batch and budget)"
+            yield _held("store", f"{what} a second", measured, limit, hint)
+
+
+def _cache(cache: Cache | None, targets: Targets) -> Check:
+    limit = targets.cache_hits
+    rate = None if cache is None else cache.hit_rate
+    if cache is None or rate is None:
+        why = "its hits were not measured" if cache is None else "nothing was read by id"
+        return _missed("cache", "hit rate", limit.text, f"{why}, so its hit rate is unknown")
+    return _with_aim(
+        _held("cache", "hit rate", rate, limit, hints.answered_by(cache)),
+        rate,
+        targets.cache_hits_aim,
+    )
+
+
+def _ledger(books: Books | None, run: Run) -> Iterator[Check]:
+    if books is None:
+        why = "there is none, so nobody knows whether a write was lost"
+        yield _missed("ledger", "documents", "closed", why)
+        return
+    yield _covered(books, run)
+    emptied = books.seconds_to_empty
+    if emptied is None:
+        why = "the queue did not get empty in time; look at stream-writer's log and its lag"
+        yield _missed("ledger", "queue", "gets empty", why, "not empty")
+    else:
+        yield Check("ledger", "queue", f"empty after {number(emptied, 's', 1)}", "gets empty")
+    for what, count, meaning in (
+        ("lost", books.missing, "acknowledged and not stored"),
+        ("stale", books.stale, "stored with an older value than the last acknowledged one"),
+        ("never written", books.never_written, "stored though no write explains them"),
+    ):
+        few = hints.examples(books)
+        why = f"{count:,} {what}: {meaning}, of {books.documents:,} documents{few}"
+        yield Check("ledger", what, f"{count:,}", "0", f"ledger: {why}" if count else "")
+
+
+def _covered(books: Books, run: Run) -> Check:
+    """The ledger's writes are those that were answered, a batch counting for one or for many."""
+    posts = [one for one in run.endpoints if one.name.startswith("POST ")]
+    answered = sum(one.requests - one.failures for one in posts)
+    if books.acknowledged > 0 and books.acknowledged >= answered:
+        return Check("ledger", "writes", f"{books.acknowledged:,}", f"≥ {answered:,}")
+    why = f"it knows {books.acknowledged:,} acknowledged writes, {answered:,} were answered so"
+    if not answered:
+        why = "no write was acknowledged, and an empty ledger proves nothing"
+    return _missed("ledger", "writes", f"≥ {max(1, answered):,}", why, f"{books.acknowledged:,}")

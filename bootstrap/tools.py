@@ -21,7 +21,7 @@ from bootstrap.steps import Report, Step, StepFailed
 KUBERNETES_VERSION = "1.36.4"
 PULUMI_VERSION = "3.259.0"
 PROVIDER_VERSION = "4.25.0"
-MINIMUM_GO = (1, 26)
+MINIMUM_GO = (1, 26, 4)
 
 _PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 
@@ -159,8 +159,9 @@ def check_go() -> str:
             f"go: not found ({error}); the tools are compiled here, so install Go {wanted} or "
             "newer and put it on PATH"
         ) from error
-    found = re.match(r"go(\d+)\.(\d+)", answer)  # a development version has no number: trust it
-    if found and tuple(map(int, found.groups())) < MINIMUM_GO:
+    # A development version has no number: trust it.
+    found = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", answer)
+    if found and tuple(map(int, found.groups("0"))) < MINIMUM_GO:
         raise StepFailed(f"go: {answer} is older than the modules ask for; install Go {wanted}+")
     return answer.removeprefix("go")
 

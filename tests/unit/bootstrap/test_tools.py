@@ -83,15 +83,23 @@ def test_a_missing_go_is_told_with_the_version_to_install(monkeypatch: pytest.Mo
         check_go()
 
 
+@pytest.mark.parametrize("version", ["1.19.8", "1.26", "1.26.3"])
 def test_an_old_go_is_told_with_the_version_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    version: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     old = tmp_path / "go"
-    old.write_text("#!/bin/sh\necho go1.19.8\n")
+    old.write_text(f"#!/bin/sh\necho go{version}\n")
     old.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    with pytest.raises(StepFailed, match=r"go1\.19\.8 is older"):
+    with pytest.raises(StepFailed, match=rf"go{re.escape(version)} is older"):
         check_go()
+
+
+def test_a_module_asks_for_no_newer_go_than_people_are_told() -> None:
+    for tool in (*tools.AIRGAP_TOOLS, tools.K3D):
+        text = (Path(tools.__file__).parent / "go" / tool.name / "go.mod").read_text()
+        (asked,) = re.findall(r"(?m)^go (\S+)$", text)
+        assert tuple(map(int, asked.split("."))) <= tools.MINIMUM_GO, tool.name
 
 
 def test_every_tool_has_a_module_with_checksums() -> None:
@@ -104,6 +112,7 @@ def test_every_tool_has_a_module_with_checksums() -> None:
 def modules_of(tool: GoTool) -> dict[str, str]:
     """Module path to version, replaced ones as what they are replaced by."""
     text = (Path(tools.__file__).parent / "go" / tool.name / "go.mod").read_text()
+    text = re.sub(r"(?ms)^exclude \(.*?^\)", "", text)
     line = r"(?m)^(?:require|replace)?\s*(\S+)(?: => \S+)? (v\S+)(?: // indirect)?$"
     return dict(re.findall(line, text))
 

@@ -1,0 +1,39 @@
+"""python -m tests.bench [NAME]: the benchmarks, each with its rivals in the same run.
+
+Without a name: which there are.
+"""
+
+# ruff: noqa: T201
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from tests.bench.client import NoClientError
+
+BENCHES = {
+    "http-stack": "what an endpoint for many small requests should stand on",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0, 1 when a run lost or refused something, 2 when there is no such benchmark."""
+    name = arguments[0] if arguments else ""
+    if name not in BENCHES:
+        if name:
+            print(f"there is no benchmark {name!r}; there are:")
+        for known, what in BENCHES.items():
+            print(f"  make bench NAME={known:<16} {what}")
+        return 2 if name else 0
+    run: Callable[[], int] = import_module(f"tests.bench.{name.replace('-', '_')}").run
+    try:
+        return run()
+    except NoClientError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

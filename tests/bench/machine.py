@@ -1,0 +1,60 @@
+"""What a figure is worth depends on what else ran: said before it, and with it in the reports."""
+
+# ruff: noqa: T201
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+
+
+def describe() -> dict[str, Any]:
+    """The machine now."""
+    running = docker.from_env(timeout=30).containers.list()
+    return {
+        "cores": os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "containers": len(running),
+    }
+
+
+@dataclass
+class Report:
+    """Prints as it goes, and at the end one line of JSON with all of it."""
+
+    name: str
+    machine: dict[str, Any] = field(default_factory=describe)
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        there = self.machine
+        self.say(
+            f"{self.name}: {there['cores']} cores, load average before {there['load_average']},"
+            f" {there['containers']} other containers running; all sides on this machine"
+        )
+
+    def say(self, text: str) -> None:
+        """A line for who watches."""
+        print(text, flush=True)
+
+    def add(self, side: str, **figures: Any) -> None:
+        """What one side did."""
+        self.results.append({"side": side, **figures})
+        shown = ", ".join(f"{name} {_short(value)}" for name, value in figures.items())
+        self.say(f"  {side}: {shown}")
+
+    def close(self) -> None:
+        """The line for reports."""
+        after = round(os.getloadavg()[0], 2)
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = {"bench": self.name, "at": when, "machine": self.machine | {"load_after": after}}
+        print(json.dumps(line | {"results": self.results}), flush=True)
+
+
+def _short(value: Any) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else str(value)

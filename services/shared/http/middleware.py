@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -33,9 +33,9 @@ _QUIET = frozenset({"/health", "/ready", "/metrics"})
 class RequestContext:
     """ASGI middleware; add it last so that it is the outermost.
 
-    Reads the body, at most `max_body` bytes, before the application sees the request: a bigger
-    one is answered with 413 and never held in memory, one that takes more than `body_seconds` to
-    arrive with 408.
+    Reads the body, at most `max_body` bytes, or what `larger_bodies` has for a path's beginning,
+    before the application sees the request: a bigger one is answered with 413 and never held in
+    memory, one that takes more than `body_seconds` to arrive with 408.
     """
 
     def __init__(
@@ -43,11 +43,13 @@ class RequestContext:
         app: ASGIApp,
         metrics: HttpMetrics,
         max_body: int = 256 * 1024,
+        larger_bodies: Mapping[str, int] | None = None,
         body_seconds: float = 30,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._max_body = max_body
+        self._larger_bodies = tuple((larger_bodies or {}).items())
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +74,7 @@ class RequestContext:
             await send(message)
 
         try:
-            body = await self._read_in_time(headers, receive)
+            body = await self._read_in_time(scope["path"], headers, receive)
             await self._app(scope, _replay(body, receive), send_with_id)
         except ProblemError as error:
             await answer(scope, error)(scope, receive, send_with_id)
@@ -89,10 +91,10 @@ class RequestContext:
         finally:
             self._observe(scope, status, time.perf_counter() - started)
 
-    async def _read_in_time(self, headers: Headers, receive: Receive) -> bytes:
+    async def _read_in_time(self, path: str, headers: Headers, receive: Receive) -> bytes:
         try:
             async with asyncio.timeout(self._body_seconds):
-                return await self._read(headers, receive)
+                return await self._read(self._most(path), headers, receive)
         except TimeoutError:
             raise ProblemError(
                 408,
@@ -101,16 +103,21 @@ class RequestContext:
                 headers={"Connection": "close"},
             ) from None
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+    def _most(self, path: str) -> int:
+        return next(
+            (most for part, most in self._larger_bodies if path.startswith(part)), self._max_body
+        )
+
+    async def _read(self, most: int, headers: Headers, receive: Receive) -> bytes:
         too_large = ProblemError(
             413,
             "body-too-large",
-            f"the body is larger than {self._max_body} bytes; send less",
+            f"the body is larger than {most} bytes; send less",
             headers={"Connection": "close"},
         )
         # A client that is cut off while it sends never reads the answer, so what is moderately
         # too large is read to its end and thrown away.
-        patience = 32 * self._max_body
+        patience = 32 * most
         declared = headers.get("content-length", "0")
         if declared.isascii() and declared.isdecimal() and int(declared[:20]) > patience:
             raise too_large
@@ -124,11 +131,11 @@ class RequestContext:
             size += len(chunk)
             if size > patience:
                 raise too_large
-            if size <= self._max_body:
+            if size <= most:
                 chunks.append(chunk)
             if not message.get("more_body", False):
                 break
-        if size > self._max_body:
+        if size > most:
             raise too_large
         return b"".join(chunks)
 

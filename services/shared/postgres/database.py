@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -118,6 +119,21 @@ async def _reset(connection: Connection) -> None:
         await connection.reset()
 
 
+_gauges: WeakKeyDictionary[CollectorRegistry, Gauge] = WeakKeyDictionary()
+
+
+def _gauge(registry: CollectorRegistry) -> Gauge:
+    """One for all pools of a process: a registry takes a name once."""
+    if registry not in _gauges:
+        _gauges[registry] = Gauge(
+            "db_pool_connections",
+            "Connections of a database's pool: in_use, idle, and the limit max.",
+            ["database", "state"],
+            registry=registry,
+        )
+    return _gauges[registry]
+
+
 class Database:
     """A pool of at most settings.pool_size connections, made when they are first needed.
 
@@ -143,15 +159,10 @@ class Database:
         self._server_settings = server_settings
         self._pool: asyncpg.Pool | None = None
         self._last_success = -math.inf
-        gauge = Gauge(
-            "db_pool_connections",
-            "Connections of the pool: in_use, idle, and the limit max.",
-            ["state"],
-            registry=registry,
-        )
-        gauge.labels("in_use").set_function(lambda: self._size() - self._idle())
-        gauge.labels("idle").set_function(self._idle)
-        gauge.labels("max").set(settings.pool_size)
+        gauge = _gauge(registry)
+        gauge.labels(settings.name, "in_use").set_function(lambda: self._size() - self._idle())
+        gauge.labels(settings.name, "idle").set_function(self._idle)
+        gauge.labels(settings.name, "max").set(settings.pool_size)
 
     def _size(self) -> int:
         return self._pool.get_size() if self._pool else 0

@@ -6,8 +6,8 @@ import sys
 
 import uvloop
 
-from services.rest_service.settings import IdempotencySettings
-from services.rest_service.wiring import run
+from services.rest_service.settings import DataStoreSettings, IdempotencySettings
+from services.rest_service.wiring import Means, run
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (
     DatabaseSettings,
@@ -23,9 +23,14 @@ def main() -> int:
     try:
         settings = load(ServiceSettings)
         logging.configure(settings.service_name, settings.log_level)
-        uvloop.run(
-            run(settings, load(DatabaseSettings), load(RedisSettings), load(IdempotencySettings))
+        means = Means(
+            settings,
+            load(DatabaseSettings),
+            load(DataStoreSettings),
+            load(RedisSettings),
+            load(IdempotencySettings),
         )
+        uvloop.run(run(means))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -86,12 +86,12 @@ async def list_resources(query: Annotated[ListQuery, Query()], service: Service)
     return ResourcePage(items=items, next_cursor=seal(items[-1].id) if more else None)
 
 
-@router.get("/{resource_id}", responses=problems(_REASONS, 404, 422))
-async def get(resource_id: Id, service: Service, response: Response) -> Resource:
+@router.get("/{resource_id}", response_model=Resource, responses=problems(_REASONS, 404, 422))
+async def get(resource_id: Id, service: Service) -> Response:
     """One resource; at most 60 s old when Redis was out of reach of a writer, else current."""
-    resource = await service.get(resource_id)
-    response.headers["ETag"] = _etag(resource)
-    return resource
+    found = await service.get(resource_id)
+    etag = {"ETag": f'"{found.version}"'}
+    return Response(found.body, media_type="application/json", headers=etag)
 
 
 @router.put(

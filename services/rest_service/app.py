@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
 
 from services.rest_service.api import router
+from services.rest_service.documents import api as documents
+from services.rest_service.documents.service import DocumentService
 from services.rest_service.repository import (
     KeyReusedError,
     NotFoundError,
     VersionMismatchError,
 )
 from services.rest_service.service import ResourceService
+from services.shared.documents import openapi
 from services.shared.http import middleware as http
 from services.shared.http import problem
 from services.shared.http.health import Readiness, health_routes
-from services.shared.http.openapi import describe_problems
 from services.shared.http.problem import ProblemError
 from services.shared.postgres.database import DatabaseUnavailableError
 from services.shared.runtime.logging import get_logger
@@ -29,6 +29,7 @@ log = get_logger(__name__)
 def create_app(
     service_name: str,
     resources: ResourceService,
+    stored: DocumentService,
     readiness: Readiness,
     registry: CollectorRegistry,
 ) -> FastAPI:
@@ -44,7 +45,9 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.resources = resources
+    app.state.documents = stored
     app.include_router(router)
+    app.include_router(documents.router)
     app.router.routes.extend(health_routes(service_name, readiness, registry))
     http.install_problem_handlers(app)
 
@@ -83,17 +86,10 @@ def create_app(
     app.add_exception_handler(KeyReusedError, reused)
     app.add_exception_handler(NotFoundError, missing)
     app.add_exception_handler(VersionMismatchError, mismatch)
-    app.add_middleware(http.RequestContext, metrics=HttpMetrics(registry))
-    _document_problems(app)
+    app.add_middleware(
+        http.RequestContext,
+        metrics=HttpMetrics(registry),
+        larger_bodies={documents.PATH: documents.MAX_BODY},
+    )
+    openapi.complete(app, documents.PATH, documents.LIMITS.max_documents)
     return app
-
-
-def _document_problems(app: FastAPI) -> None:
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        describe_problems(document)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from services.rest_service.models import Resource
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import SettingsError
 
@@ -28,31 +30,40 @@ log = get_logger(__name__)
 TTL_SECONDS = 60
 """Tombstones live as long as entries, far longer than a reader takes from database to cache."""
 
-# KEYS[1]; ARGV: version, JSON ("" for a tombstone), TTL. Versions are compared as numbers.
-# A tombstone of version 4 lets version 4 in, an entry of version 4 only version 5.
+# KEYS; ARGV: TTL, JSON ("" for tombstones), and the version of each key. Versions are compared as
+# numbers. A tombstone of version 4 lets version 4 in, an entry of version 4 only version 5.
 _STORE = """
-local current = redis.call('GET', KEYS[1])
-if current then
-    local colon = string.find(current, ':', 1, true)
-    local version = tonumber(string.sub(current, 1, colon - 1))
-    local given = tonumber(ARGV[1])
-    if version > given then return 0 end
-    if version == given and ARGV[2] == '' then return 0 end
+for place, key in ipairs(KEYS) do
+    local given, stale = ARGV[place + 2], true
+    local current = redis.call('GET', key)
+    if current then
+        local colon = string.find(current, ':', 1, true)
+        local version = tonumber(string.sub(current, 1, colon - 1))
+        stale = version < tonumber(given) or version == tonumber(given) and ARGV[2] ~= ''
+    end
+    if stale then redis.call('SET', key, given .. ':' .. ARGV[2], 'EX', ARGV[1]) end
 end
-redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'EX', ARGV[3])
-return 1
 """
 UNKNOWN_VERSION = 2**53
 """For a write whose outcome is unknown: keeps every version out until the tombstone expires."""
 
 _MISSED_LIMIT = 10_000
 """Writes that are remembered while Redis is away; with more, old entries are left to expire."""
+_MAKE_UP_BATCH = 100
 _FAILURES_LIMIT = 3
 """Failures in a row after which Redis counts as away."""
 _FAILURES = (RedisError, OSError, SettingsError)
 
 
-class ResourceCache:
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is kept under a key, and in which version."""
+
+    version: int
+    body: bytes
+
+
+class VersionedCache:
     """Each call takes at most `timeout` seconds; none raises.
 
     After a few failures in a row the cache is left alone, at no cost to requests, until a
@@ -77,11 +88,11 @@ class ResourceCache:
         self._failures = 0
         self._away = False  # nothing is sent but the probe
         self._bypassed = False  # nothing is read or kept
-        self._missed: dict[str, int] = {}  # resource id to the version that was written
+        self._missed: dict[str, int] = {}  # key to the version that was written
         self._expired_at = -math.inf  # by the monotonic clock; no old entry is left after it
         self._requests = Counter(
             "cache_requests",
-            "Look-ups in the resource cache: hit, miss, or bypass when Redis is away.",
+            "Look-ups in the cache: hit, miss, or bypass when Redis is away.",
             ["result"],
             registry=registry,
         )
@@ -95,35 +106,34 @@ class ResourceCache:
         for result in ("hit", "miss", "bypass"):
             self._requests.labels(result)
 
-    async def get(self, resource_id: str) -> Resource | None:
-        """The cached resource; None when there is none or Redis is away."""
-        if self._bypassed or resource_id in self._missed:
+    async def get(self, key: str) -> Entry | None:
+        """What is cached under the key; None when nothing is or Redis is away."""
+        if self._bypassed or key in self._missed:
             self._requests.labels("bypass").inc()
             return None
         try:
             async with asyncio.timeout(self._timeout):
-                entry = await self._redis.get(_key(resource_id))
+                entry = await self._redis.get(key)
         except _FAILURES as error:
             self._failed("get", error)
             self._requests.labels("bypass").inc()
             return None
         self._failures = 0
-        body = entry.partition(b":")[2] if isinstance(entry, bytes) else b""
+        version, _, body = entry.partition(b":") if isinstance(entry, bytes) else (b"", b"", b"")
         self._requests.labels("hit" if body else "miss").inc()
-        # A body that an older release wrote in another shape is a miss, not an error.
-        with contextlib.suppress(ValueError):
-            return Resource.model_validate_json(body) if body else None
-        return None
+        return Entry(int(version), body) if body else None
 
-    async def put(self, resource: Resource) -> None:
+    async def put(self, key: str, version: int, body: bytes) -> None:
         """Keep what was read from the database, unless something newer is known."""
-        if not self._bypassed and resource.id not in self._missed:
-            await self._store("put", resource.id, resource.version, resource.model_dump_json())
+        if not self._bypassed and key not in self._missed:
+            await self._store("put", {key: version}, body)
 
-    async def invalidate(self, resource_id: str, version: int) -> None:
-        """Forget everything older than `version`, which has just been written."""
-        if self._away or not await self._store("invalidate", resource_id, version, ""):
-            self._missed[resource_id] = max(version, self._missed.get(resource_id, 0))
+    async def invalidate(self, written: Mapping[str, int]) -> None:
+        """Forget everything under these keys older than the versions, which have just been
+        written."""
+        if self._away or not await self._store("invalidate", written, b""):
+            for key, version in written.items():
+                self._missed[key] = max(version, self._missed.get(key, 0))
             if len(self._missed) > _MISSED_LIMIT:
                 self._missed.clear()
                 self._expired_at = time.monotonic() + TTL_SECONDS
@@ -138,18 +148,20 @@ class ResourceCache:
         with contextlib.suppress(*_FAILURES):
             await self._redis.aclose()
 
-    async def _store(self, operation: str, resource_id: str, version: int, body: str) -> bool:
+    async def _store(self, operation: str, versions: Mapping[str, int], body: bytes) -> bool:
         try:
-            await self._run_script(resource_id, version, body)
+            await self._run_script(versions, body)
         except _FAILURES as error:
             self._failed(operation, error)
             return False
         self._failures = 0
         return True
 
-    async def _run_script(self, resource_id: str, version: int, body: str) -> None:
+    async def _run_script(self, versions: Mapping[str, int], body: bytes) -> None:
         async with asyncio.timeout(self._timeout):
-            await self._store_script(keys=[_key(resource_id)], args=[version, body, TTL_SECONDS])
+            await self._store_script(
+                keys=list(versions), args=[TTL_SECONDS, body, *versions.values()]
+            )
 
     def _failed(self, operation: str, error: Exception) -> None:
         self._errors.labels(operation).inc()
@@ -196,11 +208,8 @@ class ResourceCache:
         self._away = False
         self._failures = 0
         while self._missed:
-            resource_id, version = next(iter(self._missed.items()))
-            await self._run_script(resource_id, version, "")
-            if self._missed.get(resource_id) == version:
-                del self._missed[resource_id]
-
-
-def _key(resource_id: str) -> str:
-    return f"resource:{resource_id}"
+            batch = dict(itertools.islice(self._missed.items(), _MAKE_UP_BATCH))
+            await self._run_script(batch, b"")
+            for key, version in batch.items():
+                if self._missed.get(key) == version:
+                    del self._missed[key]

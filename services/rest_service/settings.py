@@ -7,6 +7,8 @@ from datetime import timedelta
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.shared.runtime.settings import DatabaseSettings
+
 
 class IdempotencySettings(BaseSettings):
     """Creations that carry an Idempotency-Key."""
@@ -21,3 +23,11 @@ class IdempotencySettings(BaseSettings):
     @property
     def retention(self) -> timedelta:
         return timedelta(hours=self.retention_hours)
+
+
+class DataStoreSettings(DatabaseSettings):
+    """The PostgreSQL database that holds documents, over TLS with the server's name verified."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DATA_STORE_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from services.rest_service.app import create_app
-from services.rest_service.cache import ResourceCache
+from services.rest_service.cache import VersionedCache
+from services.rest_service.documents.service import DocumentService
+from services.rest_service.documents.store import DocumentStore
 from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
-from services.rest_service.settings import IdempotencySettings
+from services.rest_service.settings import DataStoreSettings, IdempotencySettings
 from services.rest_service.upkeep import keep_forgetting
 from services.shared.http import server
 from services.shared.http.health import Readiness
@@ -21,31 +24,43 @@ from services.shared.runtime.settings import DatabaseSettings, RedisSettings, Se
 CACHE_TIMEOUT = 0.25
 
 
-async def run(
-    settings: ServiceSettings,
-    database_settings: DatabaseSettings,
-    redis_settings: RedisSettings,
-    idempotency: IdempotencySettings,
-) -> None:
+@dataclass(frozen=True)
+class Means:
+    """What the service is told."""
+
+    service: ServiceSettings
+    database: DatabaseSettings
+    data_store: DataStoreSettings
+    cache: RedisSettings
+    idempotency: IdempotencySettings
+
+
+async def run(means: Means) -> None:
     """Serve until SIGTERM; needs neither PostgreSQL nor Redis to start."""
     stop = asyncio.Event()
     server.stop_on_signals(stop)
     registry = new_registry()
-    database = Database(database_settings, registry, application_name=settings.service_name)
-    cache = ResourceCache(
-        redis.client(redis_settings, timeout=CACHE_TIMEOUT), registry, timeout=CACHE_TIMEOUT
+    name = means.service.service_name
+    database = Database(means.database, registry, application_name=name)
+    data_store = Database(means.data_store, registry, application_name=name)
+    cache = VersionedCache(
+        redis.client(means.cache, timeout=CACHE_TIMEOUT), registry, timeout=CACHE_TIMEOUT
     )
     readiness = Readiness(registry)
+    # Not the data store: resources go on without it.
     readiness.add("database", database.ping)
     outbox = Outbox(database)
     resources = ResourceService(ResourceRepository(database, outbox), cache)
-    app = create_app(settings.service_name, resources, readiness, registry)
+    documents = DocumentService(DocumentStore(data_store), cache)
+    app = create_app(name, resources, documents, readiness, registry)
     await database.open()
-    upkeep = asyncio.create_task(keep_forgetting(database, idempotency.retention))
+    await data_store.open()
+    upkeep = asyncio.create_task(keep_forgetting(database, means.idempotency.retention))
     try:
-        await server.serve(app, settings, readiness, stop)
+        await server.serve(app, means.service, readiness, stop)
     finally:
         upkeep.cancel()
         await outbox.close()
         await cache.close()
+        await data_store.close()
         await database.close()

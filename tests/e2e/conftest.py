@@ -27,6 +27,7 @@ ORDER = (
     "test_input",
     "test_events",
     "test_documents",
+    "test_twin",
     "test_workloads",
     "test_secrets",
     "test_tls",

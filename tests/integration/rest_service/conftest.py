@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 import httpx
@@ -18,7 +19,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.rest_service.app import create_app
-from services.rest_service.cache import ResourceCache
+from services.rest_service.cache import VersionedCache
+from services.rest_service.documents.service import DocumentService
+from services.rest_service.documents.store import DocumentStore
 from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
 from services.shared.http.health import Readiness
@@ -27,6 +30,7 @@ from services.shared.postgres.database import Database, DatabaseUnavailableError
 from services.shared.redis import client as redis_client
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
+from tests.integration.conftest import MakeDatabase
 from tests.integration.containers import free_port
 from tests.integration.servers import PostgresServer, eventually
 
@@ -39,8 +43,9 @@ class Rest:
 
     http: httpx.AsyncClient
     registry: CollectorRegistry
-    cache: ResourceCache
+    cache: VersionedCache
     database: DatabaseSettings
+    data_store: DatabaseSettings
     readiness: Readiness
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -63,29 +68,50 @@ class Rest:
             resource_id,
         )
 
+    async def store(self, documents: Any, **headers: str) -> list[str]:
+        response = await self.http.post("/data", json=documents, headers=headers)
+        assert response.status_code == 201, response.text
+        return response.json()["ids"]
+
+    async def document(self, document_id: str) -> Any:
+        response = await self.http.get(f"/data/{quote(document_id, safe='')}")
+        assert response.status_code == 200, response.text
+        return response.json()
+
     def metric(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0
 
 
 @pytest.fixture
-async def rest(restdb: DatabaseSettings, redis_settings: RedisSettings) -> AsyncIterator[Rest]:
+async def datadb(make_database: MakeDatabase) -> DatabaseSettings:
+    return await make_database("datadb")
+
+
+@pytest.fixture
+async def rest(
+    restdb: DatabaseSettings, datadb: DatabaseSettings, redis_settings: RedisSettings
+) -> AsyncIterator[Rest]:
     registry = new_registry()
     database = Database(restdb, registry, application_name="rest-service")
     await database.open()
-    cache = ResourceCache(
+    data_store = Database(datadb, registry, application_name="rest-service")
+    await data_store.open()
+    cache = VersionedCache(
         redis_client.client(redis_settings, timeout=0.5), registry, timeout=0.5, probe_interval=0.1
     )
     readiness = Readiness(registry)
     readiness.add("database", database.ping)
     outbox = Outbox(database)
     resources = ResourceService(ResourceRepository(database, outbox), cache)
-    app = create_app("rest-service", resources, readiness, registry)
+    documents = DocumentService(DocumentStore(data_store), cache)
+    app = create_app("rest-service", resources, documents, readiness, registry)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app), base_url="http://rest", timeout=30
     ) as client:
-        yield Rest(client, registry, cache, restdb, readiness)
+        yield Rest(client, registry, cache, restdb, datadb, readiness)
     await outbox.close()
     await cache.close()
+    await data_store.close()
     await database.close()
 
 
@@ -114,7 +140,10 @@ class Process:
 
 @pytest.fixture
 async def process(
-    restdb: DatabaseSettings, redis_settings: RedisSettings, tmp_path: Path
+    restdb: DatabaseSettings,
+    datadb: DatabaseSettings,
+    redis_settings: RedisSettings,
+    tmp_path: Path,
 ) -> AsyncIterator[Process]:
     port, log = free_port(), tmp_path / "log"
     environment = {
@@ -124,6 +153,7 @@ async def process(
         "HTTP_PORT": str(port),
         "DRAIN_SECONDS": "1",
         **_environment("DATABASE", restdb.model_dump()),
+        **_environment("DATA_STORE", datadb.model_dump()),
         **_environment("REDIS", redis_settings.model_dump()),
     }
     with log.open("wb") as output:
@@ -153,6 +183,10 @@ class LossyDatabase(Database):
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
         await super().fetchrow(query, *args)
+        raise DatabaseUnavailableError("connection lost")
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        await super().fetch(query, *args)
         raise DatabaseUnavailableError("connection lost")
 
 

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.rest_service import cache
-from services.rest_service.models import Resource, ResourceInput
+from services.rest_service.cache import Entry
+from services.rest_service.models import ResourceInput
 from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
 from services.shared.outbox.events import Origin, Outbox
@@ -173,7 +174,7 @@ async def test_one_answer_too_late_leaves_the_cache_in_use(
     for resource in (read, written):
         await rest.http.get(f"{PATH}/{resource['id']}")
     healthy_redis.container.pause()
-    assert await rest.cache.get(read["id"]) is None
+    assert await rest.cache.get(f"resource:{read['id']}") is None
     updated = (await rest.http.put(f"{PATH}/{written['id']}", json={"name": "new"})).json()
     healthy_redis.container.unpause()
     assert rest.metric("cache_available") == 1
@@ -201,7 +202,7 @@ async def test_the_cache_comes_back_under_writes_even_when_more_were_missed_than
     async def write() -> None:
         number = next(numbers)
         for n in range(10):
-            await rest.cache.invalidate(f"busy-{n}", number)
+            await rest.cache.invalidate({f"resource:busy-{n}": number})
 
     await write()
     assert rest.metric("cache_available") == 0
@@ -230,20 +231,32 @@ async def test_the_cache_is_forgotten_on_every_write(rest: Rest) -> None:
 
 async def test_a_slow_reader_cannot_cache_an_old_version(rest: Rest) -> None:
     """Reader fetches version 1; writer stores 2 and invalidates; reader comes to cache 1."""
-    old = Resource.model_validate(await rest.create())
-    path = f"{PATH}/{old.id}"
-    new = Resource.model_validate((await rest.http.put(path, json={"name": "new"})).json())
-    await rest.cache.put(old)
-    assert await rest.cache.get(old.id) is None
-    await rest.cache.put(new)
-    assert await rest.cache.get(old.id) == new
-    await rest.cache.put(old)
-    assert await rest.cache.get(old.id) == new
-    await rest.cache.invalidate(old.id, 2)  # late: the entry already is version 2
-    assert await rest.cache.get(old.id) == new
+    resource_id = (await rest.create())["id"]
+    path, key = f"{PATH}/{resource_id}", f"resource:{resource_id}"
+    await rest.http.put(path, json={"name": "new"})
+    new = Entry(2, b"new")
+    await rest.cache.put(key, 1, b"old")
+    assert await rest.cache.get(key) is None
+    await rest.cache.put(key, 2, b"new")
+    assert await rest.cache.get(key) == new
+    await rest.cache.put(key, 1, b"old")
+    assert await rest.cache.get(key) == new
+    await rest.cache.invalidate({key: 2})  # late: the entry already is version 2
+    assert await rest.cache.get(key) == new
     await rest.http.delete(path)
-    await rest.cache.put(new)
-    assert await rest.cache.get(old.id) is None
+    await rest.cache.put(key, 2, b"new")
+    assert await rest.cache.get(key) is None
+
+
+async def test_what_another_release_cached_in_another_shape_is_not_answered(rest: Rest) -> None:
+    created = await rest.create()
+    key, path = f"resource:{created['id']}", f"{PATH}/{created['id']}"
+    for other in (b'{"id":"of another release"}', b"0123abcd{}", b"not JSON"):
+        await rest.cache.put(key, created["version"] - 1, other)
+        assert await rest.cache.get(key) is not None
+        response = await rest.http.get(path)
+        assert (response.json(), response.headers["etag"]) == (created, '"1"')
+        await rest.cache._redis.set(key, "0:")
 
 
 async def test_a_redis_whose_certificate_is_not_ours_is_not_used(
@@ -289,10 +302,12 @@ async def test_the_process_starts_without_its_servers_and_recovers(
     await eventually(lambda: _is(process, "/ready", 200))
 
 
-async def test_the_process_has_a_connection_before_anybody_asks_for_it(process: Process) -> None:
+async def test_the_process_has_a_connection_before_anybody_asks_for_it(
+    process: Process, restdb: DatabaseSettings
+) -> None:
     async def connected() -> bool:
         found = (await process.http.get("/metrics")).text
-        return 'db_pool_connections{state="idle"} 1.0' in found
+        return f'db_pool_connections{{database="{restdb.name}",state="idle"}} 1.0' in found
 
     await eventually(connected)
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from services.rest_service import repository
 from services.rest_service.app import create_app
+from services.rest_service.documents.service import DocumentService
 from services.rest_service.models import Resource, ResourceInput, Status
 from services.rest_service.service import ResourceService
 from services.shared.http.health import Readiness
@@ -22,7 +23,13 @@ SOME_ID = "01a1fb67-1800-7000-8000-000000000000"
 
 def app_without_servers() -> FastAPI:
     registry = new_registry()
-    return create_app("rest", cast(ResourceService, None), Readiness(registry), registry)
+    return create_app(
+        "rest",
+        cast(ResourceService, None),
+        cast(DocumentService, None),
+        Readiness(registry),
+        registry,
+    )
 
 
 def client() -> httpx.AsyncClient:

@@ -1,0 +1,1 @@
+"""Documents stored within the request: what the platform's stream is measured against."""

@@ -20,6 +20,9 @@ status: $(VENV)   ## what runs, and the endpoints, one line each
 	@$(RUN) status
 smoke: $(VENV)    ## resources in over HTTP, one processed row per event out, with latencies
 	@.venv/bin/python -m loadtests smoke
+load: $(VENV)     ## 10,000 users on documents, held to targets (USERS PACE SECONDS SHAPE TARGET)
+	@.venv/bin/python -m loadtests load --users '$(USERS)' --pace '$(PACE)' --seconds '$(SECONDS)' --shape '$(SHAPE)' \
+	  --target '$(TARGET)' --flow '$(FLOW)' --rate '$(RATE)' --workers '$(WORKERS)'
 preview: $(VENV)  ## what `up` would change, held against the policies
 	@$(RUN) preview
 down: $(VENV)     ## remove the platform and the cluster; caches stay
@@ -76,4 +79,4 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
-.PHONY: up status smoke preview down clean env doctor render pin check test e2e format docs tools images check-types check-fast help
+.PHONY: up status smoke load preview down clean env doctor render pin check test e2e format docs tools images check-types check-fast help

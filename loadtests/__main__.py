@@ -1,18 +1,19 @@
 """``python -m loadtests COMMAND``: the Makefile's targets that meet a running platform."""
 
+from typing import Annotated
+
 import typer
 from rich.console import Console
 
 from bootstrap.checkout import find_checkout
 from bootstrap.cli import exit_with_a_sentence
 from loadtests import smoke
+from loadtests.run.command import load
+from loadtests.run.plan import settings
+
+Given = Annotated[str, typer.Option(help="empty: as it is by default")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def _group() -> None:  # with a single command typer would drop its name
-    """Meet the running platform as its users do."""
 
 
 @app.command("smoke")
@@ -20,6 +21,31 @@ def run_smoke() -> None:
     """Create, update, read, list and delete resources, and see every event arrive in order."""
     if not smoke.run(find_checkout(), Console()):
         raise typer.Exit(1)
+
+
+@app.command("load")
+def run_load(  # noqa: PLR0917 - typer's way to say what a command takes
+    users: Given = "",
+    pace: Given = "",
+    seconds: Given = "",
+    shape: Given = "",
+    target: Given = "",
+    flow: Given = "",
+    rate: Given = "",
+    workers: Given = "",
+) -> None:
+    """Let users write and read documents, hold the run to its targets, close the ledger."""
+    chosen = settings(
+        users=users,
+        pace=pace,
+        seconds=seconds,
+        shape=shape,
+        target=target,
+        flow=flow,
+        rate=rate,
+        workers=workers,
+    )
+    raise typer.Exit(load(find_checkout(), chosen, Console()))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import httpx
 
 from bootstrap.checkout import Checkout
 from loadtests.ledger import Ledger, Outcome, Write
+from loadtests.pace import Pace
 
 RESOURCES = "/api/v1/resources"
 REQUEST_TIMEOUT = 15.0
@@ -54,20 +55,6 @@ class Stream:
     def writes(self) -> int:
         """How many writes the whole stream makes."""
         return self.resources * (1 + self.updates + int(self.delete))
-
-
-class Pace:
-    """Turns that are ``1 / per_second`` apart, or none at all."""
-
-    def __init__(self, per_second: float | None) -> None:
-        self._interval = 0.0 if per_second is None else 1 / per_second
-        self._next = 0.0
-
-    def delay(self, now: float) -> float:
-        """Take the next turn; gives the seconds to wait for it. Turns missed are not made up."""
-        turn = max(now, self._next)
-        self._next = turn + self._interval
-        return turn - now
 
 
 @dataclass

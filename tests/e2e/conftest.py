@@ -5,7 +5,6 @@ whole platform away last. Each test leaves the platform as it found it.
 """
 
 import secrets
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -19,6 +18,7 @@ from bootstrap import status
 from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.kube import Kube, KubeError
 from loadtests import traffic
+from loadtests.observers.api import kubernetes_api
 from tests.e2e.cluster import last_words, wait_until_settled
 
 ORDER = (
@@ -28,6 +28,7 @@ ORDER = (
     "test_events",
     "test_documents",
     "test_twin",
+    "test_load",
     "test_workloads",
     "test_secrets",
     "test_tls",
@@ -95,20 +96,8 @@ def http(checkout: Checkout, kube: Kube) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def api(kube: Kube) -> Iterator[httpx.Client]:
     """The Kubernetes API with plain HTTP semantics (status codes, retries left to the test)."""
-    process = subprocess.Popen(
-        kube.command("proxy", "--port=0"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()  # "Starting to serve on 127.0.0.1:PORT"
-        assert "serve on" in line, f"kubectl proxy said {line!r}"
-        base = f"http://{line.split()[-1]}"
-        with httpx.Client(base_url=base, timeout=15, trust_env=False) as client:
-            yield client
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    with kubernetes_api(kube) as client:
+        yield client
 
 
 @pytest.fixture

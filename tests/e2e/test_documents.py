@@ -10,12 +10,13 @@ import pytest
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
-from loadtests.traffic import base_url
+from loadtests.documents.client import Document, Documents, RequestFailed
+from loadtests.documents.closing import DATABASE, STORE
+from loadtests.documents.over_httpx import HttpxTransport, documents_of, http_client
+from loadtests.documents.ways import ASYNC
 from tests.e2e.cluster import kill_minus_9, pods_of, replace_restarted, wait_for, wait_for_restart
 from tests.e2e.conftest import Say
 
-DOCUMENTS = "/api/data"
-STORE = "data-store"
 MOST_FLUSHES = 100  # a second, as Pulumi.airgap.yaml and Pulumi.dev.yaml have it
 
 pytestmark = pytest.mark.usefixtures("settled")
@@ -24,20 +25,20 @@ pytestmark = pytest.mark.usefixtures("settled")
 @pytest.fixture
 def data(checkout: Checkout) -> Iterator[httpx.Client]:
     """A client for the published port of ingest-service."""
-    with httpx.Client(base_url=base_url(checkout, "data"), timeout=15, trust_env=False) as client:
+    with http_client(checkout) as client:
         yield client
 
 
-def batch(prefix: str, number: int, version: int = 1, size: int = 50) -> list[dict[str, object]]:
-    return [{"id": f"{prefix}-{number}-{n}", "number": n, "version": version} for n in range(size)]
+def batch(prefix: str, number: int, value: int = 1, size: int = 50) -> list[Document]:
+    return [Document(id=f"{prefix}-{number}-{n}", value=value) for n in range(size)]
 
 
 def stored(kube: Kube, prefix: str) -> dict[str, int]:
-    """Version by id, of all stored documents of a run."""
+    """Value by id, of all stored documents of a run."""
     statement = f"""
-        SELECT json_build_array(id, (document ->> 'version')::int) FROM documents
+        SELECT json_build_array(id, (document ->> 'value')::int) FROM documents
         WHERE id LIKE '{prefix}-%'"""
-    return dict(kube.sql("datadb", statement, server=STORE))
+    return dict(kube.sql(DATABASE, statement, server=STORE))
 
 
 COMMITS = f"""
@@ -50,7 +51,7 @@ COMMITS = f"""
 
 
 def flushes(kube: Kube) -> int:
-    (count,) = kube.sql("datadb", "SELECT wal_sync FROM pg_stat_wal", server=STORE)
+    (count,) = kube.sql(DATABASE, "SELECT wal_sync FROM pg_stat_wal", server=STORE)
     return int(count)
 
 
@@ -58,7 +59,7 @@ class Writer:
     """Writes batches until it is told to stop; knows what was acknowledged, by id."""
 
     def __init__(self, checkout: Checkout, prefix: str) -> None:
-        self._base = base_url(checkout, "data")
+        self._checkout = checkout
         self._prefix = prefix
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -76,46 +77,43 @@ class Writer:
 
     def _run(self) -> None:
         number = 0
-        with httpx.Client(base_url=self._base, timeout=15, trust_env=False) as client:
+        with documents_of(self._checkout) as documents:
             while not self._stop.is_set():
                 # Every id twice, so that the last value is worth looking at.
-                for version in (1, 2):
-                    given = batch(self._prefix, number, version)
-                    if self._insist(client, given):
-                        self.acknowledged |= {str(d["id"]): version for d in given}
+                for value in (1, 2):
+                    given = batch(self._prefix, number, value)
+                    if self._insist(documents, given):
+                        self.acknowledged |= {document.id: value for document in given}
                 number += 1
 
-    def _insist(self, client: httpx.Client, given: list[dict[str, object]]) -> bool:
+    def _insist(self, documents: Documents, given: list[Document]) -> bool:
         """Again with the same ids until it is acknowledged: a repeat does no harm."""
         while not self._stop.is_set():
             try:
-                if client.post(DOCUMENTS, json=given).status_code == 202:
-                    return True
-            except httpx.TransportError:
-                pass
-            self.refused += 1
-            time.sleep(0.1)
+                documents.write_all(given)
+            except RequestFailed:
+                self.refused += 1
+                time.sleep(0.1)
+            else:
+                return True
         return False
 
 
 def test_what_was_acknowledged_is_read_at_once_and_stored_once(
     data: httpx.Client, kube: Kube, prefix: str, say: Say
 ) -> None:
+    documents = Documents(HttpxTransport(data))
     began, before = time.monotonic(), flushes(kube)
     for number in range(40):
         given = batch(prefix, number, size=250)
-        answer = data.post(DOCUMENTS, json=given)
-        assert answer.status_code == 202, answer.text[:500]
-        assert answer.json()["ids"] == [d["id"] for d in given]
-        for document in (given[0], given[-1]):
-            read = data.get(f"{DOCUMENTS}/{document['id']}")
-            assert read.status_code == 200, read.text[:500]
-            assert read.json() == document
+        documents.write_all(given)
+        documents.read_back(given[0])
+        documents.read_back(given[-1])
     wait_for("10,000 documents", lambda: len(stored(kube, prefix)) == 10_000, seconds=60)
     seconds, flushed = time.monotonic() - began, flushes(kube) - before
     say(f"10,000 documents stored in {seconds:.1f} s with {flushed} flushes of the log")
     problem = data.post(
-        DOCUMENTS, content=b'{"name": "\\u0000"}', headers={"content-type": "application/json"}
+        ASYNC.path, content=b'{"name": "\\u0000"}', headers={"content-type": "application/json"}
     )
     assert problem.status_code == 422
     assert "NUL" in json.dumps(problem.json())
@@ -123,7 +121,7 @@ def test_what_was_acknowledged_is_read_at_once_and_stored_once(
 
 def test_the_constrained_store_flushes_only_so_often(kube: Kube, say: Say) -> None:
     began, before = time.monotonic(), flushes(kube)
-    kube.psql("datadb", COMMITS, server=STORE)
+    kube.psql(DATABASE, COMMITS, server=STORE)
     seconds, flushed = time.monotonic() - began, flushes(kube) - before
     say(f"{3 * MOST_FLUSHES} commits in a row: {flushed} flushes in {seconds:.1f} s")
     assert flushed >= 2 * MOST_FLUSHES, "the counter shows nothing"

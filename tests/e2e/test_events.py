@@ -12,11 +12,11 @@ from bootstrap.kube import Kube
 from infra.model.records import RECORDS
 from loadtests import arrivals, traffic
 from loadtests.ledger import Outcome
+from loadtests.observers.api import total
 from loadtests.traffic import RESOURCES
 from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 from tests.e2e.cluster import pods_of, wait_for
 from tests.e2e.conftest import Say
-from tests.e2e.metrics import total
 from tests.e2e.streams import arrived_in_order, unsent_events, write_now
 
 
@@ -114,9 +114,9 @@ def test_writers_at_once_on_one_resource_give_versions_and_events_without_gap(
     assert http.delete(path).status_code == 204
 
 
-def duplicates(api: httpx.Client, kube: Kube) -> float:
+def duplicates(api: httpx.Client) -> float:
     """How many messages the workers dropped because they knew them."""
-    return total(api, kube, "event-worker", "worker_messages_processed_total", outcome="duplicate")
+    return total(api, "event-worker", "worker_messages_processed_total", outcome="duplicate")
 
 
 @pytest.mark.timeout(180)
@@ -133,7 +133,7 @@ def test_events_that_are_delivered_again_are_absorbed(
     assert ledger.counts()[Outcome.ACKED] == 100
     _, once = arrived_in_order(kube, ledger, prefix, after, seconds=60, say=say)
     wait_for("the outbox to be drained", lambda: unsent_events(kube) == 0, seconds=30)
-    dropped = duplicates(api, kube)
+    dropped = duplicates(api)
     ids = ", ".join(f"'{row.event_id}'" for row in once)
     kube.psql("restdb", f"UPDATE outbox_events SET processed_at = NULL WHERE id IN ({ids});")
     wait_for("the repeats to be sent", lambda: unsent_events(kube) == 0, seconds=60)
@@ -142,6 +142,6 @@ def test_events_that_are_delivered_again_are_absorbed(
     arrived_in_order(kube, marker_ledger, f"{prefix}x", after, seconds=60, say=say)
     _, twice = arrived_in_order(kube, ledger, prefix, after, seconds=5, say=say)
     assert twice == once
-    dropped = duplicates(api, kube) - dropped
+    dropped = duplicates(api) - dropped
     assert dropped >= 100, "the worker says that it saw fewer repeats than were sent"
     say(f"100 events published twice and processed once, {dropped:.0f} duplicates dropped")

@@ -2,9 +2,8 @@
 
 import httpx
 
-from bootstrap.kube import Kube
+from loadtests.observers.api import total
 from loadtests.traffic import RESOURCES
-from tests.e2e.metrics import total
 
 
 def create(http: httpx.Client, name: str, **more: str) -> httpx.Response:
@@ -48,10 +47,10 @@ def test_a_read_never_shows_an_older_version_than_the_last_acknowledged_one(
 
 
 def test_a_second_read_is_served_from_the_cache(
-    http: httpx.Client, api: httpx.Client, kube: Kube, prefix: str
+    http: httpx.Client, api: httpx.Client, prefix: str
 ) -> None:
     def hits() -> float:
-        return total(api, kube, "rest-service", "cache_requests_total", result="hit")
+        return total(api, "rest-service", "cache_requests_total", result="hit")
 
     path = create(http, prefix).headers["Location"]
     http.get(path)

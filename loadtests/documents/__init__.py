@@ -1,0 +1,1 @@
+"""Documents as clients meet them: what is sent and answered, and the books over it."""

@@ -1,0 +1,83 @@
+"""Closes the books: what a run wrote against what the store holds, as sets, inside the store."""
+
+import re
+from collections.abc import Iterable
+
+from pydantic import BaseModel
+
+from bootstrap.kube import Kube
+from loadtests.documents.ledger import DocumentLedger
+
+STORE = "data-store"
+DATABASE = "datadb"
+COMPARE_SECONDS = 300.0
+_PREFIX = re.compile(r"[a-z0-9-]{4,60}")
+_EXAMPLES = 3
+
+
+class Differences(BaseModel):
+    """What the store and the ledger do not agree on."""
+
+    missing: int
+    stale: int
+    never_written: int
+    examples: tuple[str, ...]
+
+
+def comparison(prefix: str, rows: Iterable[str]) -> str:
+    """A psql script that prints the differences as one line of JSON.
+
+    The ledger travels once, into a temporary table (which needs no log, and so none of the
+    store's few flushes), and one join finds everything.
+
+    Raises:
+        ValueError: the prefix holds more than lower-case letters, digits and dashes.
+    """
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError(f"prefix {prefix!r} must be 4 to 60 lower-case letters, digits, dashes")
+    # "." is the character after "-": all ids of the run, and no other, lie between the two.
+    return f"""
+SET temp_buffers = '64MB';
+CREATE TEMPORARY TABLE sent (
+    id text COLLATE "C" PRIMARY KEY, acknowledged bigint NOT NULL, highest bigint NOT NULL);
+COPY sent FROM STDIN;
+{"".join(rows)}\\.
+ANALYZE sent;
+WITH stored AS (
+    SELECT id, (document ->> 'value')::bigint AS value FROM documents
+    WHERE id >= '{prefix}-' AND id < '{prefix}.'
+), judged AS (
+    SELECT coalesce(sent.id, stored.id) AS id, acknowledged, value, CASE
+        WHEN sent.id IS NULL OR stored.value > highest OR stored.id IS NOT NULL AND value IS NULL
+            THEN 'never written'
+        WHEN acknowledged > 0 AND stored.id IS NULL THEN 'missing'
+        WHEN stored.value < acknowledged THEN 'stale'
+    END AS fault
+    FROM sent FULL JOIN stored ON sent.id = stored.id
+), faults AS (
+    SELECT *, row_number() OVER (PARTITION BY fault ORDER BY id) AS nth
+    FROM judged WHERE fault IS NOT NULL
+)
+SELECT json_build_object(
+    'missing', count(*) FILTER (WHERE fault = 'missing'),
+    'stale', count(*) FILTER (WHERE fault = 'stale'),
+    'never_written', count(*) FILTER (WHERE fault = 'never written'),
+    'examples', coalesce(json_agg(
+        format('%s is %s: acknowledged %s, stored %s', id, fault,
+               coalesce(nullif(acknowledged, 0)::text, 'nothing'),
+               coalesce(value::text, 'nothing'))
+        ORDER BY fault, id) FILTER (WHERE nth <= {_EXAMPLES}), '[]'))
+FROM faults;
+"""  # noqa: S608 - the prefix is checked just above
+
+
+def compare(kube: Kube, prefix: str, ledger: DocumentLedger) -> Differences:
+    """Hold the ledger against the store, which should be given the time to empty its queue first.
+
+    Raises:
+        KubeError: the store could not be asked.
+        ValueError: as ``comparison``.
+    """
+    script = comparison(prefix, ledger.rows())
+    line = kube.psql(DATABASE, script, timeout=COMPARE_SECONDS, server=STORE)
+    return Differences.model_validate_json(line)

@@ -1,0 +1,139 @@
+"""Leads the workers through the shape, and hands on what they report, a line each on stdout."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, Literal
+
+import gevent
+import gevent.os
+from gevent.event import Event as Flag
+from locust import LoadTestShape
+from locust.env import Environment
+
+from loadtests.generator.recording import FIELD, LAST
+from loadtests.generator.users import ANSWER_SECONDS, USERS
+from loadtests.run.messages import Event
+from loadtests.run.plan import MASTER_VARIABLE, Plan
+from loadtests.run.shapes import stage_at
+
+CONNECT_SECONDS = 60.0
+LAST_REPORT_SECONDS = 30.0
+
+
+class PlannedShape(LoadTestShape):
+    """The shape of the plan, as Locust asks for it once a second."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._stages = plan.stages
+        self._wanted = 0
+
+    def tick(self) -> tuple[int, float] | None:
+        """How many users there should be now, and how fast they come or go; None at the end."""
+        stage = stage_at(self._stages, self.get_run_time())
+        if stage is None:
+            return None
+        if stage.users != self._wanted:
+            self._wanted = stage.users
+            tell("wanted", stage.users)
+        return stage.users, stage.rate
+
+
+def tell(what: Literal["wanted", "reached", "stopping", "stopped"], users: int) -> None:
+    """Put out a moment of the run."""
+    _put(Event(what=what, at=time.time(), users=users).model_dump_json())
+
+
+def _put(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+class _Master:
+    """Locust's master, with what it hears put out."""
+
+    def __init__(self, plan: Plan, host: str, port: int) -> None:
+        environment: Any = Environment(
+            user_classes=[USERS[plan.flow]],
+            shape_class=PlannedShape(plan),
+            host=plan.host,
+            stop_timeout=ANSWER_SECONDS + 1,  # who waits for an answer gets it, late as it may be
+        )
+        self.runner: Any = environment.create_master_runner(host, port)
+        self.all_ended = Flag()
+        self._workers = plan.workers
+        self._ended: set[str] = set()
+        environment.events.worker_report.add_listener(self._on_report)
+        environment.events.spawning_complete.add_listener(self._on_all_there)
+        environment.events.test_stopping.add_listener(self._on_stopping)
+        self.runner.register_message(LAST, self._on_last)
+
+    def _on_report(self, client_id: str, data: dict[str, Any]) -> None:
+        if FIELD in data:
+            _put(data[FIELD])
+
+    def _on_all_there(self, user_count: int) -> None:
+        tell("reached", user_count)
+
+    def _on_stopping(self, **_: Any) -> None:
+        tell("stopping", self.runner.user_count)
+
+    def _on_last(self, msg: Any, **_: Any) -> None:
+        _put(msg.data[FIELD])
+        self._ended.add(msg.node_id)
+        if len(self._ended) == self._workers:
+            self.all_ended.set()
+
+
+def run(plan: Plan, address: str | None) -> None:
+    """Run the plan from the first user to the last report.
+
+    Without an address the workers are processes of this machine, started and ended here. Ends
+    early when its standard input does (whoever started it is gone or wants it to end), or SIGTERM.
+    """
+    host, _, port = (address or "127.0.0.1:0").rpartition(":")
+    master, over = _Master(plan, host, int(port)), Flag()
+    runner = master.runner
+    _stop_on_request(over, watch_input=address is None)
+    workers = [] if address else _start_workers(plan, runner.server.port)
+    try:
+        with gevent.Timeout(CONNECT_SECONDS, RuntimeError("the workers did not connect")):
+            while runner.worker_count < plan.workers and not over.is_set():
+                gevent.sleep(0.1)
+        if not over.is_set():
+            runner.start_shape()
+            gevent.wait([runner.shape_greenlet, over], count=1)
+            # With the shape's end Locust has stopped its users already; otherwise they stop here.
+            runner.stop()
+            master.all_ended.wait(LAST_REPORT_SECONDS)
+        tell("stopped", 0)
+    finally:
+        for process in workers:
+            process.terminate()
+        for process in workers:
+            process.wait()
+
+
+def _stop_on_request(over: Flag, *, watch_input: bool) -> None:
+    gevent.signal_handler(signal.SIGTERM, over.set)
+    if watch_input:
+
+        def until_end() -> None:
+            gevent.os.make_nonblocking(0)
+            while gevent.os.nb_read(0, 4096):
+                pass
+            over.set()
+
+        gevent.spawn(until_end)
+
+
+def _start_workers(plan: Plan, port: int) -> list[subprocess.Popen[bytes]]:
+    environment = {**os.environ, MASTER_VARIABLE: f"127.0.0.1:{port}"}
+    command = [sys.executable, "-m", "loadtests.generator", "worker"]
+    return [
+        subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
+        for _ in range(plan.workers)
+    ]

@@ -1,0 +1,24 @@
+"""A process full of users, led by the master."""
+
+from typing import Any
+
+from locust import runners
+from locust.env import Environment
+
+from loadtests.generator.recording import Recorder
+from loadtests.generator.users import USERS, DocumentUser, Journey
+from loadtests.run.plan import Plan
+
+REPORT_SECONDS = 1.0
+
+
+def run(plan: Plan, address: str) -> None:
+    """Connect to the master at ``host:port``, and do as it says until it says that it is over."""
+    host, _, port = address.rpartition(":")
+    runners.WORKER_REPORT_INTERVAL = REPORT_SECONDS
+    environment: Any = Environment(user_classes=[USERS[plan.flow]], host=plan.host)
+    runner: Any = environment.create_worker_runner(host, int(port))
+    recorder = Recorder(runner.client_id[-12:])
+    recorder.attach(environment)
+    DocumentUser.journey = Journey(plan, recorder)
+    runner.greenlet.join()  # ends with the master's word, or a minute after it went silent

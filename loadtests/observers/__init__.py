@@ -1,0 +1,1 @@
+"""What looks at the platform while a load runs, without disturbing it."""

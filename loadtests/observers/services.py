@@ -1,0 +1,112 @@
+"""The queue between accepted and stored, cache reads by source, ready pods: asked of the pods."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import httpx
+
+from loadtests.documents.ways import ASYNC, Way
+from loadtests.observers.api import APPS, Pod, pods, scrape
+
+FAILURES = (httpx.HTTPError,)
+WRITER = "stream-writer"
+QUEUE, LAG = "stream_entries", "stream_lag_entries"
+READS = {"async": ("ingest-service", "ingest_reads_total")}
+"""By target: the workload that counts reads by source, and the counter's name."""
+DATABASE, NOTHING = "database", "none"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the services said at one moment; None is what none of them said."""
+
+    at: float
+    queue: float | None
+    lag: float | None
+    ready: dict[str, int] = field(default_factory=dict[str, int])
+
+
+class Reads:
+    """Reads by source since the first look, over pods that come, go and start again."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[str, str], float] = {}
+        self.by_source: Counter[str] = Counter()
+
+    def feed(self, counted: dict[tuple[str, str], float]) -> None:
+        """Take in what each pod has counted, by pod and source.
+
+        A pod that comes later began at zero, and one that counts less than before has begun again.
+        """
+        first = not self._before
+        for key, value in counted.items():
+            before = self._before.get(key, value if first else 0.0)
+            grown = value - before if value >= before else value
+            self.by_source[key[1]] += int(grown)
+            self._before[key] = value
+
+
+class Services:
+    """Looks at the services' own metrics."""
+
+    def __init__(self, api: httpx.Client, way: Way) -> None:
+        self.looks: list[Look] = []
+        self.reads = Reads()
+        self._api = api
+        self._way = way
+
+    def begin(self) -> None:
+        """From here on reads count.
+
+        Raises:
+            httpx.HTTPError: the API or a pod did not answer.
+        """
+        self.look()
+        self.reads.by_source.clear()
+
+    def look(self) -> Look:
+        """Once.
+
+        Raises:
+            httpx.HTTPError: the API or a pod did not answer.
+        """
+        found = pods(self._api)
+        queue = lag = None
+        if self._way is ASYNC:
+            queue, lag = self._queue(found)
+        if self._way.target in READS:
+            self._count(found)
+        ready = Counter(
+            pod.workload
+            for pod in found
+            if pod.workload and pod.ready and pod.namespace != "kube-system"
+        )
+        look = Look(time.time(), queue, lag, dict(ready))
+        self.looks.append(look)
+        return look
+
+    def _queue(self, found: list[Pod]) -> tuple[float | None, float | None]:
+        # Every writer measures the same stream; each at a moment of its own, so the most counts.
+        queue: list[float] = []
+        lag: list[float] = []
+        for pod in found:
+            if pod.workload == WRITER and pod.ready:
+                for sample in scrape(self._api, pod, ("stream_",)):
+                    if sample.name == QUEUE:
+                        queue.append(sample.value)
+                    elif sample.name == LAG:
+                        lag.append(sample.value)
+        return max(queue, default=None), max(lag, default=None)
+
+    def _count(self, found: list[Pod]) -> None:
+        workload, counter = READS[self._way.target]
+        self.reads.feed(
+            {
+                (pod.name, sample.labels["source"]): sample.value
+                for pod in found
+                if pod.namespace == APPS and pod.workload == workload
+                for sample in scrape(self._api, pod, (counter,))
+                if sample.name == counter
+            }
+        )

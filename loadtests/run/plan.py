@@ -1,0 +1,101 @@
+"""What a run is to do, checked before anything starts, and handed to every process of it."""
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from loadtests.documents.ways import WAYS, Target, Way
+from loadtests.run.shapes import SHAPES, Stage
+
+PLAN_VARIABLE: Final = "LOADTEST_PLAN"
+MASTER_VARIABLE: Final = "LOADTEST_MASTER"
+
+Flow = Literal["mixed", "write", "read"]
+ShapeName = Literal["steady", "ramp", "spike", "soak"]
+
+
+class Settings(BaseModel):
+    """What the one who starts a run chooses; named as on the command line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    users: int = Field(default=10_000, ge=1, le=30_000, description="USERS=10000")
+    pace: float = Field(default=10, ge=0.01, le=70, description="PACE=10")
+    """Seconds between two requests of a user, begin to begin. Below the 75 s after which a service
+    closes a connection that nothing comes over."""
+    seconds: float = Field(default=180, ge=1, le=86_400, description="SECONDS=180")
+    """How long the shape holds its users, ramps not counted; a ramp lasts so long itself."""
+    shape: ShapeName = Field(default="steady", description="SHAPE=steady, ramp, spike or soak")
+    target: Target = Field(default="async", description="TARGET=async or TARGET=sync")
+    flow: Flow = Field(default="mixed", description="FLOW=mixed, write or read")
+    rate: float = Field(default=200, ge=0.1, le=1_000, description="RATE=200")
+    """Most users that come in each second."""
+    workers: int = Field(default=2, ge=1, le=64, description="WORKERS=2")
+    """Processes that the users are spread over."""
+
+
+class Plan(Settings):
+    """The settings, and what the run found out before it began."""
+
+    run: str = Field(pattern=r"^load-[0-9a-f]{8}$")
+    """What every id of the run begins with."""
+    host: str
+    hot: int = Field(ge=1)
+    """How many documents there are that everybody reads."""
+
+    @property
+    def way(self) -> Way:
+        return WAYS[self.target]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return SHAPES[self.shape](self.users, self.seconds, self.rate)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The requests that the flow makes, by the names they are counted under."""
+        way = self.way
+        return {
+            "mixed": (way.post, way.get, way.page),
+            "write": (way.post,),
+            "read": (way.get,),
+        }[self.flow]
+
+
+def hot_id(run: str, number: int) -> str:
+    """The id of a document that everybody reads; 0 is the most popular one."""
+    return f"{run}-hot-{number}"
+
+
+def settings(**given: str | None) -> Settings:
+    """The settings that were given, the others as they are by default.
+
+    Raises:
+        ValueError: one sentence for each that cannot be, with the way out.
+    """
+    try:
+        return Settings.model_validate({name: text for name, text in given.items() if text})
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False)
+        raise ValueError("; ".join(_sentence(one) for one in wrong)) from None
+
+
+def _sentence(wrong: Any) -> str:
+    name = str(wrong["loc"][0])
+    reason = wrong["msg"][0].lower() + wrong["msg"][1:]
+    way_out = Settings.model_fields[name].description
+    return f"{name.upper()} is {wrong['input']!r}: {reason}; for example {way_out}"
+
+
+def check_open_files(plan: Settings, most: int) -> None:
+    """Every user holds a connection open, in the process it is in.
+
+    Raises:
+        ValueError: a process would need more open files than it may have.
+    """
+    needed = -(-plan.users // plan.workers) + 500
+    if needed > most:
+        raise ValueError(
+            f"USERS is {plan.users}: {needed} open files in each of {plan.workers} processes, and "
+            f"the hard limit is {most}; take fewer users or more WORKERS"
+        )

@@ -1,0 +1,169 @@
+"""One load run: seeds, makes the load while observers look, closes the books, adds it all up."""
+
+import os
+import resource
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from bootstrap.checkout import Checkout, saved_context
+from bootstrap.kube import WAY_OUT, Kube
+from loadtests.documents import closing
+from loadtests.documents.client import Document, Documents, RequestFailed
+from loadtests.documents.ledger import DocumentLedger
+from loadtests.documents.over_httpx import documents_of
+from loadtests.ledger import Outcome
+from loadtests.observers.watch import Watch
+from loadtests.run.intake import Intake
+from loadtests.run.plan import Plan, Settings, check_open_files, hot_id
+from loadtests.run.progress import Progress
+from loadtests.run.results import Circumstances, add_up
+from loadtests.run.running import Generator
+from loadtests.traffic import base_url
+from loadtests.verdict.results import Books, Run
+
+HOT = 1_000
+"""Documents that everybody reads."""
+SEED_BATCH = 250
+EMPTY_SECONDS = 300.0
+"""How long the queue may take to get empty after the last request."""
+CALM_SECONDS = 4.0
+"""How long the machine is looked at before the run."""
+STOP_SECONDS = 120.0
+"""How long users that were told to leave may take, the last answers included."""
+
+
+class RunFailed(Exception):
+    """There is nothing to be judged; the text is a sentence with the way out."""
+
+
+@dataclass
+class Done:
+    """A run that came to its end. With complaints its numbers are not to be trusted."""
+
+    run: Run
+    complaints: list[str]
+    interrupted: bool
+
+
+def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console) -> Done:
+    """Do all of a run; the generator's log goes into the folder.
+
+    Raises:
+        RunFailed: the platform does not take documents, or no load could be made.
+        KubeError: the cluster or the store could not be asked.
+        httpx.HTTPError: the cluster did not answer before the run.
+        ValueError: a process would need more open files than it may have.
+    """
+    check_open_files(chosen, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    plan = _plan(checkout, chosen)
+    kube = Kube(checkout)
+    ledger = DocumentLedger()
+    load_before = os.getloadavg()[0]
+    with Watch(kube, plan.way) as watch:
+        with documents_of(checkout, plan.way) as client:
+            _seed(client, plan, ledger)
+            if watch.wait_until_empty(EMPTY_SECONDS) is None:
+                raise RunFailed("the queue did not get empty in time; see stream-writer's log")
+            _warm(client, plan)
+        calm_since = time.time()
+        time.sleep(CALM_SECONDS)
+        cpu_before = watch.processor.mean(calm_since, time.time())
+        watch.begin()
+        intake = Intake(plan, ledger)
+        interrupted, words = _make_load(plan, intake, watch, folder, console)
+        if not len(intake.samples):
+            raise RunFailed(f"no request was made; the load generator says: {' | '.join(words)}")
+        console.print("the last answer is in; waiting until all that was accepted is stored")
+        emptied = watch.end(EMPTY_SECONDS)
+    books = _close(kube, plan, ledger, emptied, console)
+    complaints = intake.complaints() + [f"the load generator says: {word}" for word in words]
+    stack = str(saved_context(checkout.state).get("stack", ""))
+    around = Circumstances(checkout.root, stack, load_before, cpu_before)
+    return Done(add_up(plan, intake, watch, books, around), complaints, interrupted)
+
+
+def _plan(checkout: Checkout, chosen: Settings) -> Plan:
+    run = f"load-{secrets.token_hex(4)}"
+    plan = Plan(**chosen.model_dump(), run=run, host="", hot=HOT)
+    return plan.model_copy(update={"host": base_url(checkout, plan.way.entry)})
+
+
+def _seed(client: Documents, plan: Plan, ledger: DocumentLedger) -> None:
+    """Write what everybody will read. It counts for the ledger, not for the load."""
+    text = "x" * 200
+    documents = [Document(id=hot_id(plan.run, n), value=1, text=text) for n in range(plan.hot)]
+    for first in range(0, plan.hot, SEED_BATCH):
+        batch = documents[first : first + SEED_BATCH]
+        try:
+            client.write_all(batch)
+        except RequestFailed as failed:
+            raise RunFailed(
+                f"{plan.way.post} at {plan.host} does not take documents ({failed}); {WAY_OUT}"
+            ) from failed
+        for document in batch:
+            ledger.note(document.id, document.value, Outcome.ACKED)
+
+
+def _warm(client: Documents, plan: Plan) -> None:
+    """Read it once, as had long been done on a platform that is in use."""
+    for number in range(plan.hot):
+        try:
+            client.read(hot_id(plan.run, number))
+        except RequestFailed as failed:
+            what = f"{plan.way.get} at {plan.host} fails ({failed})"
+            raise RunFailed(f"{what}; {WAY_OUT}") from failed
+
+
+def _make_load(
+    plan: Plan, intake: Intake, watch: Watch, folder: Path, console: Console
+) -> tuple[bool, list[str]]:
+    """The load itself: whether it was interrupted, and what the generator had to say."""
+    interrupted = False
+    with (
+        Generator(plan, intake.take, folder / "generator.log") as generator,
+        Progress(console, plan, intake, watch.services) as progress,
+    ):
+        try:
+            while not generator.ended(1.0):
+                progress.tick()
+        except KeyboardInterrupt:
+            interrupted = True
+            console.print("interrupted: the users leave, then the ledger is closed all the same")
+            generator.stop()
+            generator.ended(STOP_SECONDS)
+    words = generator.last_words()
+    if generator.trouble is not None:
+        words.append(f"it said what nobody understands: {generator.trouble}")
+    return interrupted, words
+
+
+def _close(
+    kube: Kube, plan: Plan, ledger: DocumentLedger, emptied: float | None, console: Console
+) -> Books:
+    began = time.monotonic()
+    found = closing.compare(kube, plan.run, ledger)
+    took = time.monotonic() - began
+    console.print(
+        f"the ledger of {len(ledger.accounts):,} documents is closed, in {took:.1f} s",
+        highlight=False,
+    )
+    return Books(
+        acknowledged=ledger.count(Outcome.ACKED),
+        documents=ledger.acknowledged_ids,
+        refused=ledger.count(Outcome.REFUSED),
+        unknown=ledger.count(Outcome.UNKNOWN),
+        seconds_to_empty=emptied,
+        missing=found.missing,
+        stale=found.stale,
+        never_written=found.never_written,
+        examples=found.examples,
+    )
+
+
+FAILURES = (RunFailed, httpx.HTTPError)
+"""What keeps a run from coming to its end, beside what bootstrap itself raises."""

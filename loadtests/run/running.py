@@ -1,0 +1,85 @@
+"""The processes that make the load, as the one that started them sees them."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from loadtests.run.plan import PLAN_VARIABLE, Plan
+
+
+class Generator:
+    """A master with its workers; ``take`` gets every line it puts out.
+
+    They get a session of their own: Ctrl-C is for the one who started them, who then tells them
+    to end in good order. Should that one vanish, the end of their input tells them.
+    """
+
+    def __init__(self, plan: Plan, take: Callable[[str], None], log: Path) -> None:
+        self.trouble: Exception | None = None
+        self._take = take
+        self._log = log
+        self._environment = {**os.environ, PLAN_VARIABLE: plan.model_dump_json()}
+        self._process: subprocess.Popen[str] | None = None
+        self._reader = threading.Thread(target=self._read, name="generator", daemon=True)
+
+    def __enter__(self) -> "Generator":
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "loadtests.generator", "master"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self._environment,
+                start_new_session=True,
+            )
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if not self.ended(60):
+            self._started.kill()
+        self._started.wait()
+
+    @property
+    def _started(self) -> "subprocess.Popen[str]":
+        assert self._process is not None
+        return self._process
+
+    def stop(self) -> None:
+        """Tell the users to leave; they still take the answers they wait for."""
+        stdin = self._started.stdin
+        if stdin is not None and not stdin.closed:
+            stdin.close()
+
+    def ended(self, seconds: float) -> bool:
+        """Wait so long for the last line; False when there may be more."""
+        self._reader.join(timeout=seconds)
+        return not self._reader.is_alive()
+
+    def _read(self) -> None:
+        stdout = self._started.stdout
+        assert stdout is not None
+        try:
+            for line in stdout:
+                self._take(line)
+        except ValueError as error:  # no message of ours: the run's numbers are worth nothing
+            self.trouble = error
+            self.stop()
+            for _ in stdout:
+                pass
+
+    def last_words(self, most: int = 5) -> list[str]:
+        """The last lines of its log, as far as they are warnings or worse."""
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [line for line in lines if line.strip()][-most:]

@@ -1,0 +1,24 @@
+"""A short load run with Locust: the whole journey, held to the targets, its ledger closed."""
+
+import pytest
+from rich.console import Console
+
+from bootstrap.checkout import Checkout
+from loadtests.run.command import REACHED, load
+from loadtests.run.plan import Settings
+from tests.e2e.conftest import Say
+
+pytestmark = pytest.mark.usefixtures("settled")
+
+SHORT = Settings(users=300, pace=2, seconds=30)
+
+
+@pytest.mark.timeout(300)
+def test_a_short_load_run_reaches_its_targets_and_its_ledger_balances(
+    checkout: Checkout, say: Say
+) -> None:
+    console = Console(record=True, width=200, quiet=True)
+    code = load(checkout, SHORT, console)
+    told = console.export_text()
+    say(told)
+    assert code == REACHED, told

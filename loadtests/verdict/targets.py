@@ -44,7 +44,7 @@ class EndpointTarget:
 
     name: str
     share: float
-    """Of all requests, by what users do (`loadtests/journey.py`)."""
+    """Of all requests, by what users do (`loadtests/generator/users.py`)."""
     must: Column
     aim: Column
 
@@ -99,9 +99,9 @@ COLUMNS: Final = MappingProxyType(
 ROWS: Final[MappingProxyType[Way, MappingProxyType[str, float]]] = MappingProxyType(
     {
         "async": MappingProxyType(
-            {"POST /api/data": 0.2, "GET /api/data/{id}": 0.7, "GET /api/data": 0.1}
+            {"POST /api/data": 0.3, "GET /api/data/{id}": 0.65, "GET /api/data": 0.05}
         ),
-        "sync": MappingProxyType({"POST /data": 0.2, "GET /data/{id}": 0.7, "GET /data": 0.1}),
+        "sync": MappingProxyType({"POST /data": 0.3, "GET /data/{id}": 0.65, "GET /data": 0.05}),
     }
 )
 """By way to the store: its endpoints, and the share of the requests that each gets."""

@@ -7,7 +7,7 @@ from loadtests.verdict.samples import Samples
 
 POST, GET, LIST = "POST /api/data", "GET /api/data/{id}", "GET /api/data"
 USERS, PACE, RAMP, SECONDS = 100, 1.0, 10, 40
-_TURNS = (POST, POST, GET, GET, GET, GET, GET, GET, GET, LIST)
+JOURNEY = (*[POST] * 6, *[GET] * 13, LIST)
 
 
 def users_at(second: float) -> int:
@@ -20,7 +20,7 @@ def healthy_samples(milliseconds: float = 20.0) -> Samples:
     samples = Samples()
     for second in range(SECONDS):
         for user in range(users_at(second)):
-            name = _TURNS[(user + second) % len(_TURNS)]
+            name = JOURNEY[(user + second) % len(JOURNEY)]
             samples.add(name, second + user / USERS, milliseconds + user / 10)
     return samples
 
@@ -45,8 +45,8 @@ def points_of(samples: Samples) -> tuple[Point, ...]:
 def books(**changes: Any) -> Books:
     """A ledger in which everything is as it should be."""
     values: dict[str, Any] = {
-        "acknowledged": 710,
-        "documents": 700,
+        "acknowledged": 1062,
+        "documents": 1000,
         "refused": 0,
         "unknown": 0,
         "seconds_to_empty": 0.4,
@@ -74,7 +74,7 @@ def run_of(samples: Samples | None = None, **changes: Any) -> Run:
         "steady": taken.summary(since=RAMP),
         "points": points_of(taken),
         "cpu": {"load generator": 0.7, "ingest-service": 0.4},
-        "store": Store(seconds=SECONDS, commits=2400, flushes=2480, rows=700),
+        "store": Store(seconds=SECONDS, commits=2400, flushes=2480, rows=1000),
         "cache": Cache(
             by_source={"pending": 20, "local": 1900, "shared": 70, "database": 10}, hits=1990,
             reads=2000,

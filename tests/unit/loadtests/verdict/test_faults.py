@@ -21,8 +21,7 @@ from loadtests.verdict.targets import targets_for
 from tests.harness import load_runs
 from tests.harness.load_runs import GET, LIST, POST
 
-USERS = 250
-_JOURNEY = (POST, POST, GET, GET, GET, GET, GET, GET, GET, LIST)
+USERS = 400
 _PATHS = {POST: "/api/data", GET: "/api/data/d-0", LIST: "/api/data"}
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -87,7 +86,7 @@ class Connection:
 
 
 async def load(
-    platform: Platform, pace: float, journey: tuple[str, ...] = _JOURNEY, turns: int = 2
+    platform: Platform, pace: float, journey: tuple[str, ...] = load_runs.JOURNEY, turns: int = 2
 ) -> Run:
     """Some users, each with a few requests; what they saw as the results of a run.
 
@@ -159,7 +158,7 @@ async def test_an_endpoint_that_fails_is_named_with_its_answers() -> None:
     run = await load(Platform(fails={GET: 503}), pace=0.5)
     found = judge(run, targets_for("airgap", "async")).sentences
     assert (
-        f"{GET}: failure rate is 100.00 %, the target is < 1 % (350 of 350 requests: 350 times 503)"
+        f"{GET}: failure rate is 100.00 %, the target is < 1 % (520 of 520 requests: 520 times 503)"
     ) in found
     assert "cache: nothing was read by id, so its hit rate is unknown" in found
 
@@ -167,13 +166,13 @@ async def test_an_endpoint_that_fails_is_named_with_its_answers() -> None:
 async def test_a_write_that_is_acknowledged_and_not_kept_is_lost() -> None:
     run = await load(Platform(loses_every=50), pace=0.5)
     (sentence,) = sentences(run, "ledger")
-    assert sentence.startswith("ledger: 2 lost: acknowledged and not stored, of 100 documents")
+    assert sentence.startswith("ledger: 4 lost: acknowledged and not stored, of 240 documents")
 
 
 async def test_a_cache_that_never_hits_is_named_with_who_answered_instead() -> None:
     run = await load(Platform(caches=False), pace=0.5)
     (sentence,) = sentences(run, "cache")
-    assert sentence.endswith("of 350 reads: database 350")
+    assert sentence.endswith("of 520 reads: database 520")
 
 
 async def test_a_server_without_a_fault_has_none_found() -> None:

@@ -93,7 +93,7 @@ def test_an_endpoint_that_is_not_in_the_run_at_all_fails(name: str) -> None:
 
 def test_an_endpoint_called_too_rarely_fails_and_with_just_enough_passes() -> None:
     expected = sum(load_runs.users_at(second) for second in range(load_runs.SECONDS))
-    needed = -(-expected * 5 // 100)  # half of a tenth, rounded up
+    needed = -(-expected * 25 // 1000)  # half of a twentieth, rounded up
     enough = load_runs.with_endpoint(run_of(), LIST, requests=needed)
     assert judged(enough).passed
     sentence = only_sentence(load_runs.with_endpoint(run_of(), LIST, requests=needed - 1))
@@ -135,18 +135,18 @@ def test_one_failure_misses_the_aim_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"missing": 1}, "ledger: 1 lost: acknowledged and not stored, of 700 documents"),
+        ({"missing": 1}, "ledger: 1 lost: acknowledged and not stored, of 1,000 documents"),
         ({"stale": 2}, "ledger: 2 stale: stored with an older value"),
         ({"never_written": 3}, "ledger: 3 never written: stored though no write explains"),
         ({"seconds_to_empty": None}, "ledger: the queue did not get empty in time"),
-        ({"acknowledged": 700}, "ledger: it knows 700 acknowledged writes, 710 were answered so"),
+        (
+            {"acknowledged": 1061},
+            "ledger: it knows 1,061 acknowledged writes, 1,062 were answered so",
+        ),
     ],
 )
 def test_a_ledger_that_does_not_balance_fails(changes: dict[str, object], said: str) -> None:
-    samples = load_runs.healthy_samples()
-    posts = next(one.requests for one in samples.summary() if one.name == POST)
-    run = run_of(samples, books=books(**{"acknowledged": posts} | changes))
-    assert said.replace("710", f"{posts}") in only_sentence(run)
+    assert said in only_sentence(run_of(books=books(**changes)))
 
 
 def test_the_sentence_on_lost_writes_shows_a_few() -> None:
@@ -159,7 +159,7 @@ def test_a_run_without_a_ledger_fails() -> None:
 
 
 def test_a_ledger_without_a_write_proves_nothing() -> None:
-    refused = load_runs.with_endpoint(run_of(), POST, requests=700, failures=700)
+    refused = load_runs.with_endpoint(run_of(), POST, requests=1000, failures=1000)
     run = refused.model_copy(update={"books": books(acknowledged=0, documents=0)})
     assert any("an empty ledger proves nothing" in s for s in judged(run).sentences)
 
@@ -233,9 +233,9 @@ def test_all_users_have_to_be_there_for_a_whole_pace() -> None:
 
 
 def test_users_who_wait_longer_than_their_pace_are_not_the_load_that_was_promised() -> None:
-    sentence = only_sentence(run_of(pace=0.5))
+    sentence = only_sentence(run_of(pace=0.6))
     assert sentence.startswith(
-        "load: share of the expected requests is 50.00 %, the target is ≥ 90 %"
+        "load: share of the expected requests is 60.00 %, the target is ≥ 90 %"
     )
 
 

@@ -23,6 +23,8 @@ smoke: $(VENV)    ## resources in over HTTP, one processed row per event out, wi
 load: $(VENV)     ## 10,000 users on documents, held to targets (USERS PACE SECONDS SHAPE TARGET)
 	@.venv/bin/python -m loadtests load --users '$(USERS)' --pace '$(PACE)' --seconds '$(SECONDS)' --shape '$(SHAPE)' \
 	  --target '$(TARGET)' --flow '$(FLOW)' --rate '$(RATE)' --workers '$(WORKERS)'
+load-compare: $(VENV)  ## the newest load run against the saved one (or NEW=folder, BASE=folder)
+	@.venv/bin/python -m loadtests load-compare --base '$(BASE)' --new '$(NEW)' --anyway '$(ANYWAY)'
 preview: $(VENV)  ## what `up` would change, held against the policies
 	@$(RUN) preview
 down: $(VENV)     ## remove the platform and the cluster; caches stay
@@ -71,7 +73,7 @@ check-fast: $(VENV)
 
 help:             ## this page
 	@awk 'BEGIN { FS = ":.*##" } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*##/ { sub(/:.*/, "", $$1); gsub(/[$$][$$]/, "$$", $$2); printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*##/ { sub(/:.*/, "", $$1); gsub(/[$$][$$]/, "$$", $$2); printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(UV):
 	@sh bootstrap/get-uv.sh "$(UV)" "$(UV_VERSION)"
@@ -79,4 +81,4 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
-.PHONY: up status smoke load preview down clean env doctor render pin check test e2e format docs tools images check-types check-fast help
+.PHONY: up status smoke load load-compare preview down clean env doctor render pin check test e2e format docs tools images check-types check-fast help

@@ -10,6 +10,7 @@ from bootstrap.cli import exit_with_a_sentence
 from loadtests import smoke
 from loadtests.run.command import load
 from loadtests.run.plan import settings
+from loadtests.verdict.command import compare_saved
 
 Given = Annotated[str, typer.Option(help="empty: as it is by default")]
 
@@ -46,6 +47,13 @@ def run_load(  # noqa: PLR0917 - typer's way to say what a command takes
         workers=workers,
     )
     raise typer.Exit(load(find_checkout(), chosen, Console()))
+
+
+@app.command("load-compare")
+def run_compare(base: Given = "", new: Given = "", anyway: Given = "") -> None:
+    """Compare two saved load runs; 1 when one got worse, 2 when they cannot be compared."""
+    root = find_checkout().root
+    raise typer.Exit(compare_saved(root, Console(), base, new, anyway=bool(anyway)))
 
 
 if __name__ == "__main__":

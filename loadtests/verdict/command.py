@@ -33,6 +33,21 @@ def baseline_of(root: Path, run: Run) -> Path:
     return root / "docs" / "reports" / f"{run.stack}-{run.target}"
 
 
+def beside(root: Path, run: Run, console: Console) -> Run | None:
+    """The synchronous run in the reports, to stand beside an asynchronous one.
+
+    One that cannot be read is said and left out: the run that was just made is worth its report.
+    """
+    folder = root / "docs" / "reports" / f"{run.stack}-sync"
+    if run.target == "sync" or not folder.exists():
+        return None
+    try:
+        return saved.load(folder)
+    except SavedRunError as error:
+        console.print(f"no baseline in the report: {error}", markup=False, highlight=False)
+        return None
+
+
 def compare_saved(
     root: Path, console: Console, base: str = "", new: str = "", *, anyway: bool = False
 ) -> int:
@@ -49,7 +64,7 @@ def compare_saved(
     console.print(f"now:    {_named(newer)}", markup=False, highlight=False, soft_wrap=True)
     console.print(_table(changes))
     margins = "; ".join(f"{what} {margin.text}" for what, margin in MARGINS.items())
-    console.print(f"Taken for noise, up to the larger of both: {margins}.", style="dim")
+    console.print(f"Taken for noise, whichever is more: {margins}.", style="dim")
     worse = [change for change in changes if change.worse]
     for change in worse:
         console.print(_sentence(change), markup=False, highlight=False, soft_wrap=True)

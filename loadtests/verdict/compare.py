@@ -35,9 +35,9 @@ class Margin:
 
     @property
     def text(self) -> str:
-        """Like ``25 % and 20 ms``."""
-        size = 100 * self.size if self.unit == "%" else self.size
-        return f"{100 * self.share:.0f} % and {number(size, self.unit)}"
+        """Like ``25 % or 20 ms``."""
+        size = number(100 * self.size if self.unit == "%" else self.size, self.unit)
+        return f"{100 * self.share:.0f} % or {size}" if self.share else size
 
 
 LATENCY: Final = Margin(share=0.25, size=20, unit="ms")
@@ -52,8 +52,8 @@ MARGINS: Final = {
     "p50, p95": LATENCY,
     "p99": TAIL,
     "rate": RATE,
-    "failures": FAILURES,
-    "processor": CORES,
+    "failure rate": FAILURES,
+    "cores": CORES,
     "store": STORE,
 }
 """What the comparison says that it took for noise."""
@@ -136,7 +136,7 @@ def _endpoints(old: Run, new: Run) -> Iterator[Change]:
             margin = TAIL if what == "p99" else LATENCY
             yield Change(name, what, _latency(was, what), _latency(now, what), margin)
         yield Change(name, "rate", _rate(was, old), _rate(now, new), RATE)
-        yield Change(name, "failures", _failures(was), _failures(now), FAILURES)
+        yield Change(name, "failure rate", _failures(was), _failures(now), FAILURES)
 
 
 def _latency(one: Endpoint | None, what: str) -> float | None:

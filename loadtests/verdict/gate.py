@@ -4,7 +4,7 @@ What was not measured has not been reached: an observer that failed, an endpoint
 and a ledger without a write are breaches like a latency above its limit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from loadtests.verdict import crowd, hints
@@ -51,8 +51,10 @@ class Judgement:
         return tuple(check.sentence for check in self.checks if not check.passed)
 
 
-def judge(run: Run, targets: Targets) -> Judgement:
+def judge(run: Run, targets: Targets, complaints: Iterable[str] = ()) -> Judgement:
     """Hold a run to its targets.
+
+    ``complaints`` are the load generator's own: what makes its numbers not to be trusted.
 
     Raises:
         ValueError: they are the targets of another stack or way to the store.
@@ -64,6 +66,10 @@ def judge(run: Run, targets: Targets) -> Judgement:
         )
     return Judgement(
         (
+            *(
+                _missed("load", f"complaint {place}", "none", complaint, "one")
+                for place, complaint in enumerate(complaints, start=1)
+            ),
             *_load(run, targets),
             *(check for target in targets.endpoints for check in _endpoint(run, target)),
             *_strangers(run, targets),

@@ -56,7 +56,7 @@ def test_slower_endpoints_are_regressions_and_a_few_milliseconds_are_none() -> N
 
 def test_new_failures_are_regressions_however_few_there_were_before() -> None:
     failing = load_runs.with_endpoint(run_of(), GET, failures=3)
-    assert regressions(run_of(), failing) == [(GET, "failures")]
+    assert regressions(run_of(), failing) == [(GET, "failure rate")]
 
 
 def test_an_endpoint_that_is_gone_and_one_that_is_not_measured_are_regressions() -> None:
@@ -155,3 +155,17 @@ def test_two_ways_to_the_store_are_compared_when_told_endpoint_by_endpoint(tmp_p
     code, text = compared(tmp_path, base=str(base), new=str(new), anyway=True)
     assert code == 0
     assert "not measured" not in text
+
+
+def test_the_report_of_a_run_has_the_synchronous_one_beside_it_if_one_is_kept(
+    tmp_path: Path,
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    assert command.beside(tmp_path, run_of(), console) is None
+    folder = keep(run_of(target="sync"), tmp_path / "docs/reports/airgap-sync")
+    assert command.beside(tmp_path, run_of(), console) == run_of(target="sync")
+    assert command.beside(tmp_path, run_of(target="sync"), console) is None
+    (folder / "run.json").write_text("{", encoding="utf-8")
+    assert command.beside(tmp_path, run_of(), console) is None
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().startswith("no baseline in the report: ")

@@ -239,6 +239,13 @@ def test_users_who_wait_longer_than_their_pace_are_not_the_load_that_was_promise
     )
 
 
+def test_what_the_generator_complains_of_fails_the_run_with_its_words() -> None:
+    complaints = ["a worker was lost", "7 samples came twice"]
+    judgement = judge(run_of(), targets_for("airgap", "async"), complaints)
+    assert judgement.sentences == tuple(f"load: {complaint}" for complaint in complaints)
+    assert not judgement.passed
+
+
 def test_a_run_is_not_held_to_the_targets_of_another_environment() -> None:
     with pytest.raises(ValueError, match="cannot be held to the targets of prod, async"):
         judge(run_of(), targets_for("prod", "async"))

@@ -1,4 +1,4 @@
-"""The client of the HTTP benchmarks: wrk, because one written in Python would be what is measured."""
+"""The client of the HTTP benchmarks: wrk, as one written in Python would be what is measured."""
 
 from __future__ import annotations
 
@@ -14,12 +14,21 @@ _SCRIPT = """
 wrk.method = "%(method)s"
 wrk.headers["Content-Type"] = "application/json"
 %(body)s
+%(request)s
 function done(summary, latency, requests)
-  io.write(string.format('RESULT {"requests": %%d, "microseconds": %%d, "p50_ms": %%.3f, "p99_ms": %%.3f,'
-    .. ' "max_ms": %%.3f, "refused": %%d, "broken": %%d}\\n',
-    summary.requests, summary.duration, latency:percentile(50) / 1000, latency:percentile(99) / 1000,
-    latency.max / 1000, summary.errors.status,
-    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
+  local errors = summary.errors
+  io.write(string.format('RESULT {"requests": %%d, "microseconds": %%d, "p50_ms": %%.3f,'
+    .. ' "p99_ms": %%.3f, "max_ms": %%.3f, "refused": %%d, "broken": %%d}\\n',
+    summary.requests, summary.duration, latency:percentile(50) / 1000,
+    latency:percentile(99) / 1000, latency.max / 1000, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout))
+end
+"""
+
+
+_BY_NAME = """
+function request()
+  return wrk.format(nil, wrk.path .. "/" .. math.random(%d))
 end
 """
 
@@ -32,6 +41,7 @@ class NoClientError(Exception):
 class Figures:
     """What wrk saw. Closed loop: every connection sends its next request after the answer."""
 
+    requests: int
     per_second: float
     p50_ms: float
     p99_ms: float
@@ -47,9 +57,18 @@ class Figures:
 
 
 def load(
-    url: str, folder: Path, *, connections: int, seconds: int, body: str | None = None
+    url: str,
+    folder: Path,
+    *,
+    connections: int,
+    seconds: int,
+    body: str | None = None,
+    names: int = 0,
 ) -> Figures:
-    """POST `body`, or GET without one, over keep-alive connections for some seconds."""
+    """POST `body`, or GET without one, over keep-alive connections for some seconds.
+
+    `names`: how many paths below `url` to take by chance, from 1 on.
+    """
     wrk = shutil.which("wrk")
     if wrk is None:
         raise NoClientError("wrk is not installed: `apt-get install wrk`, then try again")
@@ -59,16 +78,20 @@ def load(
         % {
             "method": "GET" if body is None else "POST",
             "body": "" if body is None else f"wrk.body = [==[{body}]==]",
+            "request": _BY_NAME % names if names else "",
         }
     )
     command = ["taskset", "-c", str(CLIENT_CORE), wrk, "-t1", f"-c{connections}", f"-d{seconds}s"]
     command += ["--timeout", "10s", "-s", str(script), url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=seconds + 60
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if done.returncode or not lines:
         raise RuntimeError(f"wrk failed: {done.stdout[-1000:]}{done.stderr[-1000:]}")
     said = json.loads(lines[0].removeprefix("RESULT "))
     return Figures(
+        requests=said["requests"],
         per_second=said["requests"] / (said["microseconds"] / 1e6),
         p50_ms=said["p50_ms"],
         p99_ms=said["p99_ms"],

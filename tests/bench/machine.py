@@ -8,6 +8,7 @@ import json
 import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -21,6 +22,12 @@ def describe() -> dict[str, Any]:
         "load_average": round(os.getloadavg()[0], 2),
         "containers": len(running),
     }
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far; unlike a rate it hardly depends on what else runs."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass

@@ -62,6 +62,10 @@ class ServiceProcess:
                 stderr=subprocess.STDOUT,
             )
 
+    def pin(self, core: int) -> None:
+        """Let it run on one core alone; before it has started threads."""
+        os.sched_setaffinity(self._process.pid, {core})
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -69,6 +73,10 @@ class ServiceProcess:
         """SIGTERM; the exit code, which is that of an orderly end."""
         self.signal(signal.SIGTERM)
         return self._process.wait(30)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def kill(self) -> None:
         """SIGKILL, also for a stopped process."""

@@ -137,14 +137,25 @@ class PostgresServer:
             await connection.close()
 
 
-def start_postgres(containers: Containers, authority: Authority) -> PostgresServer:
-    """PostgreSQL 17 from the texts the cluster uses, with the data in a folder of the container."""
+def start_postgres(
+    containers: Containers, authority: Authority, *, flushes_per_second: int | None = None
+) -> PostgresServer:
+    """PostgreSQL 17 from the texts the cluster uses, with the data in a folder of the container.
+
+    It flushes nothing to the disk, unless it is told how often it may.
+    """
     chain, key = authority.issue()
     password_file = authority.secret("postgres-admin")
     uid = POSTGRES_UID
-    conf = postgres_config.postgresql_conf(max_connections=200, shared_buffers_mebibytes=64)
+    conf = postgres_config.postgresql_conf(
+        max_connections=200,
+        shared_buffers_mebibytes=64,
+        flushes_per_second=flushes_per_second,
+    )
+    if flushes_per_second is None:
+        conf += "fsync = off\n"
     files = {
-        f"{postgres_config.CONFIG_PATH}/postgresql.conf": conf + "fsync = off\n",
+        f"{postgres_config.CONFIG_PATH}/postgresql.conf": conf,
         f"{postgres_config.CONFIG_PATH}/pg_hba.conf": postgres_config.pg_hba_conf(),
         f"{postgres_config.CONFIG_PATH}/start.sh": postgres_config.start_script(),
         "/etc/passwd": postgres_config.passwd(uid),

@@ -180,8 +180,8 @@ async def make_process(
 
     async def make(package: str = "ingest_service", **more: str) -> ServiceProcess:
         variables = environment(package, datadb)
-        variables |= _variables("REDIS", cache_server)
-        variables |= _variables("REDIS_STREAM", stream_server)
+        variables |= cache_server.variables("REDIS")
+        variables |= stream_server.variables("REDIS_STREAM")
         if package != "ingest_service":
             variables["REDIS_STREAM_USERNAME"] = TESTER  # another service's user is not made here
         log = tmp_path / f"log-{len(made)}"
@@ -193,8 +193,3 @@ async def make_process(
     yield make
     for process in made:
         await asyncio.to_thread(process.kill)
-
-
-def _variables(prefix: str, server: IngestRedis) -> dict[str, str]:
-    values = server.settings().model_dump()
-    return {f"{prefix}_{name.upper()}": str(value) for name, value in values.items()}

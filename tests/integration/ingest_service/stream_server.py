@@ -27,13 +27,20 @@ class IngestRedis(RedisServer):
     def stream_settings(self) -> StreamSettings:
         return StreamSettings.model_validate(self.settings().model_dump())
 
+    def variables(self, prefix: str) -> dict[str, str]:
+        """What tells a service of it."""
+        values = self.settings().model_dump()
+        return {f"{prefix}_{name.upper()}": str(value) for name, value in values.items()}
+
     def tester(self, timeout: float = 5.0) -> Redis:
         return redis_client.client(self.settings(TESTER), timeout=timeout)
 
 
-def start_stream(containers: Containers, authority: Authority) -> IngestRedis:
+def start_stream(
+    containers: Containers, authority: Authority, max_memory: int = MAX_MEMORY
+) -> IngestRedis:
     """What it acknowledges is on its disk."""
-    return _start(containers, authority, "redis-ingest", kept(MAX_MEMORY), "redis-stream")
+    return _start(containers, authority, "redis-ingest", kept(max_memory), "redis-stream")
 
 
 def start_documents_cache(containers: Containers, authority: Authority) -> IngestRedis:

@@ -161,7 +161,7 @@ SERVICES: Final = (
                 memory_variable="INGEST_MEMORY_BYTES",
                 binding="redis-stream",
             ),
-            RedisUse("redis-cache", keys=("document:*",), commands=("get", "set")),
+            RedisUse("redis-cache", keys=("document:*",), commands=("mget", "set")),
         ),
         ports=(Port("http", 8080, entry="data"),),
     ),

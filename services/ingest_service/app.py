@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from services.ingest_service.api import PATH, router
+from services.ingest_service.api import PATH, answer_directly, router
+from services.ingest_service.endpoints import Endpoints
 from services.ingest_service.service import IngestService, NotAdmittedError
 from services.ingest_service.settings import IngestSettings
 from services.shared.documents import openapi
-from services.shared.http import middleware as http
 from services.shared.http import problem
+from services.shared.http.application import Application
+from services.shared.http.direct import DirectRoutes
 from services.shared.http.health import Readiness, health_routes
 from services.shared.http.problem import ProblemError
 from services.shared.postgres.database import DatabaseUnavailableError
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import HttpMetrics
+from services.shared.runtime.settings import AccessLog
 from services.shared.stream.accept import StreamFullError, StreamUnavailableError
 
 log = get_logger(__name__)
@@ -30,10 +33,20 @@ def create_app(
     settings: IngestSettings,
     readiness: Readiness,
     registry: CollectorRegistry,
+    *,
+    access_log: AccessLog = "notable",
 ) -> FastAPI:
     """The application; whoever calls it opens and closes what it stands on."""
+    direct = DirectRoutes()
+    answer_directly(direct, Endpoints(ingest, settings), _explain)
     # Why no page of documentation and no redirects: see services/rest_service/app.py.
-    app = FastAPI(
+    app = Application(
+        direct,
+        context={
+            "metrics": HttpMetrics(registry),
+            "max_body": settings.max_body_bytes,
+            "access_log": access_log,
+        },
         title="Millrace data",
         version="1",
         docs_url=None,
@@ -41,41 +54,24 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.ingest = ingest
-    app.state.settings = settings
     app.include_router(router)
     app.router.routes.extend(health_routes(service_name, readiness, registry))
-    http.install_problem_handlers(app)
-
-    async def database_away(request: Request, error: Exception) -> Response:
-        log.warning("database_unavailable", error=str(error))
-        return http.answer(request.scope, problem.unavailable("the database"))
-
-    async def stream_away(request: Request, error: Exception) -> Response:
-        assert isinstance(error, StreamUnavailableError)
-        return http.answer(
-            request.scope,
-            _uncertain() if error.uncertain else problem.unavailable("the stream's server"),
-        )
-
-    async def full(request: Request, _error: Exception) -> Response:
-        return http.answer(request.scope, _full())
-
-    async def not_admitted(request: Request, error: Exception) -> Response:
-        assert isinstance(error, NotAdmittedError)
-        unknown = error.reason == "unknown"
-        return http.answer(
-            request.scope, problem.unavailable("the stream's server") if unknown else _full()
-        )
-
-    app.add_exception_handler(DatabaseUnavailableError, database_away)
-    app.add_exception_handler(StreamUnavailableError, stream_away)
-    app.add_exception_handler(StreamFullError, full)
-    app.add_exception_handler(NotAdmittedError, not_admitted)
-    app.add_middleware(
-        http.RequestContext, metrics=HttpMetrics(registry), max_body=settings.max_body_bytes
-    )
     openapi.complete(app, PATH, settings.max_documents)
     return app
+
+
+def _explain(error: Exception) -> ProblemError | None:
+    match error:
+        case DatabaseUnavailableError():
+            log.warning("database_unavailable", error=str(error))
+            return problem.unavailable("the database")
+        case StreamUnavailableError(uncertain=True):
+            return _uncertain()
+        case StreamUnavailableError() | NotAdmittedError(reason="unknown"):
+            return problem.unavailable("the stream's server")
+        case StreamFullError() | NotAdmittedError():
+            return _full()
+    return None
 
 
 def _uncertain() -> ProblemError:

@@ -10,19 +10,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.ingest_service.metrics import IngestMetrics
+from services.ingest_service.together import Together
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import SettingsError
 
 log = get_logger(__name__)
 
-LOCAL_SECONDS = 5.0
 LOCAL_BYTES = 16 * 1024 * 1024
 _OVERHEAD = 500
 """Bytes that a value takes beside id, fence and document, about."""
@@ -31,6 +32,8 @@ _FAILURES = (RedisError, OSError, SettingsError)
 _FAILURES_LIMIT = 3
 """Failures in a row after which the shared cache is left alone for a while."""
 _LEFT_ALONE_SECONDS = 1.0
+_LANES = 2
+_MOST_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class LocalCache:
     def __init__(
         self,
         most_bytes: int = LOCAL_BYTES,
-        seconds: float = LOCAL_SECONDS,
+        seconds: float = 300,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most_bytes = most_bytes
@@ -104,32 +107,48 @@ class SharedCache:
         self._clock = clock
         self._failures = 0
         self._left_alone_until = 0.0
+        self._values: Together[str, bytes | None] = Together(
+            self._get_all, lanes=_LANES, most=_MOST_AT_ONCE
+        )
+        self._kept: Together[tuple[str, bytes], None] = Together(
+            self._put_all, lanes=_LANES, most=_MOST_AT_ONCE
+        )
 
     async def get(self, document_id: str, fence: bytes) -> bytes | None:
         """The document, if it was kept behind this very fence."""
         if self._left_alone():
             return None
-        try:
-            value = await self._redis.get(_key(document_id))
-        except _FAILURES as error:
-            self._failed("get", error)
-            return None
-        self._failures = 0
-        if not isinstance(value, bytes):
+        value = await self._values.ask(document_id)
+        if value is None:
             return None
         kept_behind, _, document = value.partition(b" ")
         return document if kept_behind == fence else None
 
+    async def _get_all(self, ids: Sequence[str]) -> list[bytes | None]:
+        try:
+            values: Any = await self._redis.mget([_key(one) for one in ids])
+        except _FAILURES as error:
+            self._failed("get", error)
+            return [None] * len(ids)
+        self._failures = 0
+        return values
+
     async def put(self, document_id: str, fence: bytes, document: bytes) -> None:
         """Keep it."""
-        if self._left_alone():
-            return
+        if not self._left_alone():
+            await self._kept.ask((document_id, fence + b" " + document))
+
+    async def _put_all(self, values: Sequence[tuple[str, bytes]]) -> list[None]:
         try:
-            await self._redis.set(_key(document_id), fence + b" " + document, ex=self._ttl)
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for document_id, value in values:
+                    pipe.set(_key(document_id), value, ex=self._ttl)
+                await pipe.execute()
         except _FAILURES as error:
             self._failed("put", error)
         else:
             self._failures = 0
+        return [None] * len(values)
 
     async def close(self) -> None:
         """Close the connections."""

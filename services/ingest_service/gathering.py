@@ -13,9 +13,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from services.ingest_service.metrics import IngestMetrics
+from services.shared.runtime import tracing
 from services.shared.runtime.logging import get_logger
 from services.shared.stream.accept import (
     MOST_PER_CALL,
@@ -39,6 +38,7 @@ class _Request:
     documents: Sequence[Accepted]
     size: int
     answer: asyncio.Future[list[str]]
+    sent: bool = False
 
 
 class Gatherer:
@@ -70,19 +70,23 @@ class Gatherer:
         Who is cancelled while waiting takes its documents along, and nobody else's.
         Raises StreamFullError or StreamUnavailableError.
         """
-        size = sum(len(given.document) for given in documents)
-        request = _Request(documents, size, asyncio.get_running_loop().create_future())
+        size = sum([len(given.document) for given in documents])
+        loop = asyncio.get_running_loop()
+        request = _Request(documents, size, loop.create_future())
         self._waiting.append(request)
         if len(self._lanes) < LANES:
             self._lanes.add(asyncio.create_task(self._drive()))
+        # A tenth of what asyncio.timeout() costs.
+        timer = loop.call_later(self._patience, self._give_up, request)
         try:
-            async with asyncio.timeout(self._patience):
-                return await request.answer
-        except TimeoutError:
-            # Cancelled with the wait, so that a request that was not sent yet never will be.
-            uncertain = request not in self._waiting
-            reason = f"no answer within {self._patience:g} s"
-            raise StreamUnavailableError(reason, uncertain=uncertain) from None
+            return await request.answer
+        finally:
+            timer.cancel()
+
+    def _give_up(self, request: _Request) -> None:
+        # What has its answer is not sent any more.
+        reason = f"no answer within {self._patience:g} s"
+        self._fail([request], StreamUnavailableError(reason, uncertain=request.sent))
 
     async def close(self) -> None:
         """Wait for the calls that are out."""
@@ -90,7 +94,7 @@ class Gatherer:
 
     async def _drive(self) -> None:
         # This task is nobody's request: its log lines must not carry the one that started it.
-        structlog.contextvars.clear_contextvars()
+        tracing.unbind()
         while requests := self._next():
             await self._send(requests)
         # Nothing is awaited between finding nobody and this: who comes next starts a new lane.
@@ -111,6 +115,7 @@ class Gatherer:
             size += request.size
             if taken and (count > self._most_documents or size > self._most_bytes):
                 break
+            request.sent = True
             taken.append(self._waiting.popleft())
         return taken
 

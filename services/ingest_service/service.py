@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from services.ingest_service.admission import Gate
 from services.ingest_service.gathering import Gatherer
 from services.ingest_service.metrics import IngestMetrics
+from services.ingest_service.pages import Pages
 from services.ingest_service.reading import Reader
-from services.ingest_service.store import Store
-from services.shared.documents.cursors import Position
-from services.shared.documents.pages import Stored
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
 from services.shared.stream.accept import Accepted, StreamFullError, StreamUnavailableError
@@ -34,13 +32,13 @@ class IngestService:
         gate: Gate,
         gatherer: Gatherer,
         reader: Reader,
-        store: Store,
+        pages: Pages,
         metrics: IngestMetrics,
     ) -> None:
         self._gate = gate
         self._gatherer = gatherer
         self._reader = reader
-        self._store = store
+        self._pages = pages
         self._metrics = metrics
         self._alarm = Trouble()
 
@@ -75,6 +73,6 @@ class IngestService:
         """The newest acknowledged document of the id, JSON; None when there is none."""
         return await self._reader.get(document_id)
 
-    async def newest(self, before: Position | None, limit: int) -> list[Stored]:
-        """A page of what is in the database."""
-        return await self._store.newest(before, limit)
+    async def page(self, cursor: str | None, limit: int) -> bytes:
+        """A page of what is in the database, JSON."""
+        return await self._pages.get(cursor, limit)

@@ -37,6 +37,11 @@ class IngestSettings(BaseSettings):
     cache_ttl_seconds: int = Field(default=300, ge=1, le=86_400)
     """How long a document stays in the shared cache. No one ever reads an old one from it."""
 
+    page_seconds: float = Field(default=1, ge=0, le=60)
+    """How old a page of the list may be; 0: the database is asked each time."""
+    page_stale_seconds: float = Field(default=60, ge=0, le=3600)
+    """How old it may be while the database is away."""
+
     @field_validator("high_water")
     @classmethod
     def _low_below_high(cls, high: int, info: ValidationInfo) -> int:

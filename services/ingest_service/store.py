@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from services.ingest_service.together import Together
 from services.shared.documents.cursors import Position
 from services.shared.documents.pages import Stored
 from services.shared.postgres.database import Database
 
-_GET = "SELECT document::text AS document FROM documents WHERE id = $1"
+_GET = "SELECT id, document::text AS document FROM documents WHERE id = ANY($1)"
 # By creation, which never changes, so that pages do not shift under who turns them. A bound rather
 # than "$1 IS NULL OR": with that, the generic plan of a prepared statement reads the index from its
 # end instead of from $1.
@@ -18,6 +20,8 @@ _NEWEST = """
     ORDER BY created_at DESC, id DESC LIMIT $3"""
 
 
+_LANES = 2
+_MOST_AT_ONCE = 200
 _PAST_ALL = Position(datetime.max.replace(tzinfo=UTC), "")
 
 
@@ -26,11 +30,18 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._documents: Together[str, bytes | None] = Together(
+            self._get_all, lanes=_LANES, most=_MOST_AT_ONCE
+        )
 
     async def get(self, document_id: str) -> bytes | None:
         """The document's JSON; None when there is none."""
-        row = await self._database.fetchrow(_GET, document_id)
-        return None if row is None else row["document"].encode()
+        return await self._documents.ask(document_id)
+
+    async def _get_all(self, ids: Sequence[str]) -> list[bytes | None]:
+        rows = await self._database.fetch(_GET, ids)
+        found = {row["id"]: row["document"].encode() for row in rows}
+        return [found.get(one) for one in ids]
 
     async def newest(self, before: Position | None, limit: int) -> list[Stored]:
         """At most `limit` documents, newest first, that come after `before`."""

@@ -16,6 +16,8 @@ from services.ingest_service.app import create_app
 from services.ingest_service.cache import LocalCache, SharedCache
 from services.ingest_service.gathering import LANES, Gatherer
 from services.ingest_service.metrics import IngestMetrics
+from services.ingest_service.pages import Pages
+from services.ingest_service.reading import LANES as READ_LANES
 from services.ingest_service.reading import Reader
 from services.ingest_service.service import IngestService
 from services.ingest_service.settings import IngestSettings
@@ -29,6 +31,7 @@ from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings, ServiceSettings
 from services.shared.stream.accept import StreamInlet
+from services.shared.stream.ask import StreamReader
 from services.shared.stream.settings import StreamSettings
 
 log = get_logger(__name__)
@@ -36,8 +39,6 @@ log = get_logger(__name__)
 ACCEPT_TIMEOUT = 3.0
 """A disk that writes back may make a call wait for longer than a network does."""
 READ_TIMEOUT = 2.0
-READ_CONNECTIONS = 4
-"""Each answers thousands a second; making one costs more than a thousand answers."""
 WATCH_TIMEOUT = 1.0
 CACHE_TIMEOUT = 0.25
 
@@ -61,7 +62,7 @@ async def application(
     metrics = IngestMetrics(registry)
     # Connections of their own: neither reads nor looks wait for those that wait for the disk.
     accepting = redis.client(means.stream, timeout=ACCEPT_TIMEOUT, max_connections=LANES)
-    reading = redis.client(means.stream, timeout=READ_TIMEOUT, max_connections=READ_CONNECTIONS)
+    reading = redis.client(means.stream, timeout=READ_TIMEOUT, max_connections=READ_LANES)
     watching = redis.client(means.stream, timeout=WATCH_TIMEOUT, max_connections=1)
     name = means.service.service_name
     database = Database(means.database, registry, application_name=name)
@@ -70,16 +71,20 @@ async def application(
     shared = SharedCache(
         redis.client(means.cache, timeout=CACHE_TIMEOUT), means.ingest.cache_ttl_seconds, metrics
     )
-    reader = Reader(reading, LocalCache(), shared, store, metrics)
+    local = LocalCache(seconds=means.ingest.cache_ttl_seconds)
+    reader = Reader(StreamReader(reading), local, shared, store, metrics)
     gate = Gate(means.ingest, metrics)
     watch = Watch(watching, gate, metrics)
     # Not the database: what is accepted needs it later only, and is read from the stream.
     readiness.add("stream", watch.check)
-    ingest = IngestService(gate, gatherer, reader, store, metrics)
+    pages = Pages(store, means.ingest)
+    ingest = IngestService(gate, gatherer, reader, pages, metrics)
     await database.open()
     looking = asyncio.create_task(watch.keep_looking())
     try:
-        yield create_app(name, ingest, means.ingest, readiness, registry)
+        yield create_app(
+            name, ingest, means.ingest, readiness, registry, access_log=means.service.access_log
+        )
     finally:
         # A client of Redis that connects, or closes, may let a cancellation go unheard, and an end
         # must not wait for that.

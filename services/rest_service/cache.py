@@ -17,11 +17,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from services.shared.runtime import tracing
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import SettingsError
 
@@ -184,7 +184,7 @@ class VersionedCache:
 
     async def _probe(self) -> None:
         # This task is nobody's request: its log lines must not carry the one that started it.
-        structlog.contextvars.clear_contextvars()
+        tracing.unbind()
         while True:
             await asyncio.sleep(self._probe_interval)
             try:

@@ -3,14 +3,13 @@ problem document whatever goes wrong."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers, MutableHeaders
+from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,16 +17,27 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared.http import problem
+from services.shared.http.direct import DIRECT, Call, Found, Reply
+from services.shared.http.incoming import (
+    DisconnectedError,
+    Fields,
+    has_body,
+    read_in_time,
+    replay,
+)
 from services.shared.http.problem import FieldError, ProblemError
 from services.shared.runtime import tracing
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import HttpMetrics
+from services.shared.runtime.settings import AccessLog
 
 log = get_logger(__name__)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Probes and scrapes come every few seconds and say nothing when they succeed.
 _QUIET = frozenset({"/health", "/ready", "/metrics"})
+SLOW_SECONDS = 1.0
+"""From here on a request is logged though it went well."""
 
 
 class RequestContext:
@@ -42,12 +52,14 @@ class RequestContext:
         self,
         app: ASGIApp,
         metrics: HttpMetrics,
+        *,
         max_body: int = 256 * 1024,
         larger_bodies: Mapping[str, int] | None = None,
         body_seconds: float = 30,
+        access_log: AccessLog = "notable",
     ) -> None:
         self._app = app
-        self._metrics = metrics
+        self._books = _Books(metrics, access_log == "all")
         self._max_body = max_body
         self._larger_bodies = tuple((larger_bodies or {}).items())
         self._body_seconds = body_seconds
@@ -57,122 +69,112 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers = Headers(scope=scope)
-        correlation_id = tracing.accept_correlation_id(headers.get("x-correlation-id"))
-        trace = tracing.continue_trace(headers.get("traceparent"))
+        # Of several with one name the first.
+        fields: Fields = dict(reversed(scope["headers"]))
+        correlation_id = tracing.accept_correlation_id(_text(fields.get(b"x-correlation-id")))
+        trace = tracing.continue_trace(_text(fields.get(b"traceparent")))
         tracing.bind(correlation_id, trace)
         scope.setdefault("state", {}).update(
             correlation_id=correlation_id, traceparent=trace.traceparent
         )
+        method, path = scope["method"], scope["path"]
+        found: Found | None = scope.get(DIRECT)
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Correlation-ID"] = correlation_id
+                field = (b"x-correlation-id", correlation_id.encode())
+                message["headers"] = [*message.get("headers", ()), field]
             await send(message)
 
         try:
-            body = await self._read_in_time(scope["path"], headers, receive)
-            await self._app(scope, _replay(body, receive), send_with_id)
+            body = b""
+            if has_body(method, fields):
+                body = await read_in_time(fields, receive, self._most(path), self._body_seconds)
+            if found is None:
+                await self._app(scope, replay(body, receive), send_with_id)
+            else:
+                call = Call(scope, fields, body, found.rest, correlation_id, trace.traceparent)
+                await _send(await found.endpoint(call), send_with_id)
         except ProblemError as error:
             await answer(scope, error)(scope, receive, send_with_id)
-        except _DisconnectedError:
+        except DisconnectedError:
             status = 499  # nobody is left to answer; nginx's number for it
-        except Exception:
-            log.exception("request_failed")
+        except Exception as error:
+            known = _known(error, found)
             if status:
                 raise  # half a response is out: only closing the connection is honest now
-            error = ProblemError(
-                500, "internal", "an error of ours; give us the correlation_id when you report it"
-            )
-            await answer(scope, error)(scope, receive, send_with_id)
+            await answer(scope, known)(scope, receive, send_with_id)
         finally:
-            self._observe(scope, status, time.perf_counter() - started)
-
-    async def _read_in_time(self, path: str, headers: Headers, receive: Receive) -> bytes:
-        try:
-            async with asyncio.timeout(self._body_seconds):
-                return await self._read(self._most(path), headers, receive)
-        except TimeoutError:
-            raise ProblemError(
-                408,
-                "body-too-slow",
-                f"the body did not arrive within {self._body_seconds:g} s; send it again",
-                headers={"Connection": "close"},
-            ) from None
+            route = found.template if found else _route_of(scope)
+            self._books.note(method, route, path, status or 500, time.perf_counter() - started)
 
     def _most(self, path: str) -> int:
         return next(
             (most for part, most in self._larger_bodies if path.startswith(part)), self._max_body
         )
 
-    async def _read(self, most: int, headers: Headers, receive: Receive) -> bytes:
-        too_large = ProblemError(
-            413,
-            "body-too-large",
-            f"the body is larger than {most} bytes; send less",
-            headers={"Connection": "close"},
-        )
-        # A client that is cut off while it sends never reads the answer, so what is moderately
-        # too large is read to its end and thrown away.
-        patience = 32 * most
-        declared = headers.get("content-length", "0")
-        if declared.isascii() and declared.isdecimal() and int(declared[:20]) > patience:
-            raise too_large
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _DisconnectedError
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > patience:
-                raise too_large
-            if size <= most:
-                chunks.append(chunk)
-            if not message.get("more_body", False):
-                break
-        if size > most:
-            raise too_large
-        return b"".join(chunks)
 
-    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+def _known(error: Exception, found: Found | None) -> ProblemError:
+    known = found.explain(error) if found else None
+    if known is not None:
+        return known
+    log.exception("request_failed")
+    return ProblemError(
+        500, "internal", "an error of ours; give us the correlation_id when you report it"
+    )
+
+
+def _route_of(scope: Scope) -> str:
+    # Starlette's plain routes do not say which they are.
+    path = scope["path"]
+    return getattr(scope.get("route"), "path", path if path in _QUIET else "unmatched")
+
+
+class _Books:
+    """Metrics and log lines of requests."""
+
+    def __init__(self, metrics: HttpMetrics, log_all: bool) -> None:
+        self._metrics = metrics
+        self._log_all = log_all
+        # Looking a metric up by its labels costs more than counting. Labels are few.
+        self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def note(self, method: str, route: str, path: str, status: int, seconds: float) -> None:
         # Anything may stand in the path or the method of a request; labels must stay few.
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        path = scope["path"]
-        unmatched = path if path in _QUIET else "unmatched"  # Starlette's plain routes say nothing
-        route = getattr(scope.get("route"), "path", unmatched)
-        self._metrics.requests.labels(method, route, str(status or 500)).inc()
-        self._metrics.duration.labels(method, route).observe(seconds)
-        if route not in _QUIET or status >= 400:
+        if method not in _METHODS:
+            method = "other"
+        found = self._found.get((method, route, status))
+        if found is None:
+            found = self._found[method, route, status] = (
+                self._metrics.requests.labels(method, route, str(status)),
+                self._metrics.duration.labels(method, route),
+            )
+        requests, duration = found
+        requests.inc()
+        duration.observe(seconds)
+        if status >= 400 or ((self._log_all or seconds >= SLOW_SECONDS) and route not in _QUIET):
             log.info(
                 "request",
                 method=method,
                 route=route,
                 path=path[:200],
-                status=status or 500,
+                status=status,
                 duration_ms=round(seconds * 1000, 2),
             )
 
 
-class _DisconnectedError(Exception):
-    """The client left before its request was complete."""
+async def _send(reply: Reply, send: Send) -> None:
+    length = str(len(reply.body)).encode()
+    headers = [(b"content-length", length), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    sent = False
-
-    async def again() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()  # waits for the disconnect
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
 
 
 def answer(scope: Scope, error: ProblemError) -> Response:
@@ -189,7 +191,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return answer(request.scope, _validation_problem(error.errors()))
+        return answer(request.scope, validation_problem(error.errors()))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -225,7 +227,8 @@ _HTTP = {
 }
 
 
-def _validation_problem(errors: Sequence[Any]) -> ProblemError:
+def validation_problem(errors: Sequence[Any]) -> ProblemError:
+    """What pydantic, or the framework, says of a request."""
     if any(item["type"] == "json_invalid" for item in errors):
         return ProblemError(400, *_HTTP[400])
     # The rejected values are not repeated: they may be huge, secret, or not encodable.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Generator
 
@@ -52,12 +53,16 @@ async def serve(
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nobody asks who the client is
             date_header=False,
             lifespan="off",
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_seconds)),
         )
     )
+    # What is there by now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
     try:

@@ -8,6 +8,8 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from services.shared.runtime import tracing
+
 
 def configure(service: str, level: str = "INFO") -> None:
     """Send structlog and the standard library's logging through one JSON renderer.
@@ -22,6 +24,7 @@ def configure(service: str, level: str = "INFO") -> None:
 
     common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        tracing.add_ids,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -7,10 +7,12 @@ when a connection is made, so that a rotated password is picked up without a res
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+AccessLog = Literal["notable", "all"]
 
 
 class SettingsError(Exception):
@@ -26,6 +28,9 @@ class ServiceSettings(BaseSettings):
     """What logs, metrics and connections call the process."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
     """The lowest level that is logged."""
+    access_log: AccessLog = "notable"
+    """Which requests get a log line: `notable`, those that were refused, failed or took a second or
+    longer, or `all` but probes. All are counted in the metrics."""
     http_host: str = "0.0.0.0"  # noqa: S104 - a pod listens on its own address only
     """Address to listen on."""
     http_port: int = Field(default=8080, ge=0, le=65535)

@@ -5,11 +5,13 @@ https://www.w3.org/TR/trace-context/
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 from services.contracts.ids import new_id
 
@@ -28,7 +30,8 @@ class TraceContext:
     @classmethod
     def new(cls) -> TraceContext:
         """The first span of a new trace, sampled."""
-        return cls(secrets.token_hex(16), secrets.token_hex(8), True)
+        digits = os.urandom(24).hex()
+        return cls(digits[:32], digits[32:], True)
 
     @classmethod
     def parse(cls, header: str | None) -> TraceContext | None:
@@ -44,12 +47,16 @@ class TraceContext:
 
     def child(self) -> TraceContext:
         """A new span in the same trace."""
-        return TraceContext(self.trace_id, secrets.token_hex(8), self.sampled)
+        return TraceContext(self.trace_id, os.urandom(8).hex(), self.sampled)
 
     @property
     def traceparent(self) -> str:
         """The header to pass on."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+
+_BOUND: ContextVar[tuple[str | None, TraceContext] | None] = ContextVar("bound", default=None)
+# One variable with what is there anyway: nothing is put together unless a line is logged.
 
 
 def continue_trace(traceparent: str | None) -> TraceContext:
@@ -64,8 +71,22 @@ def accept_correlation_id(given: str | None) -> str:
 
 
 def bind(correlation_id: str | None, trace: TraceContext) -> None:
-    """Put both ids on every log line of the current task, and drop what was bound before."""
+    """Put both ids on every log line of the current task, in place of those bound before."""
+    _BOUND.set((correlation_id, trace))
+
+
+def unbind() -> None:
+    """For a task that outlives, or serves others than, the request that started it."""
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(
-        correlation_id=correlation_id, trace_id=trace.trace_id, span_id=trace.span_id
-    )
+    _BOUND.set(None)
+
+
+def add_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A processor of log lines: what is bound."""
+    bound = _BOUND.get()
+    if bound is not None:
+        correlation_id, trace = bound
+        event.setdefault("correlation_id", correlation_id)
+        event.setdefault("trace_id", trace.trace_id)
+        event.setdefault("span_id", trace.span_id)
+    return event

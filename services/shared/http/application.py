@@ -1,0 +1,33 @@
+"""An application of the framework, some of whose routes are answered past it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from services.shared.http.direct import DIRECT, DirectRoutes
+from services.shared.http.middleware import RequestContext, install_problem_handlers
+
+
+class Application(FastAPI):
+    """Every request gets a RequestContext; what `direct` has is answered before the framework."""
+
+    def __init__(self, direct: DirectRoutes, *, context: dict[str, Any], **about: Any) -> None:
+        """`context`: how a RequestContext is made; `about`: as FastAPI takes it."""
+        super().__init__(**about)
+        self._direct = direct
+        # Outside all that the framework puts around its own middleware.
+        self._front = RequestContext(super().__call__, **context)
+        self.add_middleware(RequestContext, **context)
+        install_problem_handlers(self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            found = self._direct.find(scope["method"], scope["path"])
+            if found is not None:
+                scope[DIRECT] = found
+                await self._front(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.bench.client import SERVER_CORE, load
-from tests.bench.machine import Report
+from tests.bench.machine import Report, processor_seconds
 from tests.bench.stacks import PATH, STACKS
 from tests.integration.containers import free_port
 
@@ -52,12 +52,18 @@ def measure(stack: str, server: str, folder: Path, report: Report, seconds: int)
             time.sleep(0.05)
         url = f"http://127.0.0.1:{port}{PATH}"
         load(url, folder, connections=CONNECTIONS, seconds=1, body=BODY)  # not counted
+        before = processor_seconds(process.pid)
         found = load(url, folder, connections=CONNECTIONS, seconds=seconds, body=BODY)
+        spent = processor_seconds(process.pid) - before
     finally:
         process.terminate()
         process.wait(20)
     assert not found.refused, f"{found.refused} requests were refused"
-    report.add(f"{server} {stack}", **found.shown())
+    report.add(
+        f"{server} {stack}",
+        **found.shown(),
+        processor_us_each=round(spent / found.requests * 1e6, 1),
+    )
 
 
 def run(seconds: int = 6) -> int:

@@ -7,7 +7,7 @@ methods that they lack (docs/decisions/0031-endpoints-past-the-framework.md).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -15,8 +15,7 @@ from services.shared.http.incoming import Fields
 from services.shared.http.problem import ProblemError
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request with its body."""
 
     scope: Scope
@@ -28,8 +27,7 @@ class Call:
     traceparent: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer in JSON."""
 
     status: int
@@ -44,8 +42,7 @@ DIRECT = "millrace.direct"
 """Where in a request's scope its Found is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What answers a request."""
 
     template: str

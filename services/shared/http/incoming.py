@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.types import Message, Receive
 
@@ -24,16 +25,38 @@ def has_body(method: str, fields: Fields) -> bool:
 
 async def read_in_time(fields: Fields, receive: Receive, most: int, seconds: float) -> bytes:
     """At most `most` bytes, in at most `seconds`. Raises ProblemError or DisconnectedError."""
+    # As asyncio.timeout() does it, at a fifth of its price: bodies are small and there already.
+    task = asyncio.current_task()
+    assert task is not None
+    late = _Late(task)
+    timer = asyncio.get_running_loop().call_later(seconds, late)
     try:
-        async with asyncio.timeout(seconds):
-            return await _read(fields, receive, most)
-    except TimeoutError:
+        return await _read(fields, receive, most)
+    except asyncio.CancelledError:
+        if not late.called or task.uncancel():
+            raise
         raise ProblemError(
             408,
             "body-too-slow",
             f"the body did not arrive within {seconds:g} s; send it again",
             headers={"Connection": "close"},
         ) from None
+    finally:
+        timer.cancel()
+
+
+class _Late:
+    """Cancels a task, and remembers that it was this that did."""
+
+    __slots__ = ("_task", "called")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        self.called = False
+
+    def __call__(self) -> None:
+        self.called = True
+        self._task.cancel()
 
 
 async def _read(fields: Fields, receive: Receive, most: int) -> bytes:

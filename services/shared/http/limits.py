@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from services.contracts.ids import new_id
 from services.shared.http import problem
+from services.shared.http.joining import JoinedWrites
 from services.shared.http.problem import ProblemError
 from services.shared.runtime.logging import get_logger
 
@@ -121,6 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        self.cycle.transport = JoinedWrites(self.transport, self.cycle)
         self._state = _State.BODY
 
     def on_body(self, body: bytes) -> None:
@@ -133,6 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        self.cycle.transport.flush()
         super().on_response_complete()
         if self._refusal is None:
             self._watch()

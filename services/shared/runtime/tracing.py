@@ -5,10 +5,10 @@ https://www.w3.org/TR/trace-context/
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -17,10 +17,11 @@ from services.contracts.ids import new_id
 
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+# Seeded by the system once; who could guess a trace's id has gained nothing.
+_RANDOM = random.Random()  # noqa: S311
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(NamedTuple):
     """One span of a trace: 32 and 16 hex digits, and whether it is sampled."""
 
     trace_id: str
@@ -30,7 +31,7 @@ class TraceContext:
     @classmethod
     def new(cls) -> TraceContext:
         """The first span of a new trace, sampled."""
-        digits = os.urandom(24).hex()
+        digits = f"{_RANDOM.getrandbits(192):048x}"
         return cls(digits[:32], digits[32:], True)
 
     @classmethod
@@ -47,7 +48,7 @@ class TraceContext:
 
     def child(self) -> TraceContext:
         """A new span in the same trace."""
-        return TraceContext(self.trace_id, os.urandom(8).hex(), self.sampled)
+        return TraceContext(self.trace_id, f"{_RANDOM.getrandbits(64):016x}", self.sampled)
 
     @property
     def traceparent(self) -> str:

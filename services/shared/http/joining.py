@@ -1,0 +1,47 @@
+"""Sends the head of a response together with the beginning of its body.
+
+uvicorn writes the one, then the other, and with uvloop each write is a call of the system: for
+small answers the second one costs as much as all that is done to find out what answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+
+class JoinedWrites:
+    """Stands for the transport of one response: keeps the head until something follows it."""
+
+    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
+        self._transport = transport
+        self._cycle = cycle
+        self._head: bytes | None = None
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        """Now, unless it is the head."""
+        if self._begun:
+            self.flush(data)
+        elif self._cycle.response_started:
+            self._begun = True
+            self._head = data
+        else:
+            self._transport.write(data)  # 100 Continue
+
+    def flush(self, data: bytes = b"") -> None:
+        """Write what was kept, then `data`: a response may be all head."""
+        if self._head is not None:
+            data = self._head + data
+            self._head = None
+        if data:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Not before what was kept."""
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()

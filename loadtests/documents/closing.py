@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from bootstrap.kube import Kube
 from loadtests.documents.ledger import DocumentLedger
+from loadtests.documents.ways import Way
 
 STORE = "data-store"
 DATABASE = "datadb"
@@ -24,7 +25,7 @@ class Differences(BaseModel):
     examples: tuple[str, ...]
 
 
-def comparison(prefix: str, rows: Iterable[str]) -> str:
+def comparison(prefix: str, rows: Iterable[str], table: str) -> str:
     """A psql script that prints the differences as one line of JSON.
 
     The ledger travels once, into a temporary table (which needs no log, and so none of the
@@ -44,7 +45,7 @@ COPY sent FROM STDIN;
 {"".join(rows)}\\.
 ANALYZE sent;
 WITH stored AS (
-    SELECT id, (document ->> 'value')::bigint AS value FROM documents
+    SELECT id, (document ->> 'value')::bigint AS value FROM {table}
     WHERE id >= '{prefix}-' AND id < '{prefix}.'
 ), judged AS (
     SELECT coalesce(sent.id, stored.id) AS id, acknowledged, value, CASE
@@ -68,16 +69,16 @@ SELECT json_build_object(
                coalesce(value::text, 'nothing'))
         ORDER BY fault, id) FILTER (WHERE nth <= {_EXAMPLES}), '[]'))
 FROM faults;
-"""  # noqa: S608 - the prefix is checked just above
+"""  # noqa: S608 - the prefix is checked just above, and the table is a way's
 
 
-def compare(kube: Kube, prefix: str, ledger: DocumentLedger) -> Differences:
+def compare(kube: Kube, prefix: str, ledger: DocumentLedger, way: Way) -> Differences:
     """Hold the ledger against the store, which should be given the time to empty its queue first.
 
     Raises:
         KubeError: the store could not be asked.
         ValueError: as ``comparison``.
     """
-    script = comparison(prefix, ledger.rows())
+    script = comparison(prefix, ledger.rows(), way.table)
     line = kube.psql(DATABASE, script, timeout=COMPARE_SECONDS, server=STORE)
     return Differences.model_validate_json(line)

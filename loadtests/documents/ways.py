@@ -16,6 +16,8 @@ class Way:
     path: str
     accepted: int
     """The status of a write that succeeded."""
+    table: str
+    """Of the constrained store's database: where its documents end up."""
 
     @property
     def post(self) -> str:
@@ -33,8 +35,8 @@ class Way:
         return f"GET {self.path}"
 
 
-ASYNC = Way("async", entry="data", path="/api/data", accepted=202)
+ASYNC = Way("async", entry="data", path="/api/data", accepted=202, table="documents")
 """Acknowledged once it is durable in the stream; stored soon after."""
-SYNC = Way("sync", entry="http", path="/data", accepted=201)
+SYNC = Way("sync", entry="http", path="/data", accepted=201, table="synchronous_documents")
 """Acknowledged once it is stored."""
 WAYS = {way.target: way for way in (ASYNC, SYNC)}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import gevent
@@ -20,7 +21,8 @@ from loadtests.run.plan import MASTER_VARIABLE, Plan
 from loadtests.run.shapes import stage_at
 
 CONNECT_SECONDS = 60.0
-LAST_REPORT_SECONDS = 30.0
+LAST_REPORT_SECONDS = 120.0
+"""Far beyond what users wait for an answer: a starved machine stretches every timeout."""
 
 
 class PlannedShape(LoadTestShape):
@@ -65,7 +67,7 @@ class _Master:
         self.runner: Any = environment.create_master_runner(host, port)
         self.all_ended = Flag()
         self._workers = plan.workers
-        self._ended: set[str] = set()
+        self.ended: set[str] = set()
         environment.events.worker_report.add_listener(self._on_report)
         environment.events.spawning_complete.add_listener(self._on_all_there)
         environment.events.test_stopping.add_listener(self._on_stopping)
@@ -83,8 +85,8 @@ class _Master:
 
     def _on_last(self, msg: Any, **_: Any) -> None:
         _put(msg.data[FIELD])
-        self._ended.add(msg.node_id)
-        if len(self._ended) == self._workers:
+        self.ended.add(msg.node_id)
+        if len(self.ended) == self._workers:
             self.all_ended.set()
 
 
@@ -108,13 +110,25 @@ def run(plan: Plan, address: str | None) -> None:
             gevent.wait([runner.shape_greenlet, over], count=1)
             # With the shape's end Locust has stopped its users already; otherwise they stop here.
             runner.stop()
-            master.all_ended.wait(LAST_REPORT_SECONDS)
+            _wait_for_last(master, workers)
         tell("stopped", 0)
     finally:
         for process in workers:
             process.terminate()
         for process in workers:
             process.wait()
+
+
+def _wait_for_last(master: _Master, workers: Sequence[subprocess.Popen[bytes]]) -> None:
+    """For every worker that still lives.
+
+    Locust takes one that it has not heard of for a while for gone; only this is sure.
+    """
+    until = time.monotonic() + LAST_REPORT_SECONDS
+    while time.monotonic() < until and not master.all_ended.wait(0.2):
+        dead = sum(process.poll() is not None for process in workers)
+        if dead and dead + len(master.ended) >= len(workers):
+            return
 
 
 def _stop_on_request(over: Flag, *, watch_input: bool) -> None:

@@ -55,5 +55,7 @@ def _reply(response: Any) -> Reply:
 
 def _name(error: Any) -> str:
     """What happened, without addresses or ids: all of a kind are counted together."""
-    cause = getattr(error, "strerror", None) or getattr(error, "kw_text", None)
+    if "timed out" in str(error):
+        return "no answer: timed out"
+    cause = getattr(error, "strerror", None)
     return f"no answer: {type(error).__name__}" + (f" ({cause})" if cause else "")

@@ -1,20 +1,40 @@
 """The queue between accepted and stored, cache reads by source, ready pods: asked of the pods."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import httpx
 
-from loadtests.documents.ways import ASYNC, Way
+from loadtests.documents.ways import ASYNC, SYNC, Way
 from loadtests.observers.api import APPS, Pod, pods, scrape
 
 FAILURES = (httpx.HTTPError,)
 WRITER = "stream-writer"
 QUEUE, LAG = "stream_entries", "stream_lag_entries"
-READS = {"async": ("ingest-service", "ingest_reads_total")}
-"""By target: the workload that counts reads by source, and the counter's name."""
 DATABASE, NOTHING = "database", "none"
+
+
+@dataclass(frozen=True)
+class ReadCounter:
+    """Where a way counts its reads: ``sources`` are the label's values by our names for them."""
+
+    workload: str
+    name: str
+    label: str
+    sources: dict[str, str] = field(default_factory=dict[str, str])
+
+
+READS = {
+    ASYNC.target: ReadCounter("ingest-service", "ingest_reads_total", "source"),
+    SYNC.target: ReadCounter(
+        "rest-service",
+        "cache_requests_total",
+        "result",
+        {"hit": "shared", "miss": DATABASE, "bypass": DATABASE},
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +54,7 @@ class Reads:
         self._before: dict[tuple[str, str], float] = {}
         self.by_source: Counter[str] = Counter()
 
-    def feed(self, counted: dict[tuple[str, str], float]) -> None:
+    def feed(self, counted: Mapping[tuple[str, str], float]) -> None:
         """Take in what each pod has counted, by pod and source.
 
         A pod that comes later began at zero, and one that counts less than before has begun again.
@@ -75,8 +95,7 @@ class Services:
         queue = lag = None
         if self._way is ASYNC:
             queue, lag = self._queue(found)
-        if self._way.target in READS:
-            self._count(found)
+        self._count(found)
         ready = Counter(
             pod.workload
             for pod in found
@@ -100,13 +119,12 @@ class Services:
         return max(queue, default=None), max(lag, default=None)
 
     def _count(self, found: list[Pod]) -> None:
-        workload, counter = READS[self._way.target]
-        self.reads.feed(
-            {
-                (pod.name, sample.labels["source"]): sample.value
-                for pod in found
-                if pod.namespace == APPS and pod.workload == workload
-                for sample in scrape(self._api, pod, (counter,))
-                if sample.name == counter
-            }
-        )
+        counter = READS[self._way.target]
+        counted: defaultdict[tuple[str, str], float] = defaultdict(float)
+        for pod in found:
+            if pod.namespace == APPS and pod.workload == counter.workload and pod.ready:
+                for sample in scrape(self._api, pod, (counter.name,)):
+                    if sample.name == counter.name:
+                        told = sample.labels[counter.label]
+                        counted[pod.name, counter.sources.get(told, told)] += sample.value
+        self.reads.feed(counted)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from bootstrap.kube import POSTGRES_NAMESPACE, Kube
 from loadtests.documents.closing import DATABASE, STORE
+from loadtests.documents.ways import Way
 from loadtests.observers.sampling import INTERVAL_SECONDS
 
 # Transactions that only read get no number, and cost the store no flush: the next number to be
@@ -22,7 +23,7 @@ SELECT json_build_object(
     'transactions', pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
     'flushes', {flushes},
     'rows', (SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0)::bigint FROM pg_stat_user_tables
-             WHERE relname = 'documents'))
+             WHERE relname = '{table}'))
 """
 
 
@@ -40,11 +41,13 @@ class Counters(BaseModel):
 class StoreObserver:
     """Reads the counters while it is open; ``looks`` are the times and what was read then."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, way: Way) -> None:
         self.looks: list[tuple[float, Counters]] = []
         self._kube = kube
         version = int(kube.psql(DATABASE, "SHOW server_version_num", server=STORE)) // 10_000
-        self._statement = _COUNTERS.format(flushes=_FLUSHES[min(max(version, 17), 18)])
+        self._statement = _COUNTERS.format(
+            flushes=_FLUSHES[min(max(version, 17), 18)], table=way.table
+        )
         self._process: subprocess.Popen[str] | None = None
         self._reader = threading.Thread(target=self._read, name="store", daemon=True)
 

@@ -23,7 +23,7 @@ class Watch:
     """Looks at the processor while it is open, and at everything between ``begin`` and ``end``."""
 
     def __init__(self, kube: Kube, way: Way) -> None:
-        self.store = StoreObserver(kube)
+        self.store = StoreObserver(kube, way)
         self.before: Counters | None = None
         self.after: Counters | None = None
         self.seconds = 0.0

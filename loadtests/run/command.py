@@ -36,6 +36,8 @@ def load(checkout: Checkout, chosen: Settings, console: Console) -> int:
     targets = targets_for(done.run.stack, chosen.target)
     judgement = judge(done.run, targets)
     page = write(done.run, judgement, folder, None)
+    for word in done.words:
+        console.print(f"load generator: {word}", style="dim", markup=False, highlight=False)
     for sentence in (*done.complaints, *judgement.sentences):
         console.print("[red]✗[/red]", end=" ")
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -121,6 +121,8 @@ class Intake:
         silent = self._plan.workers - len(self._ended)
         if silent:
             wrong.append(f"{silent} of {self._plan.workers} load generators never reported the end")
-        wrong += [f"{count} users failed by themselves: {error}"
-                  for error, count in self.errors.items()]  # fmt: skip
+        wrong += [
+            f"{count} times the load generator itself failed: {error}"
+            for error, count in self.errors.items()
+        ]
         return wrong

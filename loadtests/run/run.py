@@ -33,7 +33,7 @@ EMPTY_SECONDS = 300.0
 """How long the queue may take to get empty after the last request."""
 CALM_SECONDS = 4.0
 """How long the machine is looked at before the run."""
-STOP_SECONDS = 120.0
+STOP_SECONDS = 240.0
 """How long users that were told to leave may take, the last answers included."""
 
 
@@ -47,6 +47,8 @@ class Done:
 
     run: Run
     complaints: list[str]
+    words: list[str]
+    """The last ones of the load generator's log, which holds warnings and worse."""
     interrupted: bool
 
 
@@ -81,10 +83,10 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
         console.print("the last answer is in; waiting until all that was accepted is stored")
         emptied = watch.end(EMPTY_SECONDS)
     books = _close(kube, plan, ledger, emptied, console)
-    complaints = intake.complaints() + [f"the load generator says: {word}" for word in words]
     stack = str(saved_context(checkout.state).get("stack", ""))
     around = Circumstances(checkout.root, stack, load_before, cpu_before)
-    return Done(add_up(plan, intake, watch, books, around), complaints, interrupted)
+    run = add_up(plan, intake, watch, books, around)
+    return Done(run, intake.complaints(), words, interrupted)
 
 
 def _plan(checkout: Checkout, chosen: Settings) -> Plan:
@@ -138,7 +140,7 @@ def _make_load(
             generator.ended(STOP_SECONDS)
     words = generator.last_words()
     if generator.trouble is not None:
-        words.append(f"it said what nobody understands: {generator.trouble}")
+        intake.errors[f"a message that nobody understands: {generator.trouble}"] += 1
     return interrupted, words
 
 
@@ -146,7 +148,7 @@ def _close(
     kube: Kube, plan: Plan, ledger: DocumentLedger, emptied: float | None, console: Console
 ) -> Books:
     began = time.monotonic()
-    found = closing.compare(kube, plan.run, ledger)
+    found = closing.compare(kube, plan.run, ledger, plan.way)
     took = time.monotonic() - began
     console.print(
         f"the ledger of {len(ledger.accounts):,} documents is closed, in {took:.1f} s",

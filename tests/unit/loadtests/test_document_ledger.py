@@ -31,6 +31,6 @@ def test_a_value_that_could_be_taken_for_none_is_refused():
 
 
 def test_only_ids_of_the_run_are_compared_and_a_prefix_that_could_be_sql_is_refused():
-    assert "id >= 'load-12-' AND id < 'load-12.'" in comparison("load-12", [])
+    assert "id >= 'load-12-' AND id < 'load-12.'" in comparison("load-12", [], "documents")
     with pytest.raises(ValueError, match="prefix"):
-        comparison("x'; DROP TABLE documents; --", [])
+        comparison("x'; DROP TABLE documents; --", [], "documents")

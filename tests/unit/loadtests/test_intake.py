@@ -64,7 +64,7 @@ def test_a_worker_that_never_told_its_end_is_complained_about(intake: Intake):
 def test_a_user_that_went_wrong_by_itself_is_complained_about(intake: Intake):
     for worker in "ab":
         tell(intake, report(worker, 0, last=True, errors=["KeyError: 'x'"]))
-    assert intake.complaints() == ["2 users failed by themselves: KeyError: 'x'"]
+    assert intake.complaints() == ["2 times the load generator itself failed: KeyError: 'x'"]
 
 
 def test_users_are_those_of_all_workers_until_they_are_told_to_leave(intake: Intake):

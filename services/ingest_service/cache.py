@@ -18,9 +18,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.ingest_service.metrics import IngestMetrics
-from services.ingest_service.together import Together
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import SettingsError
+from services.shared.runtime.together import Together
 
 log = get_logger(__name__)
 

@@ -17,8 +17,8 @@ import asyncio
 from services.ingest_service.cache import LocalCache, SharedCache
 from services.ingest_service.metrics import IngestMetrics
 from services.ingest_service.store import Store
-from services.ingest_service.together import Together
 from services.shared.runtime import tracing
+from services.shared.runtime.together import Together
 from services.shared.stream.ask import StreamReader, Word
 
 LANES = 2

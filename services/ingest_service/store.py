@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from services.ingest_service.together import Together
 from services.shared.documents.cursors import Position
 from services.shared.documents.pages import Stored
 from services.shared.postgres.database import Database
+from services.shared.runtime.together import Together
 
 _GET = "SELECT id, document::text AS document FROM documents WHERE id = ANY($1)"
 # By creation, which never changes, so that pages do not shift under who turns them. A bound rather

@@ -12,8 +12,8 @@ from typing import Final, Literal
 from infra.model.servers import DATABASE_ENGINES, Server
 from services.contracts.topics import DEAD_LETTER, RESOURCE_EVENTS, TASK_EVENTS
 
-CACHE_COMMANDS: Final = ("get", "set", "eval", "evalsha", "script|load")
-"""What cache-aside with a version check takes: a read, and a script that reads and writes."""
+CACHE_COMMANDS: Final = ("get", "mget", "set", "eval", "evalsha", "script|load")
+"""What cache-aside with a version check takes: reads, and a script that reads and writes."""
 INLET_COMMANDS: Final = (
     *("evalsha", "script|load"),
     *("xlen", "xadd", "hget", "hset"),

@@ -14,8 +14,9 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from redis.asyncio import Redis
@@ -24,6 +25,7 @@ from redis.exceptions import RedisError
 from services.shared.runtime import tracing
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import SettingsError
+from services.shared.runtime.together import Together
 
 log = get_logger(__name__)
 
@@ -50,6 +52,7 @@ UNKNOWN_VERSION = 2**53
 _MISSED_LIMIT = 10_000
 """Writes that are remembered while Redis is away; with more, old entries are left to expire."""
 _MAKE_UP_BATCH = 100
+_LANES, _MOST_AT_ONCE = 2, 100
 _FAILURES_LIMIT = 3
 """Failures in a row after which Redis counts as away."""
 _FAILURES = (RedisError, OSError, SettingsError)
@@ -63,8 +66,12 @@ class Entry:
     body: bytes
 
 
+class _BypassedError(Exception):
+    """Redis could not be asked."""
+
+
 class VersionedCache:
-    """Each call takes at most `timeout` seconds; none raises.
+    """Each question to Redis takes at most `timeout` seconds; none raises.
 
     After a few failures in a row the cache is left alone, at no cost to requests, until a
     background task gets an answer again: only those few, and the requests in flight at the moment
@@ -103,8 +110,9 @@ class VersionedCache:
             "cache_available", "1 while the cache is in use.", registry=registry
         )
         self._available.set(1)
-        for result in ("hit", "miss", "bypass"):
-            self._requests.labels(result)
+        self._requests.labels("bypass")
+        self._hits, self._misses = self._requests.labels("hit"), self._requests.labels("miss")
+        self._lookups = Together(self._look_up, lanes=_LANES, most=_MOST_AT_ONCE)
 
     async def get(self, key: str) -> Entry | None:
         """What is cached under the key; None when nothing is or Redis is away."""
@@ -112,16 +120,28 @@ class VersionedCache:
             self._requests.labels("bypass").inc()
             return None
         try:
-            async with asyncio.timeout(self._timeout):
-                entry = await self._redis.get(key)
-        except _FAILURES as error:
-            self._failed("get", error)
+            entry = await self._lookups.ask(key)
+        except _BypassedError:
             self._requests.labels("bypass").inc()
             return None
+        version, _, body = entry.partition(b":") if entry else (b"", b"", b"")
+        if not body:
+            self._misses.inc()
+            return None
+        self._hits.inc()
+        return Entry(int(version), body)
+
+    async def _look_up(self, keys: Sequence[str]) -> list[bytes | None]:
+        if self._bypassed:
+            raise _BypassedError
+        try:
+            async with asyncio.timeout(self._timeout):
+                found: list[Any] = await self._redis.mget(keys)
+        except _FAILURES as error:
+            self._failed("get", error)
+            raise _BypassedError from error
         self._failures = 0
-        version, _, body = entry.partition(b":") if isinstance(entry, bytes) else (b"", b"", b"")
-        self._requests.labels("hit" if body else "miss").inc()
-        return Entry(int(version), body) if body else None
+        return found
 
     async def put(self, key: str, version: int, body: bytes) -> None:
         """Keep what was read from the database, unless something newer is known."""

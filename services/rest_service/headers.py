@@ -16,7 +16,7 @@ _LONGEST_KEY = 255
 _KEY = headers.key_pattern(_LONGEST_KEY)
 
 
-def _expected_version(
+async def _expected_version(
     request: Request,
     _if_match: Annotated[
         str | None,
@@ -37,7 +37,7 @@ def _expected_version(
     return None if given == "*" else int(given.strip('"'))
 
 
-def _idempotency_key(
+async def _idempotency_key(
     request: Request,
     _key: Annotated[
         str | None,

@@ -52,7 +52,9 @@ async def run(means: Means) -> None:
     outbox = Outbox(database)
     resources = ResourceService(ResourceRepository(database, outbox), cache)
     documents = DocumentService(DocumentStore(data_store), cache)
-    app = create_app(name, resources, documents, readiness, registry)
+    app = create_app(
+        name, resources, documents, readiness, registry, access_log=means.service.access_log
+    )
     await database.open()
     await data_store.open()
     upkeep = asyncio.create_task(keep_forgetting(database, means.idempotency.retention))

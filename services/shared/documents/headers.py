@@ -12,7 +12,7 @@ from services.shared.http import headers
 _KEY = headers.key_pattern(MAX_ID)
 
 
-def _idempotency_key(
+async def _idempotency_key(
     request: Request,
     _key: Annotated[
         str | None,

@@ -32,11 +32,15 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
 Explain = Callable[[Exception], ProblemError | None]
 """Which problem an exception means; None: it is a mistake of ours."""
+
+Takes = Callable[[str], bool]
+"""Whether an endpoint is for this rest of a path."""
 
 DIRECT = "millrace.direct"
 """Where in a request's scope its Found is."""
@@ -57,27 +61,40 @@ class DirectRoutes:
 
     def __init__(self) -> None:
         self._whole: dict[tuple[str, str], Found] = {}
-        self._open: list[tuple[str, str, Found]] = []
+        self._open: list[tuple[str, str, Takes, Found]] = []
 
-    def add(self, method: str, template: str, endpoint: Endpoint, explain: Explain) -> None:
-        """`template` is a path, or one that ends in `/{name:path}`, which may be anything."""
+    def add(
+        self,
+        method: str,
+        template: str,
+        endpoint: Endpoint,
+        explain: Explain,
+        takes: Takes | None = None,
+    ) -> None:
+        """`template` is a path, or one that ends in `/{name:path}`, which may be anything, or in
+        `/{name}`, of which this endpoint only `takes` some: the framework answers for the rest."""
         prefix, brace, _ = template.partition("{")
         found = Found(template, endpoint, explain)
         if not brace:
             self._whole[method, template] = found
             return
-        if not (prefix.endswith("/") and template.endswith(":path}")):
+        if not (prefix.endswith("/") and (takes or template.endswith(":path}"))):
             raise ValueError(
-                f"{template}: a direct route ends in /{{name:path}} or has no parameter"
+                f"{template}: a direct route ends in /{{name:path}}, says what it takes of a"
+                " /{name}, or has no parameter"
             )
-        self._open.append((method, prefix, found))
+        self._open.append((method, prefix, takes or _anything, found))
 
     def find(self, method: str, path: str) -> Found | None:
         """None: the framework answers."""
         found = self._whole.get((method, path))
         if found is not None:
             return found
-        for takes, prefix, route in self._open:
-            if takes == method and path.startswith(prefix):
-                return Found(route.template, route.endpoint, route.explain, path[len(prefix) :])
+        for of, prefix, takes, route in self._open:
+            if of == method and path.startswith(prefix) and takes(rest := path[len(prefix) :]):
+                return Found(route.template, route.endpoint, route.explain, rest)
         return None
+
+
+def _anything(_rest: str) -> bool:
+    return True

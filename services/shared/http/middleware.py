@@ -168,7 +168,7 @@ class _Books:
 
 async def _send(reply: Reply, send: Send) -> None:
     length = str(len(reply.body)).encode()
-    headers = [(b"content-length", length), (b"content-type", b"application/json")]
+    headers = [(b"content-length", length), (b"content-type", b"application/json"), *reply.headers]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 

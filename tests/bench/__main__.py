@@ -14,6 +14,7 @@ from importlib import import_module
 from tests.bench.client import NoClientError
 
 BENCHES = {
+    "rest-service": "resources read and created per second, beside bare FastAPI routes",
     "ingest": "documents acknowledged per second, through the stream and directly",
     "http-stack": "what an endpoint for many small requests should stand on",
 }

@@ -51,6 +51,8 @@ test: check images  ## check, then integration tests on real servers in containe
 	@eval "$$($(RUN) env)"; $(PYTEST) tests/integration
 e2e: up           ## tests on the real cluster, through its published ports
 	@eval "$$($(RUN) env)"; $(PYTEST) tests/e2e
+bench: $(VENV)    ## benchmarks, each with its rivals in the same run; NAME=… runs one of those it lists
+	@eval "$$($(RUN) env)"; .venv/bin/python -m tests.bench $(NAME)
 format: $(VENV)   ## let ruff format the code
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
@@ -81,4 +83,4 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
-.PHONY: up status smoke load load-compare preview down clean env doctor render pin check test e2e format docs tools images check-types check-fast help
+.PHONY: up status smoke load load-compare preview down clean env doctor render pin check test e2e bench format docs tools images check-types check-fast help

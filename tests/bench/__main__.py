@@ -16,6 +16,7 @@ from tests.bench.client import NoClientError
 BENCHES = {
     "rest-service": "resources read and created per second, beside bare FastAPI routes",
     "ingest": "documents acknowledged per second, through the stream and directly",
+    "stream-to-store": "documents from the stream into a database of 100 flushes a second",
     "http-stack": "what an endpoint for many small requests should stand on",
 }
 

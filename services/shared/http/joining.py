@@ -7,6 +7,7 @@ small answers the second one costs as much as all that is done to find out what 
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -14,24 +15,36 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 class JoinedWrites:
     """Stands for the transport of one response: keeps the head until something follows it."""
 
-    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
-        self._transport = transport
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._transport = cycle.transport
         self._cycle = cycle
+        self._on_response = cycle.on_response
         self._head: bytes | None = None
         self._begun = False
+
+    @classmethod
+    def join(cls, cycle: RequestResponseCycle) -> None:
+        """Have `cycle`, which has written nothing yet, write through one."""
+        joined = cls(cycle)
+        cycle.transport = cast("asyncio.Transport", joined)
+        cycle.on_response = joined.complete
+
+    def complete(self) -> None:
+        """A response may be all head."""
+        self._flush()
+        self._on_response()
 
     def write(self, data: bytes) -> None:
         """Now, unless it is the head."""
         if self._begun:
-            self.flush(data)
+            self._flush(data)
         elif self._cycle.response_started:
             self._begun = True
             self._head = data
         else:
             self._transport.write(data)  # 100 Continue
 
-    def flush(self, data: bytes = b"") -> None:
-        """Write what was kept, then `data`: a response may be all head."""
+    def _flush(self, data: bytes = b"") -> None:
         if self._head is not None:
             data = self._head + data
             self._head = None
@@ -40,7 +53,7 @@ class JoinedWrites:
 
     def close(self) -> None:
         """Not before what was kept."""
-        self.flush()
+        self._flush()
         self._transport.close()
 
     def is_closing(self) -> bool:

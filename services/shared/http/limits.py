@@ -122,7 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        self.cycle.transport = JoinedWrites(self.transport, self.cycle)
+        JoinedWrites.join(self.cycle)
         self._state = _State.BODY
 
     def on_body(self, body: bytes) -> None:
@@ -135,7 +135,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self.cycle.transport.flush()
         super().on_response_complete()
         if self._refusal is None:
             self._watch()

@@ -114,12 +114,12 @@ def one_sample() -> Samples:
 
 def test_points_hold_the_rates_and_percentiles_of_their_interval_and_a_gap_shows() -> None:
     samples = Samples()
-    for number in range(10):
+    for number in range(100):
         samples.add(GET, at=0.5, milliseconds=float(number + 1))
     samples.add(POST, at=5.0, milliseconds=7.0, failure="500")
     first, gap, last = samples.points(2.0, 6.0, users=lambda at: int(10 * at))
-    assert (first.at, first.users, first.requests, first.failures) == (0.0, 0, 5.0, 0.0)
-    assert (first.p50, first.p95, first.p99) == (5.0, 10.0, 10.0)
+    assert (first.at, first.users, first.requests, first.failures) == (0.0, 0, 50.0, 0.0)
+    assert (first.p50, first.p95, first.p99) == (50.0, 95.0, 99.0)
     assert (gap.at, gap.users, gap.requests, gap.p50) == (2.0, 20, 0.0, None)
     assert (last.at, last.requests, last.failures, last.p99) == (4.0, 0.5, 0.5, 7.0)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from loadtests.documents.ways import WAYS
 from loadtests.verdict.limits import Limit, number
 from loadtests.verdict.targets import COLUMNS, ROWS, Way, targets_for
 
@@ -72,6 +73,12 @@ def test_every_environment_has_targets_whose_aims_are_no_easier(stack: str, targ
 @pytest.mark.parametrize("target", sorted(ROWS))
 def test_the_shares_of_the_endpoints_are_all_there_is(target: Way) -> None:
     assert sum(ROWS[target].values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("target", sorted(ROWS))
+def test_the_endpoints_with_targets_are_those_that_users_call(target: Way) -> None:
+    way = WAYS[target]
+    assert set(ROWS[target]) == {way.post, way.get, way.page}
 
 
 def test_the_targets_of_ten_thousand_users_on_one_machine() -> None:

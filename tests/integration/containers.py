@@ -65,6 +65,14 @@ class Container:
         """Let it run on one core alone."""
         self._handle.update(cpuset_cpus=str(core))
 
+    def folder(self, path: str) -> Path:
+        """Where a folder of its own lies on this machine, for those who may look there."""
+        self._handle.reload()
+        volumes = {it["Destination"]: it["Source"] for it in self._handle.attrs["Mounts"]}
+        if path in volumes:
+            return Path(volumes[path])
+        return Path(self._handle.attrs["GraphDriver"]["Data"]["UpperDir"] + path)
+
     def execute(self, script: str) -> None:
         """Run a bash script in it; AssertionError with the output when it fails."""
         code, output = self._handle.exec_run(["bash", "-ec", script])

@@ -23,8 +23,9 @@ def tester(password: str) -> str:
     return f"user {TESTER} reset on #{digest} ~* &* +@all"
 
 
-def kept(max_memory_bytes: int) -> str:
-    """The configuration of a server that keeps: what it has answered is on its disk."""
+def kept(max_memory_bytes: int, append_fsync: str = "always") -> str:
+    """The configuration of a server that keeps: with `always`, what it has answered is on its
+    disk."""
     return redis_config.redis_conf(
-        max_memory_bytes=max_memory_bytes, eviction="noeviction", append_fsync="always"
+        max_memory_bytes=max_memory_bytes, eviction="noeviction", append_fsync=append_fsync
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,9 +194,12 @@ class RedisServer:
             ca_file=self.authority.ca_file,
         )
 
+    def client(self, timeout: float) -> redis_client.Redis:
+        return redis_client.client(self.settings(), timeout=timeout)
+
     async def wait(self) -> None:
         """Until it answers."""
-        client = redis_client.client(self.settings(), timeout=5)
+        client = self.client(timeout=5)
 
         async def answers() -> bool:
             assert self.container.running(), self.container.logs()
@@ -221,9 +224,15 @@ def start_redis(containers: Containers, authority: Authority) -> RedisServer:
 
 
 def run_redis(
-    containers: Containers, authority: Authority, name: str, conf: str, users: Sequence[str]
+    containers: Containers,
+    authority: Authority,
+    name: str,
+    conf: str,
+    users: Sequence[str],
+    more: Mapping[str, File] | None = None,
 ) -> Container:
-    """A Redis with this configuration and these users, its data in a folder of the container."""
+    """A Redis with this configuration, these users and `more` files, its data in a folder of the
+    container."""
     chain, key = authority.issue()
     uid = REDIS_UID
     files = {
@@ -242,5 +251,6 @@ def run_redis(
             f"{paths.TLS}/tls.crt": File(chain),
             f"{paths.TLS}/tls.key": File(key, 0o600, uid),
             f"{paths.TLS}/ca.crt": File(authority.ca_pem),
-        },
+        }
+        | dict(more or {}),
     )

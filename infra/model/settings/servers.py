@@ -122,8 +122,9 @@ class RedisSettings(Settings):
     storage: Bytes = "2Gi"
     """Volume of a server that keeps: its append-only file, and the next one while it is written."""
     append_fsync: Literal["always", "everysec"] = "always"
-    """When a server that keeps writes to its disk. `always`: before it answers, so nothing
-    acknowledged is lost with the node. `everysec`: up to the last second or two may be."""
+    """When a server that keeps flushes to its disk. `always`: before it answers, so nothing
+    acknowledged is lost with its machine. `everysec`: what was acknowledged in the last second is,
+    or in the last two while a flush is slow; with the process alone nothing."""
     resources: ResourceSettings = size("50m", "64Mi", "500m", "256Mi")
     """Of the server."""
 

@@ -1,0 +1,210 @@
+"""What was acknowledged, and is not there any more: after the process died, after the machine did.
+
+A process that dies leaves what it wrote in the machine's memory, and the kernel brings it to the
+disk. A machine that dies takes that with it. It is simulated: the server is frozen, its file is cut
+where the kernel says that the disk's part ends (to the page, so up to 4 KiB too early), and another
+server starts from what is left. What the disk itself only claims to have written is not seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from components.servers.redis import config as redis_config
+from tests.integration import page_cache, redis_users
+from tests.integration.containers import Containers, File
+from tests.integration.servers import REDIS_UID, Authority, RedisServer, eventually, run_redis
+
+STREAM = "data:stream"
+WRITERS = 20
+MAX_MEMORY = 64 * 2**20
+EVERYSEC_SECONDS = 3.0
+"""A second between two flushes, another while one is under way, and one for a slow machine."""
+_numbers = itertools.count()
+Fsync = Literal["always", "everysec"]
+Start = Callable[..., RedisServer]
+Tell = Callable[[str, dict[str, float], dict[str, float]], None]
+
+
+@pytest.fixture
+async def start(containers: Containers, authority: Authority) -> AsyncIterator[Start]:
+    """`start("always", data=...)`: a server that keeps, from these files."""
+    made: list[RedisServer] = []
+
+    def one(append_fsync: Fsync, data: dict[str, bytes] | None = None) -> RedisServer:
+        password = authority.secret("redis-lost")
+        conf = redis_users.kept(MAX_MEMORY, append_fsync)
+        files = {
+            f"{redis_config.DATA_PATH}/{name}": File(content, 0o600, REDIS_UID)
+            for name, content in (data or {}).items()
+        }
+        name = f"redis-lost-{next(_numbers)}"
+        container = run_redis(
+            containers, authority, name, conf, [redis_users.tester(password.read_text())], files
+        )
+        made.append(RedisServer(container, authority, password, redis_users.TESTER))
+        return made[-1]
+
+    yield one
+    for server in made:
+        server.container.unpause()
+        server.container.stop()
+
+
+class Load:
+    """Entries of several writers at once, and when each was acknowledged."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self.acknowledged: dict[str, float] = {}
+
+    async def run(self, until: asyncio.Event) -> None:
+        async def write(writer: int) -> None:
+            number = 0
+            while not until.is_set():
+                name = f"{writer}-{number}"
+                try:
+                    await self._redis.xadd(STREAM, {"n": name})
+                except (RedisError, OSError):  # killed or frozen: nothing is acknowledged
+                    await asyncio.sleep(0.05)
+                    continue
+                self.acknowledged[name] = time.monotonic()
+                number += 1
+
+        await asyncio.gather(*(write(writer) for writer in range(WRITERS)))
+
+
+async def entries(redis: Redis) -> set[str]:
+    found: Any = await redis.xrange(STREAM)
+    return {fields[b"n"].decode() for _, fields in found}
+
+
+def append_only(server: RedisServer) -> Path:
+    (file,) = server.container.folder(redis_config.DATA_PATH).glob("appendonlydir/*.incr.aof")
+    return file
+
+
+def left_on_disk(server: RedisServer) -> dict[str, bytes]:
+    """The files of a frozen server as the disk has them."""
+    growing = append_only(server)
+    written = page_cache.on_disk(growing)
+    return {
+        f"appendonlydir/{file.name}": file.read_bytes()[: written if file == growing else None]
+        for file in growing.parent.iterdir()
+    }
+
+
+async def begun(load: Load) -> bool:
+    return bool(load.acknowledged)
+
+
+async def loaded(server: RedisServer, seconds: float, end: Callable[[], None]) -> dict[str, float]:
+    """Write for so long, then end it; gives how long before that each entry was acknowledged."""
+    await server.wait()
+    client = server.client(timeout=2)
+    load, stop = Load(client), asyncio.Event()
+    running = asyncio.create_task(load.run(stop))
+    await eventually(lambda: begun(load))
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(end)  # the writers go on meanwhile
+    at = time.monotonic()
+    stop.set()
+    await running
+    with contextlib.suppress(RedisError, OSError):  # a frozen server does not say good-bye
+        await client.aclose()
+    assert len(load.acknowledged) > 100
+    return {name: at - when for name, when in load.acknowledged.items()}
+
+
+async def missing(server: RedisServer, acknowledged: dict[str, float]) -> dict[str, float]:
+    await server.wait()
+    client = server.client(timeout=5)
+    found = await entries(client)
+    await client.aclose()
+    return {name: age for name, age in acknowledged.items() if name not in found}
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Print what was measured, past pytest's capturing."""
+
+    def line(what: str, acknowledged: dict[str, float], lost: dict[str, float]) -> None:
+        oldest = max(lost.values(), default=0.0)
+        with capsys.disabled():
+            sys.stdout.write(
+                f"\n    {what}: {len(acknowledged)} acknowledged, {len(lost)} lost, the oldest "
+                f"{oldest:.2f} s before\n"
+            )
+
+    return line
+
+
+@pytest.mark.parametrize("append_fsync", ["always", "everysec"])
+async def test_kill_9_of_the_process_under_load(
+    append_fsync: Fsync, start: Start, tell: Tell
+) -> None:
+    server = start(append_fsync)
+    acknowledged = await loaded(server, 2.3, server.container.kill)
+    server.container.start()
+    lost = await missing(server, acknowledged)
+    tell(f"kill -9, appendfsync {append_fsync}", acknowledged, lost)
+    if append_fsync == "always":
+        assert lost == {}
+    # Otherwise what waits for a flush that takes long is in the process's own memory still.
+    assert max(lost.values(), default=0) <= EVERYSEC_SECONDS
+
+
+async def test_with_always_a_machine_that_dies_has_what_was_acknowledged_on_its_disk(
+    start: Start, tell: Tell
+) -> None:
+    server = start("always")
+    await server.wait()
+    client = server.client(timeout=5)
+    for number in range(40):
+        await client.xadd(STREAM, {"n": str(number)})
+        server.container.pause()
+        try:
+            growing = append_only(server)
+            assert on_disk(growing) == growing.stat().st_size
+        finally:
+            server.container.unpause()
+    acknowledged = {str(number): 0.0 for number in range(40)}
+    await client.aclose()
+    server.container.pause()
+    left = left_on_disk(server)
+    lost = await missing(start("always", left), acknowledged)
+    tell("the machine dies, appendfsync always", acknowledged, lost)
+    assert lost == {}
+
+
+async def test_with_everysec_a_machine_that_dies_takes_the_last_seconds_with_it(
+    start: Start, tell: Tell
+) -> None:
+    server = start("everysec")
+    acknowledged = await loaded(server, 3.5, server.container.pause)
+    growing = append_only(server)
+    assert on_disk(growing) < growing.stat().st_size, "a frozen server has flushed everything"
+    lost = await missing(start("everysec", left_on_disk(server)), acknowledged)
+    tell("the machine dies, appendfsync everysec", acknowledged, lost)
+    assert lost, "nothing was lost, so this test could not see it with always either"
+    assert max(lost.values()) <= EVERYSEC_SECONDS
+    # Only the newest: nothing that was acknowledged before all of them is missing.
+    assert len(lost) < len(acknowledged) / 2
+
+
+def on_disk(path: Path) -> int:
+    try:
+        return page_cache.on_disk(path)
+    except page_cache.CannotTellError as error:
+        pytest.skip(str(error))

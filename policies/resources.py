@@ -60,7 +60,7 @@ class Resource:
 
     @property
     def single(self) -> bool:
-        """One replica for good. A Deployment that does not say how many is an autoscaler's."""
+        """One replica for good. Where a Deployment does not say how many, another does."""
         left_open = self.kind == "Deployment" and "replicas" not in table(self.props, "spec")
         return self.replicas == 1 and not left_open
 

@@ -7,6 +7,7 @@ from policies import (
     rules_containers,
     rules_namespaces,
     rules_pod_security,
+    rules_scaling,
     rules_secrets,
     rules_state,
 )
@@ -20,4 +21,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *rules_availability.RULES,
     *rules_state.RULES,
 )
-STACK_RULES: Final[tuple[StackRule, ...]] = rules_availability.STACK_RULES
+STACK_RULES: Final[tuple[StackRule, ...]] = (
+    *rules_availability.STACK_RULES,
+    *rules_scaling.STACK_RULES,
+)

@@ -80,6 +80,20 @@ def check_copies(
         )
 
 
+def check_scale(least: int, most: int) -> None:
+    """Raises ValueError when a range of pods is none, or a drain could take the last of them."""
+    if most <= least:
+        raise ValueError(
+            f"max ({most}) is not above min ({least}), so nothing would scale; raise max, or "
+            "write replicas as a number"
+        )
+    if least < 2:
+        raise ValueError(
+            f"min is {least}, and the disruption budget of a range lets one pod go at a time: a "
+            "drain would stop the service; set min to 2 or more"
+        )
+
+
 def check_port_name(name: str) -> str:
     """The name itself, when a container's port and a Service's can carry it. Raises ValueError."""
     if not _PORT_NAME.fullmatch(name):

@@ -7,25 +7,34 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import Field, model_validator
 
-from components.kit import objects, placement
+from components.kit import objects, placement, rules
 from components.kit.args import Args, Text
+
+
+class Pace(Args):
+    """How fast pods are added, or taken away."""
+
+    after_seconds: int = Field(ge=0, le=3600)
+    """How long it must have been wanted: a shorter peak, or lull, changes nothing."""
+    pods: int = Field(ge=1)
+    """So many at most in each period."""
+    every_seconds: int = Field(ge=1, le=1800)
+    """The period."""
 
 
 class Scale(Args):
     """Between `min` and `max` pods, by the processor time they use."""
 
-    min: int = Field(ge=1)
-    max: int = Field(ge=2)
-    cpu_percent: int = Field(default=70, ge=10, le=100)
+    min: int
+    max: int
+    cpu_percent: int = Field(default=40, ge=10, le=100)
     """Of what the container requests, on average over its pods."""
+    up: Pace = Pace(after_seconds=0, pods=4, every_seconds=15)
+    down: Pace = Pace(after_seconds=300, pods=1, every_seconds=60)
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
-        if self.max <= self.min:
-            raise ValueError(
-                f"max ({self.max}) is not above min ({self.min}), so nothing would scale; raise "
-                "max, or give a number of replicas"
-            )
+        rules.check_scale(self.min, self.max)
         return self
 
 
@@ -33,9 +42,18 @@ def most(replicas: int | Scale) -> int:
     return replicas.max if isinstance(replicas, Scale) else replicas
 
 
-def fixed(replicas: int | Scale) -> int | None:
-    """For `spec.replicas`: with a range it is the autoscaler's, and each update would reset it."""
-    return None if isinstance(replicas, Scale) else replicas
+def first(replicas: int | Scale) -> int:
+    """For `spec.replicas` of a new Deployment."""
+    return replicas.min if isinstance(replicas, Scale) else replicas
+
+
+def left_alone(replicas: int | Scale) -> list[str]:
+    """What Pulumi leaves alone once the Deployment is there: the autoscaler's number.
+
+    Left out instead, it would be one pod with the first `up`, and one again whenever a number
+    becomes a range: what nobody asks for any more falls back to Kubernetes' default.
+    """
+    return ["spec.replicas"] if isinstance(replicas, Scale) else []
 
 
 def build(
@@ -72,6 +90,9 @@ def _autoscaler(
             ),
             min_replicas=scale.min,
             max_replicas=scale.max,
+            behavior=k8s.autoscaling.v2.HorizontalPodAutoscalerBehaviorArgs(
+                scale_up=_rules(scale.up), scale_down=_rules(scale.down)
+            ),
             metrics=[
                 # Of the service's own container: an idle sidecar would dilute a pod's average.
                 k8s.autoscaling.v2.MetricSpecArgs(
@@ -87,4 +108,15 @@ def _autoscaler(
             ],
         ),
         opts=child,
+    )
+
+
+def _rules(pace: Pace) -> k8s.autoscaling.v2.HPAScalingRulesArgs:
+    return k8s.autoscaling.v2.HPAScalingRulesArgs(
+        stabilization_window_seconds=pace.after_seconds,
+        policies=[
+            k8s.autoscaling.v2.HPAScalingPolicyArgs(
+                type="Pods", value=pace.pods, period_seconds=pace.every_seconds
+            )
+        ],
     )

@@ -144,7 +144,7 @@ class Workload(pulumi.ComponentResource):
             name,
             metadata=objects.metadata(name, args.namespace, label, wait),
             spec=k8s.apps.v1.DeploymentSpecArgs(
-                replicas=scaling.fixed(args.replicas),
+                replicas=scaling.first(args.replicas),
                 progress_deadline_seconds=objects.PULUMI_SECONDS + args.startup_seconds,
                 revision_history_limit=5,
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
@@ -156,7 +156,9 @@ class Workload(pulumi.ComponentResource):
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=objects.selector(name)),
                 template=pods.template(label, _config_hash(args), _pod(name, args)),
             ),
-            opts=child,
+            opts=pulumi.ResourceOptions(
+                parent=self, ignore_changes=scaling.left_alone(args.replicas)
+            ),
         )
         here = (name, args.namespace, label)
         service = ports.services(*here, child, wait=wait, ports=args.ports, entry=args.entry)

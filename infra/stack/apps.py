@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from components.kit import bindings
 from components.kit.args import Resources
 from components.workloads.ports import Entry, Port
-from components.workloads.scaling import Scale
+from components.workloads.scaling import Pace, Scale
 from components.workloads.sidecars import Sidecar
 from components.workloads.workload import Workload, WorkloadArgs
 from infra.model import services
 from infra.model.services import Service
-from infra.model.settings import EntrySettings, KafkaSettings, ReplicaRange, ServiceSettings
+from infra.model.settings import (
+    DownSettings,
+    EntrySettings,
+    KafkaSettings,
+    ReplicaRange,
+    ServiceSettings,
+    UpSettings,
+)
 from infra.stack.convert import resources
 from infra.stack.foundation import APPS, Foundation
 from infra.stack.postgres import Database
@@ -86,7 +93,21 @@ def _environment(
 def _replicas(settings: int | ReplicaRange) -> int | Scale:
     if isinstance(settings, int):
         return settings
-    return Scale(min=settings.min, max=settings.max, cpu_percent=settings.cpu_percent)
+    return Scale(
+        min=settings.min,
+        max=settings.max,
+        cpu_percent=settings.cpu_percent,
+        up=_pace(settings.up),
+        down=_pace(settings.down),
+    )
+
+
+def _pace(settings: UpSettings | DownSettings) -> Pace:
+    return Pace(
+        after_seconds=settings.after_seconds,
+        pods=settings.pods,
+        every_seconds=settings.every_seconds,
+    )
 
 
 def _ports(record: Service, settings: EntrySettings) -> Iterator[Port]:

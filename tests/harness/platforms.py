@@ -16,7 +16,7 @@ from components.servers.postgres.server import Postgres, PostgresArgs
 from components.servers.redis.server import Redis, RedisArgs, RedisUser
 from components.workloads.jobs import Job, JobArgs
 from components.workloads.ports import Entry, Port
-from components.workloads.scaling import Scale
+from components.workloads.scaling import Pace, Scale
 from components.workloads.sidecars import Sidecar
 from components.workloads.workload import Workload, WorkloadArgs
 from tests.harness.recording import Recording, record
@@ -189,7 +189,9 @@ def workload_in_full() -> Workload:
             Port(name="http", number=8080, outside=30080),
             Port(name="admin", number=8081),
         ),
-        replicas=Scale(min=2, max=10, cpu_percent=60),
+        replicas=Scale(
+            min=2, max=10, cpu_percent=60, down=Pace(after_seconds=60, pods=2, every_seconds=30)
+        ),
         sidecars=(sidecar(),),
     )
 

@@ -43,6 +43,8 @@ class Registered:
     dependencies: frozenset[str]
     """URNs."""
     custom: bool
+    left_alone: tuple[str, ...] = ()
+    """Paths of inputs that count for a new resource only (`ignore_changes`)."""
     before_update: tuple[str, ...] = ()
     """Names of the hooks that can refuse an update; `Recording.hooks` has the functions."""
     outputs: dict[str, Any] | None = None
@@ -126,6 +128,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     provider=request.provider,
                     dependencies=frozenset(request.dependencies),
                     custom=request.custom,
+                    left_alone=tuple(request.ignoreChanges),
                     before_update=tuple(request.hooks.before_update),
                 )
             )

@@ -46,6 +46,7 @@ POD: dict[str, Any] = {
 TYPES = {
     "ConfigMap": "kubernetes:core/v1:ConfigMap",
     "Deployment": "kubernetes:apps/v1:Deployment",
+    "HorizontalPodAutoscaler": "kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
     "Job": "kubernetes:batch/v1:Job",
     "Namespace": "kubernetes:core/v1:Namespace",
     "PodDisruptionBudget": "kubernetes:policy/v1:PodDisruptionBudget",
@@ -70,6 +71,17 @@ _SPECS: dict[str, dict[str, Any]] = {
             "persistentVolumeClaimRetentionPolicy": {
                 "whenDeleted": "Delete",
                 "whenScaled": "Delete",
+            },
+        }
+    },
+    "HorizontalPodAutoscaler": {
+        "spec": {
+            "scaleTargetRef": {"kind": "Deployment", "name": "web"},
+            "minReplicas": 2,
+            "maxReplicas": 5,
+            "behavior": {
+                "scaleUp": {"stabilizationWindowSeconds": 0},
+                "scaleDown": {"stabilizationWindowSeconds": 300},
             },
         }
     },

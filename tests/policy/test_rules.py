@@ -145,13 +145,9 @@ SINGLE = changed("Deployment", ("spec.replicas", 1))
 THREE = changed("Deployment", ("spec.replicas", 3))
 
 OPEN = changed("Deployment", ("spec.replicas", MISSING))
-SCALER = Resource(
-    "kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
-    "web",
-    {
-        "metadata": {"name": "web", "namespace": "apps"},
-        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 5},
-    },
+SCALER = good("HorizontalPodAutoscaler")
+RANGE_BUDGET = changed(
+    "PodDisruptionBudget", ("spec.minAvailable", MISSING), ("spec.maxUnavailable", 1)
 )
 
 FAILING_STACKS: list[tuple[str, list[Resource], str]] = [
@@ -186,6 +182,20 @@ FAILING_STACKS: list[tuple[str, list[Resource], str]] = [
         [WORKLOAD, changed("PodDisruptionBudget", ("spec.unhealthyPodEvictionPolicy", MISSING))],
         "AlwaysAllow",
     ),
+    *(
+        (
+            "autoscaler",
+            [WORKLOAD, changed("HorizontalPodAutoscaler", (path, value)), RANGE_BUDGET],
+            part,
+        )
+        for path, value, part in [
+            ("spec.minReplicas", 1, "minReplicas is 1, of which the disruption budget lets one go"),
+            ("spec.minReplicas", MISSING, "minReplicas is 1"),
+            ("spec.maxReplicas", 2, "maxReplicas (2) is not above minReplicas (2)"),
+            ("spec.behavior.scaleDown", MISSING, "set behavior.scaleDown"),
+        ]
+    ),
+    ("autoscaler", [SCALER], "scales web, which is no Deployment of its namespace"),
     ("no-dangling-service", [good("Service")], "matches no pod"),
     (
         "no-dangling-service",
@@ -250,17 +260,12 @@ def test_a_digest_is_exact_even_without_a_tag():
 
 
 def test_a_budget_of_three_may_say_one_unavailable():
-    budget = changed(
-        "PodDisruptionBudget", ("spec.minAvailable", MISSING), ("spec.maxUnavailable", 1)
-    )
-    assert evaluate((), STACK_RULES, [THREE, budget]) == []
+    assert evaluate((), STACK_RULES, [THREE, RANGE_BUDGET]) == []
 
 
 def test_a_budget_of_a_range_says_one_unavailable():
-    budget = changed(
-        "PodDisruptionBudget", ("spec.minAvailable", MISSING), ("spec.maxUnavailable", 1)
-    )
-    assert evaluate((), STACK_RULES, [OPEN, SCALER, budget]) == []
+    for workload in (OPEN, WORKLOAD):
+        assert evaluate((), STACK_RULES, [workload, SCALER, RANGE_BUDGET]) == []
 
 
 @pytest.mark.parametrize(

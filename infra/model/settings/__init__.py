@@ -24,9 +24,11 @@ from infra.model.settings.servers import (
 from infra.model.settings.services import (
     NUMBER,
     RANGE,
+    DownSettings,
     ReplicaRange,
     ServiceSettings,
     ServicesSettings,
+    UpSettings,
 )
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "OWN_SECTION",
     "RANGE",
     "Amounts",
+    "DownSettings",
     "EntrySettings",
     "ImageSettings",
     "KafkaSettings",
@@ -47,4 +50,5 @@ __all__ = [
     "ServiceSettings",
     "ServicesSettings",
     "Settings",
+    "UpSettings",
 ]

@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from components.kit import rules
 from infra.model.records import DEFAULT, RECORDS
 from infra.model.settings.base import ResourceSettings, Settings, records, size, unknown
 
@@ -20,24 +21,48 @@ RANGE: Final = "(range)"
 """Parts of an error's location that no stack file has: the shape a value was taken for."""
 
 
+class UpSettings(Settings):
+    """How fast an autoscaler adds pods"""
+
+    after_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
+    """How long the load must have asked for more: a shorter peak adds none."""
+    pods: Annotated[int, Field(ge=1, le=100)] = 4
+    """So many at most in each period."""
+    every_seconds: Annotated[int, Field(ge=1, le=1800)] = 15
+    """The period."""
+
+
+class DownSettings(Settings):
+    """How fast an autoscaler takes pods away"""
+
+    after_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
+    """How long fewer must have been enough: a shorter lull takes none away."""
+    pods: Annotated[int, Field(ge=1, le=100)] = 1
+    """So many at most in each period."""
+    every_seconds: Annotated[int, Field(ge=1, le=1800)] = 60
+    """The period."""
+
+
 class ReplicaRange(Settings):
     """A range of replicas"""
 
     min: Annotated[int, Field(ge=1, le=100)]
-    """Pods when there is little to do."""
+    """Pods when there is little to do, and at first."""
     max: Annotated[int, Field(ge=2, le=100)]
     """Pods at most; what they may connect to counts this many."""
-    cpu_percent: Annotated[int, Field(ge=10, le=100)] = 70
-    """Of the requested processor time: above it, on average, pods are added."""
+    cpu_percent: Annotated[int, Field(ge=10, le=100)] = 40
+    """Of the requested processor time: above it, on average, pods are added, until what all use
+    together is that much of what they request."""
+    up: UpSettings = UpSettings()
+    """How fast pods are added."""
+    down: DownSettings = DownSettings()
+    """How fast they are taken away."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
-        """`max` is above `min`; a fixed number is written as a number."""
-        if self.max <= self.min:
-            raise ValueError(
-                f"max ({self.max}) is not above min ({self.min}), so nothing would scale; raise "
-                "max, or write replicas as a number"
-            )
+        """`max` is above `min`; a fixed number is written as a number. `min` is at least 2: the
+        disruption budget of a range lets one pod go."""
+        rules.check_scale(self.min, self.max)
         return self
 
 

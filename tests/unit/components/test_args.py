@@ -68,6 +68,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "health_port is grpc.*use one of http",
     ),
     "a range of one": (lambda: Scale(min=2, max=2), r"max \(2\) is not above min \(2\)"),
+    "a range that a drain could empty": (
+        lambda: Scale(min=1, max=3),
+        "min is 1.*lets one pod go.*set min to 2",
+    ),
     "a budget as high as the range's lower end": (
         lambda: platforms.workload(replicas=Scale(min=2, max=5), min_available=2),
         "min_available is 2 of 2 replicas",

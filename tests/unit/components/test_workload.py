@@ -226,9 +226,12 @@ def test_pods_roll_when_what_a_sidecar_reads_changes(changes: dict[str, Any]) ->
     assert config_hash(sidecars=(platforms.sidecar(**changes),)) != before
 
 
-def test_a_range_of_replicas_is_the_autoscalers_and_no_update_resets_it() -> None:
+def test_a_range_begins_at_its_lower_end_and_is_then_the_autoscalers() -> None:
     recording = platforms.recorded(FULL)
-    assert "replicas" not in recording.of("Deployment")[0].inputs["spec"]
+    deployment = recording.of("Deployment")[0]
+    assert deployment.inputs["spec"]["replicas"] == 2
+    assert deployment.left_alone == ("spec.replicas",)
+    assert platforms.recorded("Workload").of("Deployment")[0].left_alone == ()
     spec = recording.of("HorizontalPodAutoscaler")[0].inputs["spec"]
     assert spec["scaleTargetRef"]["name"] == "rest-service"
     assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 10)
@@ -236,6 +239,16 @@ def test_a_range_of_replicas_is_the_autoscalers_and_no_update_resets_it() -> Non
         "name": "cpu",
         "container": "rest-service",
         "target": {"type": "Utilization", "averageUtilization": 60},
+    }
+    assert spec["behavior"] == {
+        "scaleUp": {
+            "stabilizationWindowSeconds": 0,
+            "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}],
+        },
+        "scaleDown": {
+            "stabilizationWindowSeconds": 60,
+            "policies": [{"type": "Pods", "value": 2, "periodSeconds": 30}],
+        },
     }
     budget = recording.of("PodDisruptionBudget")[0].inputs["spec"]
     assert budget["maxUnavailable"] == 1

@@ -328,7 +328,7 @@ def larger() -> Recording:
     servers.setdefault("postgres", {})["spare-db"] = {"maxConnections": 77}
     servers.setdefault("redis", {})["spare-redis"] = {"maxMemory": "99Mi"}
     document["entry"]["ports"]["spare"] = 32700
-    document["services"]["spare-service"] = {"replicas": {"min": 1, "max": 3}}
+    document["services"]["spare-service"] = {"replicas": {"min": 2, "max": 3}}
     return compose(PlatformSettings.model_validate(document, context={"records": MORE}), MORE)[0]
 
 

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from components.servers.kafka import cluster as kafka
+from components.workloads.scaling import Scale
 from infra.model import budget, settings
 from infra.model.records import Records
 from infra.model.servers import Server
@@ -18,6 +19,7 @@ from infra.model.settings import (
     PlatformSettings,
     PostgresSettings,
     RedisSettings,
+    ReplicaRange,
     ResourceSettings,
     ServiceSettings,
     ServicesSettings,
@@ -319,12 +321,19 @@ def test_settings_and_the_component_agree_on_the_smallest_cluster():
     [
         ({"min": 3, "max": 3}, "nothing would scale"),
         ({"min": 3}, "max"),
-        ({"min": 1, "max": 2, "cpuPercent": 0}, "greater than or equal to 10"),
+        ({"min": 1, "max": 2}, "a drain would stop the service; set min to 2"),
+        ({"min": 2, "max": 3, "cpuPercent": 0}, "greater than or equal to 10"),
+        ({"min": 2, "max": 3, "down": {"everySeconds": 1801}}, "less than or equal to 1800"),
         (0, "greater than or equal to 1"),
     ],
 )
 def test_replicas_that_are_neither_a_number_nor_a_range_are_refused(replicas: Any, match: str):
     refuse(ServiceSettings, {"replicas": replicas}, match)
+
+
+def test_a_range_moves_in_settings_and_component_at_the_same_pace():
+    settings, component = ReplicaRange(min=2, max=3), Scale(min=2, max=3)
+    assert component.model_dump() == settings.model_dump()
 
 
 def test_a_range_counts_in_the_budget_by_its_upper_end():

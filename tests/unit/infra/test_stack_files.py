@@ -149,7 +149,7 @@ def test_auditors_see_every_difference_with_the_defaults_filled_in(
     shown = {line.split()[0]: line for line in lines}
     # dev does not mention the number of brokers; its default shows all the same.
     assert shown["kafka.brokers"].endswith("dev: 1  prod: 3")
-    assert "services.rest-service.databasePoolSize" in shown
+    assert "services.rest-service.replicas.max" in shown
     assert "redis.maxMemory" in shown
 
 

@@ -8,6 +8,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from bootstrap.autoscalers import Autoscaler, autoscalers
 from bootstrap.certificates import Certificate, certificates
 from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT, Kube, KubeError
@@ -52,7 +53,10 @@ def show(checkout: Checkout, console: Console) -> bool:
     kube = Kube(checkout)
     try:
         nodes = kube.items("nodes")
-        found = workloads(kube.items("deployments,statefulsets,jobs,poddisruptionbudgets"))
+        objects = kube.items(
+            "deployments,statefulsets,jobs,poddisruptionbudgets,horizontalpodautoscalers"
+        )
+        found = workloads(objects)
         known = certificates(kube)
     except KubeError as error:
         console.print("[red]the platform is down[/red]", highlight=False)
@@ -64,6 +68,7 @@ def show(checkout: Checkout, console: Console) -> bool:
         console.print(f"[red]no workload of the platform is there[/red]; {WAY_OUT}")
         return False
     _print_workloads(console, found)
+    _print_autoscalers(console, autoscalers(objects))
     _print_certificates(console, known)
     reached = endpoints(checkout)
     for endpoint in reached:
@@ -90,7 +95,10 @@ def workloads(objects: Sequence[Any]) -> list[WorkloadStatus]:
     found: list[WorkloadStatus] = []
     for item in objects:
         metadata, labels = item["metadata"], item["metadata"].get("labels", {})
-        if item["kind"] == "PodDisruptionBudget" or labels.get(PART_OF) != "millrace":
+        if (
+            item["kind"] not in ("Deployment", "StatefulSet", "Job")
+            or labels.get(PART_OF) != "millrace"
+        ):
             continue
         status, spec = item.get("status", {}), item["spec"]
         if item["kind"] == "Job":
@@ -167,6 +175,11 @@ def _print_workloads(console: Console, found: Sequence[WorkloadStatus]) -> None:
         budget = "-" if workload.disruptions is None else str(workload.disruptions)
         table.add_row(workload.namespace, workload.kind, workload.name, count, budget)
     console.print(table)
+
+
+def _print_autoscalers(console: Console, found: Sequence[Autoscaler]) -> None:
+    for one in found:
+        console.print(str(one), markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_certificates(console: Console, known: Sequence[Certificate]) -> None:

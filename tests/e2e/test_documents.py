@@ -1,7 +1,6 @@
 """Documents: acknowledged, readable at once, and in the constrained database once each."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 
@@ -10,12 +9,13 @@ import pytest
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
-from loadtests.documents.client import Document, Documents, RequestFailed
+from loadtests.documents.client import Documents
 from loadtests.documents.closing import DATABASE, STORE
-from loadtests.documents.over_httpx import HttpxTransport, documents_of, http_client
+from loadtests.documents.over_httpx import HttpxTransport, http_client
 from loadtests.documents.ways import ASYNC
 from tests.e2e.cluster import kill_minus_9, pods_of, replace_restarted, wait_for, wait_for_restart
 from tests.e2e.conftest import Say
+from tests.e2e.documents import Writer, batch, check_all_stored, stored
 
 MOST_FLUSHES = 100  # a second, as Pulumi.airgap.yaml and Pulumi.dev.yaml have it
 
@@ -27,18 +27,6 @@ def data(checkout: Checkout) -> Iterator[httpx.Client]:
     """A client for the published port of ingest-service."""
     with http_client(checkout) as client:
         yield client
-
-
-def batch(prefix: str, number: int, value: int = 1, size: int = 50) -> list[Document]:
-    return [Document(id=f"{prefix}-{number}-{n}", value=value) for n in range(size)]
-
-
-def stored(kube: Kube, prefix: str) -> dict[str, int]:
-    """Value by id, of all stored documents of a run."""
-    statement = f"""
-        SELECT json_build_array(id, (document ->> 'value')::int) FROM documents
-        WHERE id LIKE '{prefix}-%'"""
-    return dict(kube.sql(DATABASE, statement, server=STORE))
 
 
 COMMITS = f"""
@@ -53,50 +41,6 @@ COMMITS = f"""
 def flushes(kube: Kube) -> int:
     (count,) = kube.sql(DATABASE, "SELECT wal_sync FROM pg_stat_wal", server=STORE)
     return int(count)
-
-
-class Writer:
-    """Writes batches until it is told to stop; knows what was acknowledged, by id."""
-
-    def __init__(self, checkout: Checkout, prefix: str) -> None:
-        self._checkout = checkout
-        self._prefix = prefix
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.acknowledged: dict[str, int] = {}
-        self.refused = 0
-
-    def __enter__(self) -> "Writer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=60)
-        assert not self._thread.is_alive()
-
-    def _run(self) -> None:
-        number = 0
-        with documents_of(self._checkout) as documents:
-            while not self._stop.is_set():
-                # Every id twice, so that the last value is worth looking at.
-                for value in (1, 2):
-                    given = batch(self._prefix, number, value)
-                    if self._insist(documents, given):
-                        self.acknowledged |= {document.id: value for document in given}
-                number += 1
-
-    def _insist(self, documents: Documents, given: list[Document]) -> bool:
-        """Again with the same ids until it is acknowledged: a repeat does no harm."""
-        while not self._stop.is_set():
-            try:
-                documents.write_all(given)
-            except RequestFailed:
-                self.refused += 1
-                time.sleep(0.1)
-            else:
-                return True
-        return False
 
 
 def test_what_was_acknowledged_is_read_at_once_and_stored_once(
@@ -148,16 +92,5 @@ def test_kill_9_of_the_writers_the_stream_and_the_store_loses_no_acknowledged_do
         wait_for("documents", lambda: len(writer.acknowledged) > here + 500, seconds=60)
     acknowledged = writer.acknowledged
     say(f"{len(acknowledged)} documents acknowledged, {writer.refused} batches refused meanwhile")
-
-    late: list[tuple[str, int, int]] = []
-
-    def all_there() -> bool:
-        found = stored(kube, prefix)
-        late[:] = [(n, v, found.get(n, 0)) for n, v in acknowledged.items() if found.get(n, 0) < v]
-        return not late
-
-    try:
-        wait_for("every acknowledged document in the database", all_there, seconds=60)
-    except TimeoutError as error:
-        raise AssertionError(f"{error}; id, acknowledged, stored: {late[:10]}") from None
+    check_all_stored(kube, prefix, acknowledged)
     say("every acknowledged document is stored with its last value")

@@ -4,6 +4,7 @@ import os
 import resource
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from loadtests.verdict.results import Books, Run
 HOT = 1_000
 """Documents that everybody reads."""
 SEED_BATCH = 250
+WARMERS = 8
 EMPTY_SECONDS = 300.0
 """How long the queue may take to get empty after the last request."""
 CALM_SECONDS = 4.0
@@ -67,6 +69,7 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
     ledger = DocumentLedger()
     load_before = os.getloadavg()[0]
     with Watch(kube, plan.way) as watch:
+        console.print(f"{plan.run}: writing and reading {HOT:,} documents that all users read")
         with documents_of(checkout, plan.way) as client:
             _seed(client, plan, ledger)
             if watch.wait_until_empty(EMPTY_SECONDS) is None:
@@ -113,12 +116,14 @@ def _seed(client: Documents, plan: Plan, ledger: DocumentLedger) -> None:
 
 def _warm(client: Documents, plan: Plan) -> None:
     """Read it once, as had long been done on a platform that is in use."""
-    for number in range(plan.hot):
-        try:
-            client.read(hot_id(plan.run, number))
-        except RequestFailed as failed:
-            what = f"{plan.way.get} at {plan.host} fails ({failed})"
-            raise RunFailed(f"{what}; {WAY_OUT}") from failed
+    ids = [hot_id(plan.run, number) for number in range(plan.hot)]
+    try:
+        with ThreadPoolExecutor(WARMERS) as readers:
+            for _ in readers.map(client.read, ids):
+                pass
+    except RequestFailed as failed:
+        what = f"{plan.way.get} at {plan.host} fails ({failed})"
+        raise RunFailed(f"{what}; {WAY_OUT}") from failed
 
 
 def _make_load(

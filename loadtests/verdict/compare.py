@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from loadtests.verdict.crowd import store_seconds
 from loadtests.verdict.gate import NOT_MEASURED
 from loadtests.verdict.limits import Unit, number
 from loadtests.verdict.results import Endpoint, Run
@@ -164,8 +165,10 @@ def _processor(old: Run, new: Run) -> Iterator[Change]:
 
 
 def _stores(old: Run, new: Run) -> Iterator[Change]:
-    stores = [run.store if run.store and run.store.seconds > 0 else None for run in (old, new)]
-    commits = [store.commits_per_second if store else None for store in stores]
-    flushes = [store.flushes_per_second if store else None for store in stores]
-    yield Change("store", "commits", commits[0], commits[1], STORE)
-    yield Change("store", "flushes", flushes[0], flushes[1], STORE)
+    for what in ("commits", "flushes"):
+        yield Change("store", what, _store_rate(old, what), _store_rate(new, what), STORE)
+
+
+def _store_rate(run: Run, what: str) -> float | None:
+    seconds = store_seconds(run)
+    return getattr(run.store, what) / seconds if run.store and seconds > 0 else None

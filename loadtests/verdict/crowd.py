@@ -32,6 +32,18 @@ def samples_needed(run: Run, share: float) -> int:
     return max(FEWEST_SAMPLES, math.ceil(LEAST_OF_SHARE * share * expected_requests(run)))
 
 
+def store_seconds(run: Run) -> float:
+    """How long the store had work: from the first request until the queue was empty.
+
+    Its counters may have been read long before and after. Rates over that time too would be
+    lower than any that the store has seen.
+    """
+    if run.store is None:
+        return 0.0
+    emptied = run.books.seconds_to_empty if run.books else None
+    return min(run.store.seconds, run.seconds + (emptied or 0.0))
+
+
 def _stretches(run: Run) -> Iterator[tuple[int, float]]:
     """The users at each point, with the seconds until the next one or the end of the run."""
     ends = [*(point.at for point in run.points[1:]), run.seconds]

@@ -6,6 +6,9 @@ from loadtests.verdict.charts import Chart, Series
 from loadtests.verdict.results import Point, Run
 from loadtests.verdict.targets import Targets
 
+MOST = 7
+"""Series in one chart: more could not be told apart by their colours."""
+
 Value = Callable[[Point], float | None]
 
 
@@ -42,22 +45,33 @@ def charts(run: Run, targets: Targets) -> list[Chart]:
             limit=targets.commits.value,
         ),
     ]
-    groups = {name: _cpu(name) for name in _names(point.cpu for point in run.points)}
+    used = _names(point.cpu for point in run.points)
+    groups = {name: _cpu((name,)) for name in used[:MOST]}
+    if rest := tuple(used[MOST:]):
+        groups["all others"] = _cpu(rest)
     found.append(_chart(run, "Processor, by group of processes", "cores", groups, stacked=True))
-    pods = {name: _pods(name) for name in _names(point.pods for point in run.points)}
+    pods = {name: _pods(name) for name in _changing(run)[:MOST]}
     found.append(_chart(run, "Ready pods", "pods", pods, stairs=True))
     return [chart for chart in found if chart.measured]
 
 
-def _cpu(name: str) -> Value:
-    return lambda point: point.cpu.get(name, 0.0) if point.cpu else None
+def _cpu(names: tuple[str, ...]) -> Value:
+    return lambda p: sum(p.cpu.get(name, 0.0) for name in names) if p.cpu else None
 
 
 def _pods(name: str) -> Value:
     return lambda point: point.pods.get(name, 0) if point.pods else None
 
 
-def _names(groups: Iterable[dict[str, float] | dict[str, int]]) -> list[str]:
+def _changing(run: Run) -> list[str]:
+    """The workloads, those first whose pods came and went most."""
+    looks = [point.pods for point in run.points if point.pods]
+    names = {name for pods in looks for name in pods}
+    counts = {name: {pods.get(name, 0) for pods in looks} for name in names}
+    return sorted(names, key=lambda name: (min(counts[name]) - max(counts[name]), name))
+
+
+def _names(groups: Iterable[dict[str, float]]) -> list[str]:
     """Every name that comes up, the largest sum first."""
     sums: dict[str, float] = {}
     for group in groups:

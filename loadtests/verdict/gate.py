@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from loadtests.verdict import crowd, hints
 from loadtests.verdict.limits import Limit, number
-from loadtests.verdict.results import Books, Cache, Endpoint, Run, Store
+from loadtests.verdict.results import Books, Cache, Endpoint, Run
 from loadtests.verdict.targets import Column, EndpointTarget, Targets
 
 NOT_MEASURED = "not measured"
@@ -73,7 +73,7 @@ def judge(run: Run, targets: Targets, complaints: Iterable[str] = ()) -> Judgeme
             *_load(run, targets),
             *(check for target in targets.endpoints for check in _endpoint(run, target)),
             *_strangers(run, targets),
-            *_store(run.store, run.books, targets),
+            *_store(run, targets),
             _cache(run.cache, targets),
             *_ledger(run.books, run),
         )
@@ -172,9 +172,10 @@ def _strangers(run: Run, targets: Targets) -> Iterator[Check]:
             yield _missed(endpoint.name, "requests", "a row", why, f"{endpoint.requests:,}")
 
 
-def _store(store: Store | None, books: Books | None, targets: Targets) -> Iterator[Check]:
+def _store(run: Run, targets: Targets) -> Iterator[Check]:
+    store, books, seconds = run.store, run.books, crowd.store_seconds(run)
     for what, limit in (("commits", targets.commits), ("flushes", targets.flushes)):
-        if store is None or store.seconds <= 0:
+        if store is None or seconds <= 0:
             why = f"its {what} were not measured; look at why its counters could not be read"
             yield _missed("store", what, limit.text, why)
         elif store.commits <= 0 and books is not None and books.acknowledged:
@@ -184,9 +185,9 @@ def _store(store: Store | None, books: Books | None, targets: Targets) -> Iterat
             )
             yield _missed("store", what, limit.text, why, "0/s")
         else:
-            measured = store.commits_per_second if what == "commits" else store.flushes_per_second
+            count = store.commits if what == "commits" else store.flushes
             hint = "; look at how many documents share one (the writers' batch and budget)"
-            yield _held("store", f"{what} a second", measured, limit, hint)
+            yield _held("store", f"{what} a second", count / seconds, limit, hint)
 
 
 def _cache(cache: Cache | None, targets: Targets) -> Check:

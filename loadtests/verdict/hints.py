@@ -2,7 +2,7 @@
 
 from loadtests.verdict.results import Books, Cache, Endpoint, Run
 
-_FULL = 0.9
+_FULL = 0.8
 """Of all cores: above, requests wait for a processor and not for each other."""
 _FEW = 3
 
@@ -32,11 +32,16 @@ def slow(run: Run, found: Endpoint) -> str:
 def reasons(found: Endpoint) -> str:
     """The most frequent reasons of failures."""
     ranked = sorted(found.reasons.items(), key=lambda reason: -reason[1])
-    named = [f"{count:,} times {text}" for text, count in ranked[:_FEW]]
+    named = [f"{times(count)} {text}" for text, count in ranked[:_FEW]]
     if len(ranked) > _FEW:
         named.append(f"{len(ranked) - _FEW} reasons more")
     why = f": {', '.join(named)}" if named else ""
     return f" ({found.failures:,} of {found.requests:,} requests{why})"
+
+
+def times(count: int) -> str:
+    """Like ``once`` or ``1,200 times``."""
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def answered_by(cache: Cache) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from loadtests.verdict import crowd
 from loadtests.verdict.gate import NOT_MEASURED
+from loadtests.verdict.hints import times
 from loadtests.verdict.limits import number
 from loadtests.verdict.results import Endpoint, Run
 
@@ -79,7 +80,7 @@ def _endpoints(heading: str, endpoints: Iterable[Endpoint], seconds: float) -> T
             for one in endpoints
         ),
         note="; ".join(
-            f"{one.name} failed {count:,} times: {reason}"
+            f"{one.name} failed {times(count)}: {reason}"
             for one in endpoints
             for reason, count in one.reasons.items()
         ),
@@ -123,7 +124,7 @@ def _beside(run: Run, baseline: Run) -> Table:
 
 
 def _commits(run: Run) -> str:
-    return per_second(run.store.commits, run.store.seconds) if run.store else NOT_MEASURED
+    return per_second(run.store.commits, crowd.store_seconds(run)) if run.store else NOT_MEASURED
 
 
 def per_second(count: int, seconds: float) -> str:
@@ -183,17 +184,18 @@ def _store(run: Run) -> tuple[tuple[str, str], ...]:
     store = run.store
     if store is None:
         return (("all of it", NOT_MEASURED),)
+    seconds = crowd.store_seconds(run)
     per_commit = f", {store.rows / store.commits:,.1f} per commit" if store.commits else ""
     most = [point.commits for point in run.points if point.commits is not None]
     return (
-        ("commits", f"{store.commits:,}, {per_second(store.commits, store.seconds)} a second"),
+        ("commits", f"{store.commits:,}, {per_second(store.commits, seconds)} a second"),
         ("most of an interval", f"{max(most):,.1f} a second" if most else NOT_MEASURED),
         (
             "flushes of its log",
-            f"{store.flushes:,}, {per_second(store.flushes, store.seconds)} a second",
+            f"{store.flushes:,}, {per_second(store.flushes, seconds)} a second",
         ),
         ("documents written", f"{store.rows:,}{per_commit}"),
-        ("measured for", number(store.seconds, "s", 1)),
+        ("counted for", f"{store.seconds:,.1f} s, of which there was work for {seconds:,.1f} s"),
     )
 
 

@@ -101,6 +101,19 @@ def test_a_run_is_drawn_with_everything_that_was_measured() -> None:
     ]
 
 
+def test_of_many_groups_the_largest_are_drawn_and_the_others_as_one() -> None:
+    cpu = {f"group-{number}": 0.1 * number for number in range(1, 13)}
+    pods = {**{f"workload-{number}": 2 for number in range(12)}, "scaled": 2}
+    points = [p.model_copy(update={"cpu": cpu, "pods": pods}) for p in run_of().points]
+    points[5] = points[5].model_copy(update={"pods": pods | {"scaled": 5}})
+    found = figures.charts(run_of(points=tuple(points)), targets_for("airgap", "async"))
+    (cores,) = (chart for chart in found if chart.stacked)
+    assert [one.name for one in cores.series][::7] == ["group-12", "all others"]
+    assert sum(one.values[0] or 0.0 for one in cores.series) == pytest.approx(sum(cpu.values()))
+    assert found[-1].series[0].name == "scaled"
+    assert len(found[-1].series) == 7
+
+
 def test_what_nobody_measured_has_no_chart() -> None:
     bare = tuple(
         point.model_copy(update={"queue": None, "lag": None, "cpu": {}, "pods": {}})

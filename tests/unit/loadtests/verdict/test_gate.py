@@ -188,6 +188,18 @@ def test_a_cache_that_nobody_measured_fails(cache: Cache | None, said: str) -> N
     assert only_sentence(run_of(cache=cache)).startswith(said)
 
 
+def test_time_without_work_makes_no_rate_of_the_store_lower() -> None:
+    """40 s of load, 0.4 s until the queue was empty, and a minute of nothing."""
+    busy = Store(seconds=100.0, commits=4100, flushes=40, rows=1000)
+    sentence = only_sentence(run_of(store=busy))
+    assert sentence.startswith("store: commits a second is 101.5/s, the target is ≤ 100/s")
+
+
+def test_one_failure_is_told_as_one() -> None:
+    failed = load_runs.with_endpoint(run_of(), LIST, failures=40, reasons={"a": 39, "b": 1})
+    assert "39 times a, once b)" in only_sentence(failed)
+
+
 def test_commits_and_flushes_may_reach_their_limit_and_not_pass_it() -> None:
     on = Store(seconds=40.0, commits=4000, flushes=4000, rows=700)
     assert judged(run_of(store=on)).passed

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bootstrap.checkout import Checkout
-from bootstrap.kube import WAY_OUT, KubeError
+from bootstrap.checkout import Checkout, saved_context
+from bootstrap.kube import WAY_OUT, Kube, KubeError
 from loadtests.run import run as runs
 from loadtests.run.plan import Settings
 from loadtests.verdict.gate import judge
 from loadtests.verdict.report import write
 from loadtests.verdict.targets import targets_for
 
-REACHED, MISSED, INTERRUPTED = 0, 1, 130
+REACHED, MISSED = 0, 1
 
 
 def folder_for(root: Path) -> Path:
@@ -24,16 +24,22 @@ def folder_for(root: Path) -> Path:
 
 
 def load(checkout: Checkout, chosen: Settings, console: Console) -> int:
-    """Run, judge, report; gives the exit code."""
-    folder = folder_for(checkout.root)
+    """Run, judge, report; gives the exit code.
+
+    Raises:
+        ValueError: there are no targets for the stack that runs, or too few open files.
+    """
     try:
+        Kube(checkout).command()  # without a cluster nothing else is worth saying
+        # Before the run: one that nothing can be held to is not worth making.
+        targets = targets_for(str(saved_context(checkout.state).get("stack", "")), chosen.target)
+        folder = folder_for(checkout.root)
         done = runs.perform(checkout, chosen, folder, console)
     except (KubeError, *runs.FAILURES) as error:
         console.print("[red]no load run:[/red]", end=" ", highlight=False)
         way_out = f"; {WAY_OUT}" if isinstance(error, KubeError) else ""
         console.print(f"{error}{way_out}", markup=False, highlight=False, soft_wrap=True)
         return MISSED
-    targets = targets_for(done.run.stack, chosen.target)
     judgement = judge(done.run, targets)
     page = write(done.run, judgement, folder, None)
     for word in done.words:
@@ -48,6 +54,5 @@ def load(checkout: Checkout, chosen: Settings, console: Console) -> int:
         highlight=False,
         soft_wrap=True,
     )
-    if done.interrupted:
-        return INTERRUPTED
-    return REACHED if reached else MISSED
+    # A run that was cut short is never a pass, whatever it reached until then.
+    return REACHED if reached and not done.interrupted else MISSED

@@ -1,5 +1,7 @@
 """A short load run with Locust: the whole journey, held to the targets, its ledger closed."""
 
+import io
+
 import pytest
 from rich.console import Console
 
@@ -17,7 +19,7 @@ SHORT = Settings(users=300, pace=2, seconds=30)
 def test_a_short_load_run_reaches_its_targets_and_its_ledger_balances(
     checkout: Checkout, say: Say
 ) -> None:
-    console = Console(record=True, width=200, quiet=True)
+    console = Console(file=io.StringIO(), record=True, width=200)
     code = load(checkout, SHORT, console)
     told = console.export_text()
     say(told)

@@ -1,4 +1,4 @@
-"""Reads see what was acknowledged, wherever it is by then; docs/decisions/0024."""
+"""Reads see what was acknowledged, wherever it is by then; docs/decisions/0026."""
 
 import asyncio
 import random
@@ -194,6 +194,29 @@ async def test_without_the_database_what_is_pending_is_accepted_and_read(
         response = await ingest.http.get(path)
         assert (response.status_code, int(response.headers["retry-after"]) >= 1) == (503, True)
     assert (await ingest.http.get("/ready")).status_code == 200
+
+
+async def test_without_the_database_what_was_kept_behind_its_fence_is_read(
+    make_ingest: MakeIngest,
+    stream: Redis,
+    datadb: DatabaseSettings,
+    healthy_postgres: PostgresServer,
+) -> None:
+    pods = [await make_ingest(), await make_ingest()]
+    await pods[0].accept({"id": "a"})
+    await write(stream, datadb)
+    assert await pods[0].get("a") == {"id": "a"}
+    page = (await pods[0].http.get(PATH)).json()
+    healthy_postgres.container.stop()
+    for pod in pods:
+        assert await pod.get("a") == {"id": "a"}
+    assert (pods[0].reads()["local"], pods[1].reads()["shared"]) == (1, 1)
+    await asyncio.sleep(1.1)  # older than it may be while there is a database
+    assert (
+        (await pods[0].http.get(PATH)).json()
+        == page
+        == {"items": [{"id": "a"}], "next_cursor": None}
+    )
 
 
 async def test_pages_list_what_is_stored_the_newest_first_and_a_change_moves_nothing(

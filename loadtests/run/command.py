@@ -9,6 +9,7 @@ from bootstrap.checkout import Checkout, saved_context
 from bootstrap.kube import WAY_OUT, Kube, KubeError
 from loadtests.run import run as runs
 from loadtests.run.plan import Settings
+from loadtests.verdict.command import beside
 from loadtests.verdict.gate import judge
 from loadtests.verdict.report import write
 from loadtests.verdict.targets import targets_for
@@ -40,19 +41,14 @@ def load(checkout: Checkout, chosen: Settings, console: Console) -> int:
         way_out = f"; {WAY_OUT}" if isinstance(error, KubeError) else ""
         console.print(f"{error}{way_out}", markup=False, highlight=False, soft_wrap=True)
         return MISSED
-    judgement = judge(done.run, targets)
-    page = write(done.run, judgement, folder, None)
+    judgement = judge(done.run, targets, done.complaints)
+    page = write(done.run, judgement, folder, beside(checkout.root, done.run, console))
     for word in done.words:
         console.print(f"load generator: {word}", style="dim", markup=False, highlight=False)
-    for sentence in (*done.complaints, *judgement.sentences):
+    for sentence in judgement.sentences:
         console.print("[red]✗[/red]", end=" ")
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-    reached = judgement.passed and not done.complaints
-    console.print(
-        "[green]every target is reached[/green];" if reached else "[red]not reached[/red];",
-        f"the report is {page}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    word = "[green]every target is reached" if judgement.passed else "[red]not reached"
+    console.print(f"{word}[/];", f"the report is {page}", highlight=False, soft_wrap=True)
     # A run that was cut short is never a pass, whatever it reached until then.
-    return REACHED if reached and not done.interrupted else MISSED
+    return REACHED if judgement.passed and not done.interrupted else MISSED

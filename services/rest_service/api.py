@@ -65,22 +65,16 @@ router = APIRouter(prefix=PATH, tags=["resources"])
 @router.post(
     "",
     status_code=201,
-    dependencies=[Depends(_json_only)],
     responses=problems(_REASONS, 400, 413, 415, 422),
 )
-async def create(
-    given: ResourceInput, service: Service, origin: From, key: IdempotencyKey, response: Response
-) -> Resource:
+async def create(given: ResourceInput, key: IdempotencyKey) -> Resource:
     """Create a resource and its resource.created event.
 
     After a 503, or none at all, the resource may exist all the same: the answer, not the write,
     may be what got lost. With an Idempotency-Key the request can simply be sent again; a
     key that came before with other content is 422.
     """
-    resource = await service.create(given, origin, key)
-    response.headers["Location"] = f"{PATH}/{resource.id}"
-    response.headers["ETag"] = _etag(resource)
-    return resource
+    raise NotImplementedError  # answered in endpoints.py, before this
 
 
 @router.get("", responses=problems(_REASONS, 422))

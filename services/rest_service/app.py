@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
 
 from services.contracts.ids import is_uuid7
-from services.rest_service.api import BY_ID, router
+from services.rest_service.api import BY_ID, PATH, router
 from services.rest_service.documents import api as documents
 from services.rest_service.documents.endpoints import LIMITS, MAX_BODY
 from services.rest_service.documents.endpoints import Endpoints as DocumentEndpoints
@@ -44,7 +44,9 @@ def create_app(
 ) -> FastAPI:
     """The application; whoever calls it opens and closes what it stands on."""
     direct = DirectRoutes()
-    direct.add("GET", BY_ID, Endpoints(resources).get, _explain, takes=is_uuid7)
+    endpoints = Endpoints(resources, PATH)
+    direct.add("GET", BY_ID, endpoints.get, _explain, takes=is_uuid7)
+    direct.add("POST", PATH, endpoints.create, _explain)
     documents.answer_directly(direct, DocumentEndpoints(stored), _explain)
     # No /docs: its page loads scripts from a content delivery network. No redirects from a trailing
     # slash: the Location would be absolute, with the scheme that the last hop used, which behind

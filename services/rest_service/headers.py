@@ -12,8 +12,8 @@ from services.shared.http.problem import ProblemError
 
 # 18 digits at most: what is longer than a bigint cannot be a version of ours.
 _IF_MATCH = r'^(\*|"[0-9]{1,18}")$'
-_LONGEST_KEY = 255
-_KEY = headers.key_pattern(_LONGEST_KEY)
+LONGEST_KEY = 255
+_KEY = headers.key_pattern(LONGEST_KEY)
 
 
 async def _expected_version(
@@ -53,7 +53,7 @@ async def _idempotency_key(
         ),
     ] = None,
 ) -> str | None:
-    return headers.idempotency_key(request, _LONGEST_KEY)
+    return headers.idempotency_key(request, LONGEST_KEY)
 
 
 ExpectedVersion = Annotated[int | None, Depends(_expected_version)]

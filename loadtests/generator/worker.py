@@ -5,6 +5,7 @@ from typing import Any
 from locust import runners
 from locust.env import Environment
 
+from loadtests.generator import connections
 from loadtests.generator.recording import Recorder
 from loadtests.generator.users import USERS, DocumentUser, Journey
 from loadtests.run.plan import Plan
@@ -16,6 +17,7 @@ def run(plan: Plan, address: str) -> None:
     """Connect to the master at ``host:port``, and do as it says until it says that it is over."""
     host, _, port = address.rpartition(":")
     runners.WORKER_REPORT_INTERVAL = REPORT_SECONDS
+    connections.keep()
     environment: Any = Environment(user_classes=[USERS[plan.flow]], host=plan.host)
     runner: Any = environment.create_worker_runner(host, int(port))
     recorder = Recorder(runner.client_id[-12:])

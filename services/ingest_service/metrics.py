@@ -71,8 +71,8 @@ class IngestMetrics:
         )
         self.reads = Counter(
             "ingest_reads",
-            "Documents read, by where they were found: pending (accepted, on its way), local or"
-            " shared cache, database, none.",
+            "Documents read, by where they were found: pending (accepted, or stored a moment ago),"
+            " local or shared cache, database, none.",
             ["source"],
             registry=registry,
         )

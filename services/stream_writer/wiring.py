@@ -140,6 +140,8 @@ class Loops:
             self._budget,
             Hold(self._redis, consumer, self._settings.claim_after_seconds),
             most=self._settings.most,
+            usual=self._settings.batch_size,
+            copies_stay=self._settings.copies_stay_seconds,
             patience=patience,
             metrics=self._metrics,
         )

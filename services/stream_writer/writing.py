@@ -36,6 +36,9 @@ class Writer:
 
     Safe to repeat with the same entries, by anybody and at any time: what is stored already
     changes nothing, and what is settled already stays so.
+
+    `most` entries are written at once, and more than `usual` only when the stream is behind.
+    `copies_stay`: seconds for which stored documents can still be read from the stream.
     """
 
     def __init__(
@@ -46,6 +49,8 @@ class Writer:
         hold: Hold,
         *,
         most: int,
+        usual: int,
+        copies_stay: float,
         patience: Patience,
         metrics: WriterMetrics,
     ) -> None:
@@ -56,6 +61,8 @@ class Writer:
         self._patience = patience
         self._metrics = metrics
         self._fitting = FittingSize(most)
+        self._usual = usual
+        self._copies_stay = copies_stay
         self._has_turn = False
         self._changed = 0
 
@@ -130,7 +137,11 @@ class Writer:
 
     async def _settle(self, entries: Iterable[Entry]) -> None:
         pairs = [(entry.key, entry.document_id) for entry in entries]
-        await self._patience.insist("settle", lambda: self._settling.settle(pairs))
+        # A stream that is behind has better uses for its memory.
+        stay = self._copies_stay if len(pairs) <= self._usual else 0
+        await self._patience.insist(
+            "settle", lambda: self._settling.settle(pairs, copies_stay=stay)
+        )
 
     async def bury(
         self, entry: str, reason: str, deliveries: int, refused: Refused | None = None

@@ -15,7 +15,7 @@ from services.shared.stream import names
 # hold, then id, document, traceparent, correlation id and bucket of each document ("": absent).
 # Nothing is written before the length is known to fit, and a server that is out of memory refuses
 # the script before it begins: it does everything or nothing. MAXLEN would instead drop the oldest
-# entries, which were acknowledged.
+# entries, which were acknowledged. PERSIST: the copy that was there may have been about to go.
 _ACCEPT = """#!lua
 local count = #KEYS - 2
 if redis.call('XLEN', KEYS[1]) + count > tonumber(ARGV[1]) then return false end
@@ -33,6 +33,7 @@ for i = 1, count do
     end
     local entry = redis.call('XADD', KEYS[1], '*', unpack(fields))
     redis.call('HSET', KEYS[2 + i], 'e', entry, 'd', ARGV[at + 1])
+    redis.call('PERSIST', KEYS[2 + i])
     entries[i] = entry
     fences[2 * i - 1] = ARGV[at + 4]
     fences[2 * i] = entry

@@ -13,7 +13,7 @@ DEAD: Final = "data:dead"
 """Entries that can never be stored, with the reason."""
 PENDING: Final = "data:pending:"
 """Before a document's id: a hash with the newest entry of that id that is not settled, as ENTRY
-and DOCUMENT. It goes when that entry is settled, so there are never more of them than entries."""
+and DOCUMENT. It goes when that entry is settled, or a moment later."""
 FENCES: Final = "data:fences"
 """A hash: bucket of ids to the newest entry that was accepted for any of them. Never cleaned up,
 and never more than BUCKETS fields."""

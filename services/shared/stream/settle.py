@@ -11,25 +11,31 @@ from services.shared.stream import names
 # A server whose memory is full would refuse a script that does not allow for it, and nothing but
 # these scripts makes room again.
 
-# KEYS: stream, fences, then a pending key per entry. ARGV: group, then the entries, then the bucket
-# of each. A pending key that has gone over to a newer entry stays. Where there is none, what is in
+# KEYS: stream, fences, then a pending key per entry. ARGV: group, for how many ms the pending
+# copies stay, then the entries, then the bucket of each. A copy that stays is as current as the
+# database: whatever comes after it takes its place. A pending key that has gone over to a newer
+# entry stays as it is. Where there is none, what is in
 # the database has changed behind the back of whoever read it since: the entry was sent again, or
 # the one that came after it is a dead letter. Then the fence moves, to what it never was before.
 # Lists are parted because Lua passes at most some thousand values to one command.
 _SETTLE = """#!lua flags=allow-oom
-local count = #KEYS - 2
+local count, stay = #KEYS - 2, tonumber(ARGV[2])
 for i = 1, count do
-    local id = ARGV[1 + i]
+    local id = ARGV[2 + i]
     local newest = redis.call('HGET', KEYS[2 + i], 'e')
     if newest == id then
-        redis.call('DEL', KEYS[2 + i])
+        if stay > 0 then
+            redis.call('PEXPIRE', KEYS[2 + i], stay)
+        else
+            redis.call('DEL', KEYS[2 + i])
+        end
     elseif not newest and redis.call('XRANGE', KEYS[1], id, id)[1] then
-        redis.call('HSET', KEYS[2], ARGV[1 + count + i], id .. ':settled')
+        redis.call('HSET', KEYS[2], ARGV[2 + count + i], id .. ':settled')
     end
 end
 local settled = 0
-for first = 2, count + 1, 1000 do
-    local last = math.min(first + 999, count + 1)
+for first = 3, count + 2, 1000 do
+    local last = math.min(first + 999, count + 2)
     redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, first, last))
     settled = settled + redis.call('XDEL', KEYS[1], unpack(ARGV, first, last))
 end
@@ -83,11 +89,11 @@ class Settling:
         self._settle = redis.register_script(_SETTLE)
         self._bury = redis.register_script(_BURY)
 
-    async def settle(self, entries: Sequence[tuple[str, str]]) -> int:
+    async def settle(self, entries: Sequence[tuple[str, str]], *, copies_stay: float = 0) -> int:
         """Take out entries (each with its document's id) whose documents are committed.
 
-        Those of one document in the order in which they were accepted. Gives how many were still
-        there.
+        Those of one document in the order in which they were accepted. Their pending copies can be
+        read for `copies_stay` seconds more. Gives how many were still there.
         """
         if not entries:
             return 0
@@ -95,6 +101,7 @@ class Settling:
             keys=[names.STREAM, names.FENCES, *(names.pending(name) for _, name in entries)],
             args=[
                 names.GROUP,
+                round(copies_stay * 1000),
                 *(entry for entry, _ in entries),
                 *(names.fence(name) for _, name in entries),
             ],

@@ -184,6 +184,7 @@ async def make_process(
         variables |= stream_server.variables("REDIS_STREAM")
         if package != "ingest_service":
             variables["REDIS_STREAM_USERNAME"] = TESTER  # another service's user is not made here
+            variables["WRITER_COPIES_STAY_SECONDS"] = "0"
         log = tmp_path / f"log-{len(made)}"
         started = ServiceProcess(f"services.{package}", variables | more, log)
         made.append(started)

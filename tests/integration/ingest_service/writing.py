@@ -34,9 +34,10 @@ async def store(settings: DatabaseSettings, some: list[Accepted]) -> None:
         await database.close()
 
 
-async def settle(stream: Redis, some: list[Accepted]) -> None:
+async def settle(stream: Redis, some: list[Accepted], copies_stay: float = 0) -> None:
     """Take committed entries out of the stream."""
-    await Settling(stream).settle([(entry, fields[b"id"].decode()) for entry, fields in some])
+    pairs = [(entry, fields[b"id"].decode()) for entry, fields in some]
+    await Settling(stream).settle(pairs, copies_stay=copies_stay)
 
 
 async def write(stream: Redis, database: DatabaseSettings) -> None:

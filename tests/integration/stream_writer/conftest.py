@@ -93,6 +93,7 @@ def start_writer(variables: dict[str, str], inlet: Inlet, tmp_path: Path) -> Ite
             "WRITER_ID": name,
             "WRITER_CLAIM_AFTER_SECONDS": 1,
             "WRITER_WATCH_INTERVAL_SECONDS": 0.2,
+            "WRITER_COPIES_STAY_SECONDS": 0,
         } | more
         process = ServiceProcess(
             "services.stream_writer",

@@ -13,10 +13,10 @@ def keep() -> None:
     file numbered 1024 or higher, and takes that for a connection that is closed: all but the first
     thousand users would make a new one for each request, and the load would be another.
     """
-    setattr(ConnectionPool, "_is_socket_alive", _is_alive)
+    ConnectionPool._is_socket_alive = _is_alive  # pyright: ignore[reportPrivateUsage]
 
 
-def _is_alive(_pool: Any, sock: Any) -> bool:
+def _is_alive(self: ConnectionPool, sock: Any) -> bool:
     """An idle connection has nothing to read: it would be its end, or what nobody asked for."""
     if sock is None or sock.fileno() < 0:
         return False

@@ -1,7 +1,8 @@
 """``make smoke``: does the running platform do its one job, seen from outside?
 
 Creates, updates, reads, lists and deletes resources over the published port, then looks for
-exactly one row per event in ``workerdb.processed_events``, in order per resource.
+exactly one row per event in ``workerdb.processed_events``, in order per resource. Then writes and
+reads documents, both ways, and looks for them in their store.
 """
 
 import asyncio
@@ -16,11 +17,17 @@ from rich.table import Table
 from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT, Kube, KubeError
 from loadtests import arrivals, traffic
+from loadtests.documents import closing
+from loadtests.documents.client import Document, RequestFailed
+from loadtests.documents.ledger import DocumentLedger
+from loadtests.documents.over_httpx import documents_of
+from loadtests.documents.ways import ASYNC, SYNC, Way
 from loadtests.ledger import Ledger, Outcome, Verdict, percentile
 
 RESOURCES_MADE = 20
 UPDATES = 3
 CONCURRENCY = 5
+DOCUMENTS_MADE = 20
 ARRIVAL_SECONDS = 60.0
 
 
@@ -125,6 +132,29 @@ def _require_all_acked(ledger: Ledger) -> None:
         )
 
 
+def documents_are_stored(checkout: Checkout, kube: Kube, prefix: str, way: Way) -> None:
+    """A few documents in, read back at once, and in the store with what was acknowledged."""
+    ids = f"{prefix}-{way.target}"
+    given = [Document(id=f"{ids}-{number}", value=1) for number in range(DOCUMENTS_MADE)]
+    ledger = DocumentLedger()
+    try:
+        with documents_of(checkout, way) as documents:
+            documents.write_all(given)
+            for document in given:
+                ledger.note(document.id, document.value, Outcome.ACKED)
+                documents.read_back(document)
+    except RequestFailed as failed:
+        raise SmokeFailed(f"{way.path} does not give documents back: {failed}") from failed
+    deadline = time.monotonic() + ARRIVAL_SECONDS
+    while (found := closing.compare(kube, ids, ledger, way)).missing:
+        if time.monotonic() > deadline:
+            raise SmokeFailed(
+                f"after {ARRIVAL_SECONDS:.0f} s {found.missing} of {len(given)} documents that "
+                f"{way.path} acknowledged are not stored, such as {found.examples[0]}"
+            )
+        time.sleep(1)
+
+
 def show(console: Console, ledger: Ledger, reads: Reads, verdict: Verdict) -> None:
     """The table of what was done and the latency from POST to processed."""
     table = Table(title="smoke: published port to processed row", title_justify="left")
@@ -177,9 +207,12 @@ def smoke(checkout: Checkout, console: Console) -> None:
             f"after {ARRIVAL_SECONDS:.0f} s the events in workerdb.processed_events are not "
             f"what was written:\n{verdict.explain()}"
         )
+    for way in (ASYNC, SYNC):
+        documents_are_stored(checkout, kube, prefix, way)
     console.print(
         f"[green]ok[/green]: {verdict.acked} writes acknowledged, {verdict.arrived} events "
-        f"processed exactly once, in order for each of {RESOURCES_MADE} resources"
+        f"processed exactly once, in order for each of {RESOURCES_MADE} resources; "
+        f"{DOCUMENTS_MADE} documents stored from {ASYNC.path}, and as many from {SYNC.path}"
     )
 
 

@@ -19,13 +19,25 @@ class Sampler:
         failures: tuple[type[Exception], ...],
         interval: float = INTERVAL_SECONDS,
     ) -> None:
+        self.looks = 0
         self.missed = 0
         self.failure = ""
+        self.name = name
         self._look = look
         self._failures = failures
         self._interval = interval
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def complaint(self) -> str | None:
+        """A sentence when more than half of the looks failed."""
+        if 2 * self.missed <= self.looks:
+            return None
+        return (
+            f"{self.missed} of {self.looks} looks at the {self.name} failed, "
+            f"the last with {self.failure}"
+        )
 
     def __enter__(self) -> "Sampler":
         self._thread.start()
@@ -43,6 +55,7 @@ class Sampler:
     def _run(self) -> None:
         due = time.monotonic()
         while not self._over.is_set():
+            self.looks += 1
             try:
                 self._look()
             except self._failures as error:

@@ -11,8 +11,9 @@ from loadtests.documents.ways import ASYNC, SYNC, Way
 from loadtests.observers.api import APPS, Pod, pods, scrape
 
 FAILURES = (httpx.HTTPError,)
-WRITER = "stream-writer"
-QUEUE, LAG = "stream_entries", "stream_lag_entries"
+WATCHER = "ingest-service"
+"""Measures the stream four times a second; its writers do so now and then."""
+QUEUE, LAG = "ingest_stream_entries", "ingest_stream_lag"
 DATABASE, NOTHING = "database", "none"
 
 
@@ -106,12 +107,12 @@ class Services:
         return look
 
     def _queue(self, found: list[Pod]) -> tuple[float | None, float | None]:
-        # Every writer measures the same stream; each at a moment of its own, so the most counts.
+        # Every pod measures the same stream, each at a moment of its own, so the most counts.
         queue: list[float] = []
         lag: list[float] = []
         for pod in found:
-            if pod.workload == WRITER and pod.ready:
-                for sample in scrape(self._api, pod, ("stream_",)):
+            if pod.workload == WATCHER and pod.ready:
+                for sample in scrape(self._api, pod, ("ingest_stream_",)):
                     if sample.name == QUEUE:
                         queue.append(sample.value)
                     elif sample.name == LAG:

@@ -41,7 +41,8 @@ class Watch:
             self.services.look()
             self.processor = Processor(self._workloads)
             failures = (psutil.Error, OSError, *FAILURES)
-            opened.enter_context(Sampler("processor", self.processor.look, failures))
+            self._samplers = [Sampler("processor", self.processor.look, failures)]
+            opened.enter_context(self._samplers[0])
             self._open = opened.pop_all()
         return self
 
@@ -72,7 +73,8 @@ class Watch:
         self.services.begin()
         self.before, self._began = self.store.now(), time.monotonic()
         self._during.enter_context(self.store)
-        self._during.enter_context(Sampler("services", self.services.look, FAILURES))
+        self._samplers.append(Sampler("services", self.services.look, FAILURES))
+        self._during.enter_context(self._samplers[-1])
 
     def end(self, empty_within: float) -> float | None:
         """Wait until all that was accepted is stored, and look for the last time.
@@ -87,10 +89,14 @@ class Watch:
         self.after, self.seconds = self.store.now(), time.monotonic() - self._began
         return emptied
 
+    def complaints(self) -> list[str]:
+        """Which observers saw so little that what they say stands for nothing, a sentence each."""
+        return [told for sampler in self._samplers if (told := sampler.complaint) is not None]
+
     def wait_until_empty(self, within: float) -> float | None:
         """Seconds until the queue was empty; None when it was not within the seconds given.
 
-        Writers measure it now and then, so that one look that finds nothing is not enough.
+        Pods measure it now and then, so that one look that finds nothing is not enough.
         """
         began, empty_at = time.monotonic(), None
         while time.monotonic() < began + within:

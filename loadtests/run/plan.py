@@ -19,7 +19,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    users: int = Field(default=10_000, ge=1, le=30_000, description="USERS=10000")
+    users: int = Field(default=10_000, ge=1, le=28_000, description="USERS=10000")
     pace: float = Field(default=10, ge=0.01, le=70, description="PACE=10")
     """Seconds between two requests of a user, begin to begin. Below the 75 s after which a service
     closes a connection that nothing comes over."""

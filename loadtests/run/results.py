@@ -29,7 +29,9 @@ class Circumstances:
     """Cores by group of processes, before anything was asked of the platform."""
 
 
-def add_up(plan: Plan, intake: Intake, watch: Watch, books: Books, around: Circumstances) -> Run:
+def add_up(
+    plan: Plan, intake: Intake, watch: Watch, books: Books | None, around: Circumstances
+) -> Run:
     """The results of a run that came to its end, and made at least one request."""
     began = intake.began
     took = intake.last_answer - began
@@ -43,7 +45,7 @@ def add_up(plan: Plan, intake: Intake, watch: Watch, books: Books, around: Circu
         shape=plan.shape,
         users=plan.users,
         pace=plan.pace,
-        started_at=datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
+        started_at=datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         revision=revision(around.root),
         seconds=took,
         machine=machine(around.load_before, around.cpu_before),

@@ -12,7 +12,7 @@ import httpx
 from rich.console import Console
 
 from bootstrap.checkout import Checkout, saved_context
-from bootstrap.kube import WAY_OUT, Kube
+from bootstrap.kube import WAY_OUT, Kube, KubeError
 from loadtests.documents import closing
 from loadtests.documents.client import Document, Documents, RequestFailed
 from loadtests.documents.ledger import DocumentLedger
@@ -51,7 +51,6 @@ class Done:
     complaints: list[str]
     words: list[str]
     """The last ones of the load generator's log, which holds warnings and worse."""
-    interrupted: bool
 
 
 def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console) -> Done:
@@ -84,12 +83,14 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
         if not len(intake.samples):
             raise RunFailed(f"no request was made; the load generator says: {' | '.join(words)}")
         console.print("the last answer is in; waiting until all that was accepted is stored")
-        emptied = watch.end(EMPTY_SECONDS)
-    books = _close(kube, plan, ledger, emptied, console)
+        books, complaints = _end(kube, plan, ledger, watch, console)
     stack = str(saved_context(checkout.state).get("stack", ""))
     around = Circumstances(checkout.root, stack, load_before, cpu_before)
     run = add_up(plan, intake, watch, books, around)
-    return Done(run, intake.complaints(), words, interrupted)
+    complaints += intake.complaints()
+    if interrupted:
+        complaints.append("the run was cut short: what it reached until then is no result")
+    return Done(run, complaints, words)
 
 
 def _plan(checkout: Checkout, chosen: Settings) -> Plan:
@@ -149,6 +150,17 @@ def _make_load(
     return interrupted, words
 
 
+def _end(
+    kube: Kube, plan: Plan, ledger: DocumentLedger, watch: Watch, console: Console
+) -> tuple[Books | None, list[str]]:
+    """The books, and what went wrong with them: the run is worth its report all the same."""
+    try:
+        emptied = watch.end(EMPTY_SECONDS)
+        return _close(kube, plan, ledger, emptied, console), watch.complaints()
+    except KubeError as error:
+        return None, [*watch.complaints(), f"the ledger could not be closed: {error}"]
+
+
 def _close(
     kube: Kube, plan: Plan, ledger: DocumentLedger, emptied: float | None, console: Console
 ) -> Books:
@@ -160,7 +172,7 @@ def _close(
         highlight=False,
     )
     return Books(
-        acknowledged=ledger.count(Outcome.ACKED),
+        acknowledged=ledger.count(Outcome.ACKED) - plan.hot,  # those were written before
         documents=ledger.acknowledged_ids,
         refused=ledger.count(Outcome.REFUSED),
         unknown=ledger.count(Outcome.UNKNOWN),

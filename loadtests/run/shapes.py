@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 QUIET = 0.2
 """Of all users, how many a spike begins and ends with."""
+STAY = 0.25
+"""Of the time that a ramp's users take to come, how long all stay."""
 SOAK_SLOWER = 4
 """How much slower a soak lets its users in."""
 
@@ -23,13 +25,14 @@ def steady(users: int, seconds: float, rate: float) -> tuple[Stage, ...]:
 
 
 def ramp(users: int, seconds: float, rate: float) -> tuple[Stage, ...]:
-    """Users come in evenly over ``seconds``, at most ``rate`` a second."""
+    """Users come in evenly over ``seconds``, at most ``rate`` a second, then stay a while."""
     slowest = min(rate, users / seconds)
-    return (Stage(users, slowest, users / slowest),)
+    return (Stage(users, slowest, (1 + STAY) * users / slowest),)
 
 
 def spike(users: int, seconds: float, rate: float) -> tuple[Stage, ...]:
-    """A fifth of the users, then all at once, then a fifth again: a third of ``seconds`` each."""
+    """A fifth of the users, then all, as fast as ``rate`` lets them in, then a fifth again: a third
+    of ``seconds`` each."""
     few = max(1, round(users * QUIET))
     third = seconds / 3
     calm = few / rate + third

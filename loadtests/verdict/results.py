@@ -75,20 +75,12 @@ class Store(_Result):
     rows: int
     """Documents inserted or updated."""
 
-    @property
-    def commits_per_second(self) -> float:
-        return self.commits / self.seconds
-
-    @property
-    def flushes_per_second(self) -> float:
-        return self.flushes / self.seconds
-
 
 class Cache(_Result):
     """Reads of one document, by where they were answered from."""
 
     by_source: dict[str, int]
-    """`pending` (accepted, on its way), `local`, `shared`, `database`, `none`."""
+    """`pending` (accepted, or stored a moment ago), `local`, `shared`, `database`, `none`."""
     hits: int
     """Answered without the database. Reads of what is not there (`none`) are no hits."""
     reads: int
@@ -120,11 +112,6 @@ class Books(_Result):
     """Rows of this run that no write explains."""
     examples: tuple[str, ...] = ()
     """A few of the wrong ones, each a sentence."""
-
-    @property
-    def balanced(self) -> bool:
-        wrong = self.missing or self.stale or self.never_written
-        return self.seconds_to_empty is not None and not wrong
 
 
 class Machine(_Result):
@@ -170,7 +157,3 @@ class Run(_Result):
     @property
     def requests(self) -> int:
         return sum(endpoint.requests for endpoint in self.endpoints)
-
-    @property
-    def failures(self) -> int:
-        return sum(endpoint.failures for endpoint in self.endpoints)

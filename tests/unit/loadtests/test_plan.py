@@ -65,11 +65,26 @@ def test_a_spike_goes_from_few_to_all_and_back():
     assert stage_at(stages, calm) == stages[1]
 
 
-def test_a_ramp_lasts_as_long_as_it_was_told_and_is_never_steeper_than_the_rate():
+def test_a_ramp_takes_as_long_as_it_was_told_is_never_steeper_than_the_rate_and_stays_a_while():
     (slow,) = SHAPES["ramp"](1_000, 100, 200)
-    assert (slow.rate, slow.until) == (10, 100)
+    assert (slow.rate, slow.until) == (10, 125)
     (steep,) = SHAPES["ramp"](1_000, 2, 200)
-    assert (steep.rate, steep.until) == (200, 5)
+    assert (steep.rate, steep.until) == (200, 6.25)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_all_users_are_there_for_more_than_a_pace(shape: str):
+    """The gate wants it: only then has each made a request while all were there."""
+    chosen = Settings()
+    begun = 0.0
+    held = 0.0
+    users = 0
+    for stage in SHAPES[shape](chosen.users, chosen.seconds, chosen.rate):
+        arrived = begun + abs(stage.users - users) / stage.rate
+        if stage.users == chosen.users:
+            held += stage.until - arrived
+        begun, users = stage.until, stage.users
+    assert held > chosen.pace
 
 
 def test_the_endpoints_of_a_plan_are_those_its_flow_calls():

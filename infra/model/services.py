@@ -16,7 +16,7 @@ CACHE_COMMANDS: Final = ("get", "mget", "set", "eval", "evalsha", "script|load")
 """What cache-aside with a version check takes: reads, and a script that reads and writes."""
 INLET_COMMANDS: Final = (
     *("evalsha", "script|load"),
-    *("xlen", "xadd", "hget", "hset", "persist"),
+    *("xlen", "xadd", "hget", "hset", "hstrlen", "persist"),
     *("memory|stats", "xinfo|groups"),
 )
 """What it takes to put documents into the stream, to see those that wait, and when it is full."""
@@ -25,7 +25,7 @@ OUTLET_COMMANDS: Final = (
     *("xreadgroup", "xgroup|create", "xgroup|delconsumer", "xinfo|consumers"),
     *("xack", "xdel", "xautoclaim", "xclaim", "xpending"),
     *("xadd", "xrange", "xrevrange", "xlen"),
-    *("hget", "hset", "del", "pexpire", "get", "set"),
+    *("hget", "hset", "hstrlen", "del", "pexpire", "get", "set"),
 )
 """What it takes to empty the stream in a group, to settle what is stored, and to set aside what
 cannot be."""

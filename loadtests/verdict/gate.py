@@ -13,6 +13,8 @@ from loadtests.verdict.results import Books, Cache, Endpoint, Run
 from loadtests.verdict.targets import Column, EndpointTarget, Targets
 
 NOT_MEASURED = "not measured"
+WRONG_ANSWERS = ("stale read", "acknowledged under other ids", "another document")
+"""How the client's words for an answer begin that says what is not so."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,17 @@ def _endpoint(run: Run, target: EndpointTarget) -> Iterator[Check]:
         rate,
         target.aim.failures,
     )
+    yield _wrong_answers(found)
     yield from _latencies(run, found, target.must, target.aim)
+
+
+def _wrong_answers(found: Endpoint) -> Check:
+    """A late answer, or none, may be rare. One that is not true may not be at all."""
+    wrong = {why: n for why, n in found.reasons.items() if why.startswith(WRONG_ANSWERS)}
+    count = sum(wrong.values())
+    told = ", ".join(f"{n:,} times {why}" for why, n in wrong.items())
+    sentence = f"{found.name}: {count:,} wrong answers of {found.requests:,}: {told}"
+    return Check(found.name, "wrong answers", f"{count:,}", "0", sentence if count else "")
 
 
 def _latencies(run: Run, found: Endpoint, must: Column, aim: Column) -> Iterator[Check]:

@@ -25,6 +25,7 @@ from services.shared.runtime.together import Together
 log = get_logger(__name__)
 
 LOCAL_BYTES = 16 * 1024 * 1024
+SHARED_MOST_BYTES = 256 * 1024
 _OVERHEAD = 500
 """Bytes that a value takes beside id, fence and document, about."""
 
@@ -34,6 +35,7 @@ _FAILURES_LIMIT = 3
 _LEFT_ALONE_SECONDS = 1.0
 _LANES = 2
 _MOST_AT_ONCE = 200
+_PATIENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +110,20 @@ class SharedCache:
         self._failures = 0
         self._left_alone_until = 0.0
         self._values: Together[str, bytes | None] = Together(
-            self._get_all, lanes=_LANES, most=_MOST_AT_ONCE
+            self._get_all, lanes=_LANES, most=_MOST_AT_ONCE, patience=_PATIENCE
         )
         self._kept: Together[tuple[str, bytes], None] = Together(
-            self._put_all, lanes=_LANES, most=_MOST_AT_ONCE
+            self._put_all, lanes=_LANES, most=_MOST_AT_ONCE, patience=_PATIENCE
         )
 
     async def get(self, document_id: str, fence: bytes) -> bytes | None:
         """The document, if it was kept behind this very fence."""
         if self._left_alone():
             return None
-        value = await self._values.ask(document_id)
+        try:
+            value = await self._values.ask(document_id)
+        except TimeoutError:  # it had to wait behind others
+            return None
         if value is None:
             return None
         kept_behind, _, document = value.partition(b" ")
@@ -134,9 +139,10 @@ class SharedCache:
         return values
 
     async def put(self, document_id: str, fence: bytes, document: bytes) -> None:
-        """Keep it."""
-        if not self._left_alone():
-            await self._kept.ask((document_id, fence + b" " + document))
+        """Keep it, unless it is worth more than many small ones."""
+        if len(document) <= SHARED_MOST_BYTES and not self._left_alone():
+            with contextlib.suppress(TimeoutError):
+                await self._kept.ask((document_id, fence + b" " + document))
 
     async def _put_all(self, values: Sequence[tuple[str, bytes]]) -> list[None]:
         try:

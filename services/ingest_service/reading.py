@@ -19,10 +19,13 @@ from services.ingest_service.metrics import IngestMetrics
 from services.ingest_service.store import Store
 from services.shared.runtime import tracing
 from services.shared.runtime.together import Together
+from services.shared.stream.accept import StreamUnavailableError
 from services.shared.stream.ask import StreamReader, Word
 
 LANES = 2
 MOST_AT_ONCE = 200
+PATIENCE = 5.0
+"""Seconds for the stream's word, as a write has."""
 
 
 class Reader:
@@ -36,7 +39,13 @@ class Reader:
         store: Store,
         metrics: IngestMetrics,
     ) -> None:
-        self._words: Together[str, Word] = Together(stream.ask, lanes=LANES, most=MOST_AT_ONCE)
+        self._words: Together[str, Word] = Together(
+            stream.ask,
+            lanes=LANES,
+            most=MOST_AT_ONCE,
+            patience=PATIENCE,
+            late=lambda reason: StreamUnavailableError(reason, uncertain=False),
+        )
         self._local = local
         self._shared = shared
         self._store = store

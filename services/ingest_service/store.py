@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from services.shared.documents.cursors import Position
 from services.shared.documents.pages import Stored
-from services.shared.postgres.database import Database
+from services.shared.postgres.database import Database, DatabaseUnavailableError
 from services.shared.runtime.together import Together
 
 _GET = "SELECT id, document::text AS document FROM documents WHERE id = ANY($1)"
@@ -22,6 +22,7 @@ _NEWEST = """
 
 _LANES = 2
 _MOST_AT_ONCE = 200
+_PATIENCE = 10.0
 _PAST_ALL = Position(datetime.max.replace(tzinfo=UTC), "")
 
 
@@ -31,7 +32,11 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._documents: Together[str, bytes | None] = Together(
-            self._get_all, lanes=_LANES, most=_MOST_AT_ONCE
+            self._get_all,
+            lanes=_LANES,
+            most=_MOST_AT_ONCE,
+            patience=_PATIENCE,
+            late=DatabaseUnavailableError,
         )
 
     async def get(self, document_id: str) -> bytes | None:

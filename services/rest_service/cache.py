@@ -112,7 +112,13 @@ class VersionedCache:
         self._available.set(1)
         self._requests.labels("bypass")
         self._hits, self._misses = self._requests.labels("hit"), self._requests.labels("miss")
-        self._lookups = Together(self._look_up, lanes=_LANES, most=_MOST_AT_ONCE)
+        self._lookups = Together(
+            self._look_up,
+            lanes=_LANES,
+            most=_MOST_AT_ONCE,
+            patience=2 * timeout,
+            late=_BypassedError,
+        )
 
     async def get(self, key: str) -> Entry | None:
         """What is cached under the key; None when nothing is or Redis is away."""

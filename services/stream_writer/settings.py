@@ -29,10 +29,10 @@ class WriterSettings(BaseSettings):
     max_deliveries: int = Field(default=5, ge=1, le=1000)
     """Deliveries without an answer after which an entry is tried alone. If that, too, has no
     answer, the entry is taken to kill whoever touches it and goes to the dead letters."""
-    copies_stay_seconds: float = Field(default=2, ge=0, le=60)
+    copies_stay_seconds: float = Field(default=2, ge=0, le=10)
     """For how long a document can still be read from the stream once it is stored: who reads back
     what it wrote a moment ago need not ask the database. 0: not at all. A stream that is behind
-    leaves no copies: batches above WRITER_BATCH_SIZE."""
+    leaves no copies (batches above WRITER_BATCH_SIZE), nor does a document above 16 KiB."""
     watch_interval_seconds: float = Field(default=5, gt=0)
     """Between two measurements of the stream, for the metrics."""
     wedged_after_seconds: float = Field(default=60, ge=5)

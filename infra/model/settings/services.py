@@ -46,9 +46,9 @@ class DownSettings(Settings):
 class ReplicaRange(Settings):
     """A range of replicas"""
 
-    min: Annotated[int, Field(ge=2, le=100)]
+    min: Annotated[int, Field(ge=1, le=100)]
     """Pods when there is little to do, and at first."""
-    max: Annotated[int, Field(ge=3, le=100)]
+    max: Annotated[int, Field(ge=2, le=100)]
     """Pods at most; what they may connect to counts this many."""
     cpu_percent: Annotated[int, Field(ge=10, le=100)] = 40
     """Of the requested processor time: above it, on average, pods are added, until what all use

@@ -17,8 +17,14 @@ _ID_REASON: Final = f"must be a string of 1 to {MAX_ID} printable characters"
 _TOO_DEEP: Final = (
     "is nested deeper than is taken (32 arrays and objects in each other unless set otherwise)"
 )
+_TOO_LONG: Final = (
+    "has numbers that take more than 64 KiB written out without an exponent, as the database does; "
+    "round them, or give them as texts"
+)
 _MOST_ERRORS: Final = 20
 _LARGEST: Final = int(sys.float_info.max)
+_MOST_WRITTEN_OUT: Final = 64 * 1024
+"""Characters that a document's numbers may take more in the database than they have here."""
 
 
 class Limits(Protocol):
@@ -97,6 +103,8 @@ def _one(given: Any, key: str | None, place: str, max_depth: int, plain: bool) -
     if not (plain and _is_fine(document.values(), max_depth - 1)):
         errors: list[FieldError] = []
         _look(document, (place,), max_depth, errors)
+        if not errors and _written_out(document) > _MOST_WRITTEN_OUT:
+            errors.append(FieldError(field=place, reason=_TOO_LONG))
         if errors:
             raise _refused(*errors[:_MOST_ERRORS])
     if "id" not in document:
@@ -105,14 +113,14 @@ def _one(given: Any, key: str | None, place: str, max_depth: int, plain: bool) -
 
 
 def _is_fine(values: Iterable[Any], depth: int) -> bool:
-    """Whether _look() would find nothing but a NUL character. Most documents need no closer look.
+    """Whether a closer look would find nothing but a NUL character. Most documents need none.
 
     `depth`: how many more arrays and objects may open.
     """
     for one in values:
         kind = type(one)
         if kind is int or kind is float:
-            if not -_LARGEST <= one <= _LARGEST:
+            if not -_LARGEST <= one <= _LARGEST or _is_long(one):
                 return False
         elif kind is dict or kind is list:
             inner = one.values() if kind is dict else one
@@ -141,6 +149,22 @@ def _look(value: Any, path: tuple[Any, ...], depth: int, errors: list[FieldError
             errors.append(_fault(path, "must not contain the NUL character"))
     elif isinstance(value, (int, float)) and not _is_double(value):
         errors.append(_fault(path, "must be a number within the range of doubles"))
+
+
+def _is_long(number: float) -> bool:
+    """Whether it is written with an exponent, which jsonb, being exact, writes out."""
+    return isinstance(number, float) and number != 0 and not 1e-5 <= abs(number) < 1e17
+
+
+def _written_out(value: Any) -> int:
+    """Characters that jsonb adds to a value, which is not too deep."""
+    if isinstance(value, dict):
+        return sum(map(_written_out, value.values()))
+    if isinstance(value, list):
+        return sum(map(_written_out, value))
+    if isinstance(value, float) and math.isfinite(value) and _is_long(value):
+        return int(abs(math.log10(abs(value))))
+    return 0
 
 
 def _is_double(value: float) -> bool:

@@ -48,7 +48,7 @@ class JoinedWrites:
         if self._head is not None:
             data = self._head + data
             self._head = None
-        if data:
+        if data and not self._transport.is_closing():  # the client may have left
             self._transport.write(data)
 
     def close(self) -> None:

@@ -26,6 +26,8 @@ MAX_TARGET = 8 * 1024
 MAX_FIELDS = 32 * 1024
 """Bytes of all header fields and trailers, each taken for 32 more than its name and value have, as
 RFC 9113, section 6.5.2, counts: what is kept of a field costs memory even where it is empty."""
+MAX_PIPELINED = 100
+"""Requests of a connection that wait for the one before to be answered."""
 CLIENT_SECONDS = 30.0
 """For a client to send the headers it has begun, or the rest of a body that is answered already."""
 
@@ -101,6 +103,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         # Not before: blank lines, or the rest of a body that is answered, are no sign of life.
         self._unset_keepalive_if_required()
+        if len(self.pipeline) >= MAX_PIPELINED:
+            # uvicorn reads on after each answer, however many requests still wait for theirs.
+            self._stop_parsing(_too_many())
         super().on_message_begin()
         self._state = _State.HEAD
         self._fields = self._unparsed = 0
@@ -222,6 +227,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+
+def _too_many() -> ProblemError:
+    detail = (
+        f"more than {MAX_PIPELINED} requests were sent before the first was answered; wait for "
+        "answers, or use more connections"
+    )
+    return ProblemError(400, "too-many-pipelined", detail, headers=_CLOSE)
 
 
 def _target_too_long() -> ProblemError:

@@ -19,7 +19,7 @@ from services.shared.stream import names
 _ACCEPT = """#!lua
 local count = #KEYS - 2
 if redis.call('XLEN', KEYS[1]) + count > tonumber(ARGV[1]) then return false end
-local entries, fences = {}, {}
+local entries = {}
 for i = 1, count do
     local at = 5 * i - 3
     local fields = {'id', ARGV[at], 'doc', ARGV[at + 1]}
@@ -32,13 +32,11 @@ for i = 1, count do
         fields[#fields + 1] = ARGV[at + 3]
     end
     local entry = redis.call('XADD', KEYS[1], '*', unpack(fields))
+    redis.call('HSET', KEYS[2], ARGV[at + 4], entry)
     redis.call('HSET', KEYS[2 + i], 'e', entry, 'd', ARGV[at + 1])
     redis.call('PERSIST', KEYS[2 + i])
     entries[i] = entry
-    fences[2 * i - 1] = ARGV[at + 4]
-    fences[2 * i] = entry
 end
-redis.call('HSET', KEYS[2], unpack(fences))
 return entries
 """
 MOST_PER_CALL = 1000
@@ -100,8 +98,10 @@ class StreamInlet:
         except OutOfMemoryError as error:
             raise StreamFullError("the server is out of memory") from error
         except ResponseError as error:
-            # Redis said no: rights, a disk that is full (MISCONF), or it is loading.
-            raise StreamUnavailableError(f"refused: {error}", uncertain=False) from error
+            # Redis said no: rights, a disk that is full (MISCONF), or it is loading. From within
+            # the script, which is not undone, the first documents may be in.
+            within = "script:" in str(error)
+            raise StreamUnavailableError(f"refused: {error}", uncertain=within) from error
         except SettingsError as error:
             raise StreamUnavailableError(str(error), uncertain=False) from error
         except (RedisError, OSError) as error:

@@ -12,9 +12,9 @@ from services.shared.stream import names
 # these scripts makes room again.
 
 # KEYS: stream, fences, then a pending key per entry. ARGV: group, for how many ms the pending
-# copies stay, then the entries, then the bucket of each. A copy that stays is as current as the
-# database: whatever comes after it takes its place. A pending key that has gone over to a newer
-# entry stays as it is. Where there is none, what is in
+# copies stay, then the entries, then the bucket of each. Large copies do not stay: their memory is
+# wanted. One that stays is as current as the database: whatever comes after it takes its place. A
+# pending key that has gone over to a newer entry stays as it is. Where there is none, what is in
 # the database has changed behind the back of whoever read it since: the entry was sent again, or
 # the one that came after it is a dead letter. Then the fence moves, to what it never was before.
 # Lists are parted because Lua passes at most some thousand values to one command.
@@ -24,7 +24,7 @@ for i = 1, count do
     local id = ARGV[2 + i]
     local newest = redis.call('HGET', KEYS[2 + i], 'e')
     if newest == id then
-        if stay > 0 then
+        if stay > 0 and redis.call('HSTRLEN', KEYS[2 + i], 'd') <= 16384 then
             redis.call('PEXPIRE', KEYS[2 + i], stay)
         else
             redis.call('DEL', KEYS[2 + i])

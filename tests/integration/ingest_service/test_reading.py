@@ -138,6 +138,21 @@ async def test_what_is_stored_is_read_from_the_stream_a_little_longer_and_never_
     assert ingest.reads()["database"] == 1
 
 
+async def test_a_large_pending_document_that_many_read_disturbs_nobody(
+    ingest: Ingest, stream: Redis
+) -> None:
+    large = {"id": "large", "text": "x" * 900_000}
+    await ingest.accept(large)
+    others = [{"id": f"large-{n}", "text": "y" * 900_000} for n in range(12)]
+    for other in others:
+        await ingest.accept(other)
+    await ingest.accept({"id": "small"})
+    ids = ["large", "small"] * 60 + [str(other["id"]) for other in others]
+    read = await asyncio.gather(*(ingest.get(name) for name in ids))
+    assert read == [large, {"id": "small"}] * 60 + others
+    assert (await stream.info("stats")).get("evicted_clients", 0) == 0
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_any_order_of_events_shows_what_was_acknowledged_last(
     make_ingest: MakeIngest, stream: Redis, cache: Redis, datadb: DatabaseSettings, seed: int

@@ -1,7 +1,10 @@
 """The gate, held to runs in which one thing is wrong."""
 
+from pathlib import Path
+
 import pytest
 
+from loadtests.documents import client
 from loadtests.verdict.gate import Judgement, judge
 from loadtests.verdict.results import Cache, Run, Store
 from loadtests.verdict.samples import Samples
@@ -261,3 +264,24 @@ def test_what_the_generator_complains_of_fails_the_run_with_its_words() -> None:
 def test_a_run_is_not_held_to_the_targets_of_another_environment() -> None:
     with pytest.raises(ValueError, match="cannot be held to the targets of prod, async"):
         judge(run_of(), targets_for("prod", "async"))
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "stale read: an older value than the one just acknowledged",
+        "acknowledged under other ids than given",
+        "another document than the one written",
+    ],
+)
+def test_a_single_answer_that_is_not_true_fails_however_rare_it_is(reason: str) -> None:
+    run = load_runs.with_endpoint(run_of(), GET, failures=1, reasons={reason: 1})
+    assert (
+        only_sentence(run) == f"{GET}: 1 wrong answers of {run_requests(run):,}: 1 times {reason}"
+    )
+    told = (Path(client.__file__)).read_text()
+    assert f'"{reason}"' in told, "the client says it in other words"
+
+
+def run_requests(run: Run) -> int:
+    return next(one.requests for one in run.endpoints if one.name == GET)

@@ -121,3 +121,12 @@ def test_a_refusal_stays_small_whatever_was_sent() -> None:
 ])  # fmt: skip
 def test_an_id_is_a_short_printable_text(text: object, good: bool) -> None:
     assert bodies.is_id(text) is good
+
+
+def test_numbers_that_the_database_would_write_out_by_the_page_are_refused() -> None:
+    assert read({"n": [1e308, 1e-300, 1e17, 0.1, 0.0] * 50})
+    error = refused([{"n": 1}, {"deep": {"n": [1e308] * 300}}])
+    assert error.status == 422
+    [fault] = error.errors
+    assert fault.field == "body.1"
+    assert "written out" in fault.reason

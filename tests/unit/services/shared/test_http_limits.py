@@ -310,3 +310,13 @@ async def test_an_upgrade_that_is_not_offered_is_an_ordinary_request(site: Site)
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         writer.close()
     assert {scope["type"] for scope in site.seen} == {"http"}
+
+
+async def test_so_many_requests_before_the_first_answer_are_not_kept(site: Site) -> None:
+    request = GET + b"Host: x\r\n\r\n"
+    few = await site.talk(request * 50 + GET + b"Host: x\r\nConnection: close\r\n\r\n")
+    assert few.statuses == [200] * 51
+    many = await site.talk(request * 5_000)
+    assert many.statuses[-1] == 400
+    assert many.problem()["type"].endswith(":too-many-pipelined")
+    assert len(many.statuses) < 1_000

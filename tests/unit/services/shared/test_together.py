@@ -23,7 +23,7 @@ class Server:
 
 async def test_who_asks_while_a_call_is_out_shares_the_next_one() -> None:
     server = Server()
-    together = Together(server.answer, lanes=1, most=3)
+    together = Together(server.answer, lanes=1, most=3, patience=60)
     asking = [asyncio.create_task(together.ask(1))]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -39,7 +39,7 @@ async def test_who_asks_while_a_call_is_out_shares_the_next_one() -> None:
 async def test_a_call_that_fails_fails_those_who_share_it_and_nobody_else() -> None:
     server = Server()
     server.go_on.set()
-    together = Together(server.answer, lanes=1, most=2)
+    together = Together(server.answer, lanes=1, most=2, patience=60)
     answers = await asyncio.gather(
         *(together.ask(n) for n in (1, 13, 2, 3)), return_exceptions=True
     )
@@ -48,7 +48,7 @@ async def test_a_call_that_fails_fails_those_who_share_it_and_nobody_else() -> N
 
 async def test_who_leaves_is_not_asked_for_and_disturbs_nobody() -> None:
     server = Server()
-    together = Together(server.answer, lanes=1, most=10)
+    together = Together(server.answer, lanes=1, most=10, patience=60)
     asking = [asyncio.create_task(together.ask(n)) for n in range(3)]
     await asyncio.sleep(0)
     asking[1].cancel()
@@ -56,3 +56,30 @@ async def test_who_leaves_is_not_asked_for_and_disturbs_nobody() -> None:
     assert [await asking[0], await asking[2]] == [0, -2]
     with pytest.raises(asyncio.CancelledError):
         await asking[1]
+
+
+async def test_who_waits_too_long_is_told_so_and_later_ones_are_answered() -> None:
+    server = Server()
+    together = Together(server.answer, lanes=1, most=10, patience=0.01, late=ConnectionError)
+    with pytest.raises(ConnectionError, match=r"no answer within 0\.01 s"):
+        await together.ask(1)
+    with pytest.raises(ConnectionError):
+        await together.ask(2)
+    server.go_on.set()
+    await asyncio.sleep(0)
+    assert await together.ask(3) == -3
+    assert server.calls == [[1], [3]], "nobody waits for the answer to 2 any more"
+
+
+async def test_a_call_that_is_given_up_or_answers_too_little_takes_no_lane_along() -> None:
+    async def call(questions: Sequence[int]) -> list[int]:
+        if questions[0] == 1:
+            raise asyncio.CancelledError
+        return [] if questions[0] == 2 else [-one for one in questions]
+
+    together = Together(call, lanes=1, most=1, patience=60)
+    with pytest.raises(TimeoutError, match="given up"):
+        await together.ask(1)
+    with pytest.raises(ValueError, match="shorter"):
+        await together.ask(2)
+    assert await together.ask(3) == -3

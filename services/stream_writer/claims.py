@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from services.shared.stream import names
 from services.stream_writer.entries import Delivery
+from services.stream_writer.stream import FEW, MOST_BYTES
 
 # ARGV: group, consumer, idle time in ms, cursor, most entries, deliveries to be careful from.
 # Claiming with JUSTID is no delivery: only what is handed out to be written is counted, which an
@@ -87,6 +88,27 @@ class Claims:
 
     async def some(self) -> Claimed:
         """The next entries that are overdue, from where the last call ended."""
+        ready: list[Delivery] = []
+        careful: list[tuple[str, int]] = []
+        lost: list[str] = []
+        size = 0
+        while len(ready) + len(careful) < self._count and size < MOST_BYTES:
+            try:
+                found = await self._few()
+            except Exception:
+                if not (ready or careful or lost):
+                    raise
+                break  # what is in hand does not wait for more
+            ready += found.ready
+            careful += found.careful
+            lost += found.lost
+            size += sum(len(text) for one in found.ready for text in one.fields.values())
+            if not found.more:
+                break
+        return Claimed(ready, careful, lost, more=self._cursor != _FIRST)
+
+    async def _few(self) -> Claimed:
+        """A few at a time, for the reason of Stream.read()."""
         self._cursor, ready, careful, lost = await self._claim(
             keys=[names.STREAM],
             args=[
@@ -94,7 +116,7 @@ class Claims:
                 self.consumer,
                 self._idle_ms,
                 self._cursor,
-                self._count,
+                min(self._count, FEW),
                 self._careful_from,
             ],
         )

@@ -30,6 +30,26 @@ return {
                            - tonumber(string.match(oldest[1], '^%d+'))) or 0
 }
 """
+# ARGV: group, consumer, most entries, most bytes. Bounded in bytes, too: the server drops a client
+# whose answers take too much of its memory, and what that one was given is late by the time that a
+# reader has to answer in. A few at a time, as sizes are known afterwards only.
+_READ = """#!lua flags=allow-oom
+local answer, bytes, most = {}, 0, tonumber(ARGV[3])
+while #answer < most and bytes < tonumber(ARGV[4]) do
+    local found = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2],
+                             'COUNT', math.min(8, most - #answer), 'STREAMS', KEYS[1], '>')
+    if not found then break end
+    for _, entry in ipairs(found[1][2]) do
+        answer[#answer + 1] = entry
+        for _, text in ipairs(entry[2]) do bytes = bytes + #text end
+    end
+end
+return answer
+"""
+FEW = 8
+"""Entries that are taken without knowing how large they are."""
+MOST_BYTES = 2**20
+"""Of entries that are taken at once, the last few not counted."""
 # Not a plain command: a full memory would refuse that, and nobody could empty the stream.
 _CREATE = """#!lua flags=allow-oom
 local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
@@ -61,24 +81,50 @@ class Stream:
         self._redis = redis
         self._create = redis.register_script(_CREATE)
         self._look = redis.register_script(_LOOK)
+        self._read = redis.register_script(_READ)
         self._met = False
 
     async def read(self, consumer: str, count: int, block_ms: int | None) -> list[Delivery]:
-        """At most `count` entries that nobody was given yet; waits for the first `block_ms`."""
+        """At most `count` entries that nobody was given yet, and about MOST_BYTES of them.
+
+        Waits for the first `block_ms`.
+        """
         try:
-            answer: Any = await self._redis.xreadgroup(
-                names.GROUP, consumer, {names.STREAM: ">"}, count=count, block=block_ms
-            )
+            if block_ms is None:
+                found = await self._available(consumer, count)
+            else:
+                found = await self._wait(consumer, min(count, FEW), block_ms)
         except ResponseError as error:
             if is_lost(error):
                 await self.create()
                 return []
             raise
         self._met = True
+        if block_ms is None or len(found) < FEW or count <= FEW:
+            return found
+        try:
+            return found + await self._available(consumer, count - FEW)
+        except Exception as error:  # what is in hand does not wait for more
+            log.debug("no_more", error=f"{type(error).__name__}: {error}")
+            return found
+
+    async def _wait(self, consumer: str, count: int, block_ms: int) -> list[Delivery]:
+        answer: Any = await self._redis.xreadgroup(
+            names.GROUP, consumer, {names.STREAM: ">"}, count=count, block=block_ms
+        )
         return [
             Delivery(entry.decode(), fields)
             for _, entries in answer or ()
             for entry, fields in entries
+        ]
+
+    async def _available(self, consumer: str, count: int) -> list[Delivery]:
+        answer = await self._read(
+            keys=[names.STREAM], args=[names.GROUP, consumer, count, MOST_BYTES]
+        )
+        return [
+            Delivery(entry.decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
+            for entry, flat in answer
         ]
 
     async def create(self) -> None:

@@ -182,3 +182,23 @@ async def some_written(documents: Documents) -> bool:
 
 async def holds(documents: Documents, expected: dict[str, object]) -> bool:
     return await documents.all() == expected
+
+
+async def test_large_documents_are_written_as_soon_as_small_ones(
+    inlet: Inlet, documents: Documents, start_writer: StartWriter
+) -> None:
+    """More of them than the server lets clients' answers take of its memory, all at once."""
+    dropped = await evicted_clients(inlet)
+    for first in range(0, 400, 20):
+        await inlet.add_many(
+            (f"document-{n}", {"text": "x" * 100_000}) for n in range(first, first + 20)
+        )
+    writer = start_writer("writer", WRITER_CLAIM_AFTER_SECONDS=3600)
+    await eventually(inlet.empty)
+    assert await documents.count() == 400
+    assert await writer.metric("writer_entries_claimed_total") == 0
+    assert await evicted_clients(inlet) == dropped
+
+
+async def evicted_clients(inlet: Inlet) -> int:
+    return (await inlet.redis.info("stats"))["evicted_clients"]

@@ -123,7 +123,7 @@ def test_airgap_requests_fit_two_cores_with_room_for_the_cluster_and_a_rollout()
     pods.append((10 * 3, settings.services.of("one-to-come").resources))
     cores = sum(count * amount(size.requests.cpu) for count, size in pods)
     memory = sum(count * amount(size.requests.memory) for count, size in pods)
-    assert cores <= 1.65, f"{cores} of 2 cores requested; Jobs and the cluster need the rest"
+    assert cores <= 1.75, f"{cores} of 2 cores requested; Jobs and the cluster need the rest"
     assert memory <= 12 * 2**30, f"{memory / 2**30:.1f} GiB of 24 requested"
 
 

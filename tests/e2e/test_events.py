@@ -64,22 +64,20 @@ def log_lines(kube: Kube, workload: str) -> list[str]:
     ]
 
 
-def test_a_request_is_logged_with_the_callers_correlation_id_and_trace(
+def test_a_refused_request_is_logged_with_the_callers_correlation_id_and_trace(
     http: httpx.Client, kube: Kube
 ) -> None:
     given = f"e2e-log-{secrets.token_hex(6)}"
     trace_id = secrets.token_hex(16)
     headers = {"X-Correlation-ID": given, "traceparent": f"00-{trace_id}-{'1' * 16}-01"}
-    created = http.post(RESOURCES, json={"name": given}, headers=headers)
-    assert created.status_code == 201
+    assert http.post(RESOURCES, json={"name": ""}, headers=headers).status_code == 422
     (line,) = wait_for(
         "its log line",
         lambda: [json.loads(line) for line in log_lines(kube, "rest-service") if given in line],
         seconds=20,
     )
     assert (line["correlation_id"], line["trace_id"]) == (given, trace_id)
-    assert line["status"] == 201
-    assert http.delete(created.headers["Location"]).status_code == 204
+    assert line["status"] == 422
 
 
 @pytest.mark.parametrize("workload", RECORDS.service_names)

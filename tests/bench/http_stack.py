@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.bench.client import SERVER_CORE, load
 from tests.bench.machine import Report, processor_seconds
 from tests.bench.stacks import PATH, STACKS
-from tests.integration.containers import free_port
+from tests.integration.ports import free_port
 
 CONNECTIONS = 64
 _FACTORY = "tests.bench.stacks:make"

@@ -25,8 +25,9 @@ from services.migrate.runner import migrate
 from services.shared.runtime.settings import DatabaseSettings
 from tests.bench.client import CLIENT_CORE, SERVER_CORE, load
 from tests.bench.machine import Report, processor_seconds
-from tests.integration.containers import Containers, free_port
+from tests.integration.containers import Containers
 from tests.integration.ingest_service.stream_server import start_documents_cache, start_stream
+from tests.integration.ports import free_port
 from tests.integration.processes import ServiceProcess, environment
 from tests.integration.servers import Authority, eventually, start_postgres
 

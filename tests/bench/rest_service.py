@@ -24,7 +24,8 @@ from services.migrate.runner import migrate
 from tests.bench.bare import PATH
 from tests.bench.client import load
 from tests.bench.machine import Report, processor_seconds
-from tests.integration.containers import Containers, free_port
+from tests.integration.containers import Containers
+from tests.integration.ports import free_port
 from tests.integration.processes import ServiceProcess, environment
 from tests.integration.servers import Authority, eventually, start_postgres, start_redis
 

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import socket
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import docker
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from bootstrap.checkout import find_checkout
+from tests.integration.ports import free_port
 
 RUN_LABEL = "dev.millrace.test-run"
 """On every container of ours: the process id of the pytest that made it."""
@@ -231,10 +231,3 @@ def _archive(files: Mapping[str, File]) -> bytes:
                 entry.size = len(file.content)
                 archive.addfile(entry, io.BytesIO(file.content))
     return buffer.getvalue()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -22,7 +22,8 @@ from services.provision import kafka as provisioner
 from services.provision.spec import KafkaSpec, TopicSpec, UserSpec
 from services.shared.kafka.clients import consumer_config, producer_config
 from services.shared.runtime.settings import KafkaSettings
-from tests.integration.containers import Container, Containers, File, free_port
+from tests.integration.containers import Container, Containers, File
+from tests.integration.ports import free_port
 from tests.integration.servers import Authority
 
 KAFKA_UID = 10002

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from services.shared.runtime.settings import DatabaseSettings, KafkaSettings
-from tests.integration.containers import free_port
+from tests.integration.ports import free_port
 
 
 def environment(

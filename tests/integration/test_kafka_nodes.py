@@ -22,8 +22,9 @@ from components.servers.kafka import config as kafka_config
 from components.servers.kafka import scripts as kafka_scripts
 from services.provision import kafka as provisioner
 from services.provision.spec import KafkaSpec, TopicSpec
-from tests.integration.containers import Container, Containers, File, free_port
+from tests.integration.containers import Container, Containers, File
 from tests.integration.kafka_container import KAFKA_UID, admin_files, tls_files
+from tests.integration.ports import free_port
 from tests.integration.servers import Authority
 
 CONFIG = kafka_config.CONFIG_PATH

@@ -1,6 +1,5 @@
 """The checkout's registry, and the one that a k3d cluster of the same checkout brings."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,14 +11,13 @@ from bootstrap.checkout import DOCUMENTED_PORTS, Checkout, find_checkout
 from bootstrap.engine import connect
 from bootstrap.registry import container_name, ensure_registry, remove_registry
 from bootstrap.steps import Report
+from tests.integration.ports import free_port
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
     """A checkout of its own, with the images of the real one and a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        offset = free.getsockname()[1] - DOCUMENTED_PORTS["registry"]
+    offset = free_port() - DOCUMENTED_PORTS["registry"]
     made = replace(find_checkout(), root=tmp_path, port_offset=offset)
     made.make_state()
     yield made

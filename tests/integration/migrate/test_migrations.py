@@ -18,7 +18,7 @@ from services.shared.outbox import ddl
 from services.shared.outbox.lanes import LANES
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.containers import free_port
+from tests.integration.ports import free_port
 from tests.integration.servers import PostgresServer
 
 ON_POSTGRES = [

@@ -7,7 +7,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from components.servers.kafka.config import DATA_PATH
 from services.provision import kafka as provisioner
-from tests.integration.containers import Containers, free_port
+from tests.integration.containers import Containers
 from tests.integration.kafka_container import (
     PARTITIONS,
     RELAY,
@@ -16,6 +16,7 @@ from tests.integration.kafka_container import (
     TOPICS,
     start_kafka,
 )
+from tests.integration.ports import free_port
 from tests.integration.servers import Authority
 
 LAME, LEADERLESS = "lame.topic", (0, 1)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, ProvisionError
 from services.shared.postgres.database import connect, is_unavailable
-from tests.integration.containers import free_port
+from tests.integration.ports import free_port
 from tests.integration.servers import Authority, PostgresServer
 
 

@@ -31,7 +31,7 @@ from services.shared.redis import client as redis_client
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
 from tests.integration.conftest import MakeDatabase
-from tests.integration.containers import free_port
+from tests.integration.ports import free_port
 from tests.integration.servers import PostgresServer, eventually
 
 PATH = "/api/v1/resources"

@@ -15,7 +15,7 @@ from services.rest_service.documents.service import DocumentService
 from services.rest_service.documents.store import DocumentStore
 from services.shared.postgres.database import DatabaseUnavailableError, connect
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.containers import free_port
+from tests.integration.ports import free_port
 from tests.integration.processes import ServiceProcess, environment
 from tests.integration.rest_service.conftest import PATH, LossyDatabase, Rest
 from tests.integration.servers import RedisServer, eventually

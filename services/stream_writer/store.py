@@ -12,7 +12,7 @@ from services.stream_writer.refusals import RefusedError
 
 # What is stored already, or is older than what is stored, changes nothing, so an entry may come
 # again at any time and from anybody. Rows are locked in the order that they are given in.
-_UPSERT = """
+UPSERT = """
 INSERT INTO documents AS stored (id, document, entry_ms, entry_seq)
 SELECT id, document::jsonb, entry_ms, entry_seq
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
@@ -48,7 +48,7 @@ class DocumentStore:
         try:
             async with self._database.connection() as connection:
                 answer = await connection.execute(
-                    _UPSERT,
+                    UPSERT,
                     [entry.document_id for entry in entries],
                     [entry.document for entry in entries],
                     [entry.version[0] for entry in entries],

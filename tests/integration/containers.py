@@ -73,6 +73,10 @@ class Container:
             return Path(volumes[path])
         return Path(self._handle.attrs["GraphDriver"]["Data"]["UpperDir"] + path)
 
+    def processes(self) -> list[int]:
+        """Of its processes the ids that this machine knows them by."""
+        return [int(one[0]) for one in self._handle.top(ps_args="-eo pid,comm")["Processes"]]
+
     def execute(self, script: str) -> None:
         """Run a bash script in it; AssertionError with the output when it fails."""
         code, output = self._handle.exec_run(["bash", "-ec", script])

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 
+import uvloop
 from redis.exceptions import RedisError
 
 from services.shared.redis.client import client
@@ -41,9 +42,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         service = load(ServiceSettings)
         logging.configure(service.service_name, service.log_level)
-        asyncio.run(
-            run(service, load(DatabaseSettings), load(StreamSettings), load(WriterSettings))
-        )
+        uvloop.run(run(service, load(DatabaseSettings), load(StreamSettings), load(WriterSettings)))
     except (SettingsError, dead.NotDeadError, dead.NotDoneError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

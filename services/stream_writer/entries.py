@@ -5,11 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
+from services.shared.stream import names
 from services.shared.stream.settle import FIELD_ORIGIN
 
 _ENTRY_ID = re.compile(r"(\d{1,19})-(\d{1,19})")
 _MOST_BIGINT = 2**63 - 1
+_ID, _DOCUMENT, _ORIGIN, _CORRELATION = (
+    name.encode()
+    for name in (
+        names.FIELD_ID,
+        names.FIELD_DOCUMENT,
+        FIELD_ORIGIN,
+        names.FIELD_CORRELATION_ID,
+    )
+)
+_version = attrgetter("version")
 
 
 class BadEntryError(Exception):
@@ -25,8 +38,7 @@ class Delivery:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A document to be stored. Of two for one document the one of the higher version wins."""
 
     key: str
@@ -52,22 +64,25 @@ def version_of(entry: str) -> tuple[int, int]:
 
 def to_entry(delivery: Delivery) -> Entry:
     """Raises BadEntryError."""
+    fields = delivery.fields
+    name, document = fields.get(_ID), fields.get(_DOCUMENT)
+    if not (name and document):
+        missing = (one.decode() for one in (_ID, _DOCUMENT) if not fields.get(one))
+        raise BadEntryError(f"without {' and '.join(missing)}")
     try:
-        text = {name.decode(): value.decode() for name, value in delivery.fields.items()}
+        # One that was sent again is as old as it was: it must not win over what came since.
+        origin = fields[_ORIGIN].decode() if _ORIGIN in fields else ""
+        correlation = fields[_CORRELATION].decode() if _CORRELATION in fields else None
+        return Entry(
+            delivery.entry,
+            name.decode(),
+            document.decode(),
+            version_of(origin or delivery.entry),
+            delivery.count,
+            correlation,
+        )
     except UnicodeDecodeError as error:
         raise BadEntryError(f"not UTF-8: {error.reason} at byte {error.start}") from error
-    missing = [name for name in ("id", "doc") if not text.get(name)]
-    if missing:
-        raise BadEntryError(f"without {' and '.join(missing)}")
-    return Entry(
-        key=delivery.entry,
-        document_id=text["id"],
-        document=text["doc"],
-        # One that was sent again is as old as it was: it must not win over what came since.
-        version=version_of(text.get(FIELD_ORIGIN) or delivery.entry),
-        deliveries=delivery.count,
-        correlation_id=text.get("cid"),
-    )
 
 
 def by_document(entries: Iterable[Entry]) -> list[Versions]:
@@ -79,10 +94,13 @@ def by_document(entries: Iterable[Entry]) -> list[Versions]:
     found: dict[str, dict[str, Entry]] = {}
     for entry in entries:
         found.setdefault(entry.document_id, {})[entry.key] = entry
-    return [
-        tuple(sorted(found[name].values(), key=lambda entry: entry.version, reverse=True))
-        for name in sorted(found)
-    ]
+    return [_newest_first(found[name]) for name in sorted(found)]
+
+
+def _newest_first(entries: Mapping[str, Entry]) -> Versions:
+    if len(entries) == 1:  # as nearly always
+        return tuple(entries.values())
+    return tuple(sorted(entries.values(), key=_version, reverse=True))
 
 
 def part(documents: Sequence[Versions], most: int, most_characters: int) -> Sequence[Versions]:

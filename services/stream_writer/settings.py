@@ -18,8 +18,8 @@ class WriterSettings(BaseSettings):
     workers: int = Field(default=4, ge=1, le=32)
     """Batches that this process gathers and writes at the same time."""
     batch_size: int = Field(default=200, ge=1, le=1000)
-    """Entries that make a full batch. A worker that waits for its turn to commit takes up to five
-    times as many."""
+    """Entries that make a full batch. A worker that finds one, or waits for its turn to commit,
+    takes up to five times as many."""
     batch_timeout_ms: int = Field(default=50, ge=0, le=1000)
     """How long a batch that is not full waits for more."""
     commits_per_second: float = Field(default=80, ge=1, le=10_000)

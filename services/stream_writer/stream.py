@@ -171,10 +171,11 @@ class Hold:
         self._entries: Sequence[str] = ()
         self._due = 0.0
 
-    def take(self, entries: Sequence[str]) -> None:
-        """Hold `entries` from now on, which were given to the consumer just now."""
+    def take(self, entries: Sequence[str], since: float | None = None) -> None:
+        """Hold `entries`, oldest first, the first of which the consumer was given at `since`: now,
+        unless a time of the monotonic clock."""
         self._entries = entries
-        self._due = time.monotonic() + self._every
+        self._due = (time.monotonic() if since is None else since) + self._every
 
     async def renew(self) -> None:
         """Say that they are being worked on, when it is time to. Raises what redis-py raises."""
@@ -184,12 +185,23 @@ class Hold:
         self._due = time.monotonic() + self._every
 
 
-# JUSTID: it is no delivery.
+# ARGV: group, consumer, then the entries, oldest first. Few commands for many entries: while the
+# database is away every reader says this again and again. What is not the consumer's any more is
+# not taken back. JUSTID: it is no delivery.
 _RENEW = """#!lua flags=allow-oom
-for i = 3, #ARGV do
-    if redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])[1] then
-        redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'JUSTID')
+local held, from, last = {}, ARGV[3], ARGV[#ARGV]
+for i = 3, #ARGV do held[ARGV[i]] = true end
+repeat
+    local found = redis.call('XPENDING', KEYS[1], ARGV[1], from, last, 1000, ARGV[2])
+    local claim = {}
+    for _, about in ipairs(found) do
+        if held[about[1]] then claim[#claim + 1] = about[1] end
+        from = '(' .. about[1]
     end
-end
+    if #claim > 0 then
+        claim[#claim + 1] = 'JUSTID'
+        redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(claim))
+    end
+until #found < 1000
 return 0
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from services.shared.runtime.logging import get_logger
@@ -54,6 +55,7 @@ class Worker:
         )
         if not batch:
             return
+        since = time.monotonic()
         # Waiting for company and for the turn to commit is one wait.
         seconds = await self._patience.insist("turn", self._budget.reserve)
         self._metrics.token_wait.observe(seconds)
@@ -61,9 +63,10 @@ class Worker:
         await self._patience.rest(
             seconds if full else max(seconds, settings.batch_timeout_ms / 1000)
         )
-        if seconds or not full:
-            batch += await self._more((settings.most if seconds else settings.batch_size), batch)
-        await self._writer.write(batch, has_turn=True)
+        # A full batch says that the stream is behind, as waiting for a turn does.
+        behind = full or seconds > 0
+        batch += await self._more(settings.most if behind else settings.batch_size, batch)
+        await self._writer.write(batch, has_turn=True, since=since)
 
     async def _more(self, most: int, batch: list[Delivery]) -> list[Delivery]:
         try:

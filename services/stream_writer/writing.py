@@ -66,15 +66,22 @@ class Writer:
         self._has_turn = False
         self._changed = 0
 
-    async def write(self, deliveries: Sequence[Delivery], *, has_turn: bool = False) -> None:
+    async def write(
+        self,
+        deliveries: Sequence[Delivery],
+        *,
+        has_turn: bool = False,
+        since: float | None = None,
+    ) -> None:
         """Store and settle all of them, however long that takes.
 
+        `since`: when the first of them was given out, by the monotonic clock; if not given, now.
         `has_turn`: the time has come of a slot that was reserved for the first commit.
         Raises StoppingError when the process stops while a server is away.
         """
         started = time.monotonic()
         self._has_turn = has_turn
-        self._hold.take([delivery.entry for delivery in deliveries])
+        self._hold.take([delivery.entry for delivery in deliveries], since)
         self._metrics.batch_size.observe(len(deliveries))
         entries: list[Entry] = []
         for delivery in deliveries:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from services.shared.stream import names
 from services.shared.stream.settle import Settling
 from services.stream_writer.budget import Budget
+from services.stream_writer.stream import Hold
 from tests.integration.processes import ServiceProcess
 from tests.integration.servers import eventually
 from tests.integration.stream_writer.conftest import StartWriter
@@ -31,6 +33,7 @@ async def test_all_entries_are_written_with_their_last_value_though_writers_are_
     assert await documents.all() == {name: {"version": 4} for name in ids}
     assert await inlet.pending() == 0
     assert await inlet.dead() == []
+    await eventually(writers[1].ready)
     # Consumers that are gone leave the group once others have taken over what they had.
     assert all(writer.terminate() == 0 for writer in writers[:2])
     assert not [name for name in await inlet.consumers() if not name.startswith("writer-2-")]
@@ -68,6 +71,36 @@ async def test_the_newest_entry_of_a_batch_wins(
     assert await documents.all() == {"a": {"version": 9}, "b": {"version": 9}}
     assert await writer.metric("writer_commits_total") == 1
     assert await inlet.pending_keys() == []
+
+
+async def test_of_a_stream_that_is_behind_five_full_batches_are_written_at_once(
+    inlet: Inlet, documents: Documents, start_writer: StartWriter
+) -> None:
+    await inlet.add_many((f"document-{n}", {}) for n in range(2000))
+    writer = start_writer(WRITER_WORKERS=1)
+    await eventually(inlet.empty)
+    assert len(await documents.all()) == 2000
+    assert await writer.metric("writer_commits_total") == 2
+
+
+async def test_a_reader_renews_what_it_holds_and_takes_nothing_back(inlet: Inlet) -> None:
+    entries = await inlet.add_many((f"document-{n}", {}) for n in range(2500))
+    await inlet.redis.xgroup_create(names.STREAM, names.GROUP, "0")
+    await inlet.redis.xreadgroup(names.GROUP, "one", {names.STREAM: ">"}, count=2500)
+    taken, let_go = entries[1200], entries[2000]
+    given: Any = (("one", entries), ("two", [taken]))
+    for consumer, some in given:
+        await inlet.redis.xclaim(
+            names.STREAM, names.GROUP, consumer, 0, some, idle=3_600_000, justid=True
+        )
+    hold = Hold(inlet.redis, "one", claim_after=0)
+    hold.take([entry for entry in entries if entry != let_go])
+    await hold.renew()
+    found = await inlet.in_hand()
+    old = {about["message_id"].decode() for about in found if about["time_since_delivered"] > 10**6}
+    assert old == {taken, let_go}
+    assert len(await inlet.in_hand("one")) == 2499
+    assert {about["times_delivered"] for about in found} == {1}
 
 
 async def test_an_older_entry_that_is_written_later_changes_nothing(

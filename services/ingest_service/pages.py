@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 from services.ingest_service.settings import IngestSettings
 from services.ingest_service.store import Store
-from services.shared.documents import cursors
-from services.shared.documents.pages import page
 from services.shared.postgres.database import DatabaseUnavailableError
 from services.shared.runtime import tracing
 from services.shared.runtime.logging import get_logger
@@ -77,11 +75,8 @@ class Pages:
 
     async def _load(self, query: _Query) -> bytes:
         tracing.unbind()
-        cursor, limit = query
-        before = cursors.decode(cursor) if cursor is not None else None
         asked_at = self._clock()
-        # One more than asked for tells whether there is another page.
-        body = page(await self._store.newest(before, limit + 1), limit)
+        body = await self._store.page(*query)
         self._trouble.over()
         self._keep(query, _Page(body, asked_at))
         return body

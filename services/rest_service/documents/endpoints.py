@@ -10,8 +10,8 @@ from pydantic_core import to_json
 from starlette.requests import Request
 
 from services.rest_service.documents.service import DocumentService
-from services.shared.documents import bodies, cursors
-from services.shared.documents.pages import ListQuery, page
+from services.shared.documents import bodies
+from services.shared.documents.pages import ListQuery
 from services.shared.http.direct import Call, Reply
 from services.shared.http.headers import idempotency_key, json_only
 from services.shared.http.problem import ProblemError
@@ -51,10 +51,7 @@ class Endpoints:
     async def list(self, call: Call) -> Reply:
         """GET: a page."""
         query = read_query(ListQuery, call.scope)
-        before = cursors.decode(query.cursor) if query.cursor is not None else None
-        # One more than asked for tells whether there is another page.
-        found = await self._service.newest(before, query.limit + 1)
-        return Reply(200, page(found, query.limit))
+        return Reply(200, await self._service.page(query.cursor, query.limit))
 
     async def get(self, call: Call) -> Reply:
         """GET with an id."""

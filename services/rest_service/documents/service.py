@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from services.rest_service.cache import UNKNOWN_VERSION, VersionedCache
 from services.rest_service.documents.store import DocumentStore
-from services.shared.documents.cursors import Position
-from services.shared.documents.pages import Stored
 from services.shared.postgres.database import DatabaseUnavailableError
 
 
@@ -45,8 +43,9 @@ class DocumentService:
         await self._cache.put(key, version, document)
         return document
 
-    async def newest(self, before: Position | None, limit: int) -> list[Stored]:
-        return await self._store.newest(before, limit)
+    async def page(self, cursor: str | None, limit: int) -> bytes:
+        """The page after `cursor`, or the first, JSON. Raises ProblemError for a cursor of none."""
+        return await self._store.page(cursor, limit)
 
 
 def _key(document_id: str) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
-from services.shared.documents.cursors import Position
-from services.shared.documents.pages import Stored
+from services.shared.documents.newest import Newest
 from services.shared.postgres.database import Database
 
 # Rows are locked in the order of their ids, so two batches cannot wait for each other.
@@ -18,12 +16,6 @@ _WRITE = """
     SET document = excluded.document, version = stored.version + 1, updated_at = now()
     RETURNING id, version"""
 _GET = "SELECT version, document::text AS document FROM synchronous_documents WHERE id = $1"
-# By creation, which never changes. A bound rather than "$1 IS NULL OR", as ingest-service's.
-_NEWEST = """
-    SELECT id, document::text AS document, created_at FROM synchronous_documents
-    WHERE (created_at, id) < ($1, $2)
-    ORDER BY created_at DESC, id DESC LIMIT $3"""
-_PAST_ALL = Position(datetime.max.replace(tzinfo=UTC), "")
 
 
 class DocumentStore:
@@ -31,6 +23,7 @@ class DocumentStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._newest = Newest(database, "synchronous_documents")
 
     async def write(self, documents: Mapping[str, bytes]) -> dict[str, int]:
         """Store them all, or none; the version that each has now."""
@@ -43,8 +36,6 @@ class DocumentStore:
         row = await self._database.fetchrow(_GET, document_id)
         return None if row is None else (row["version"], row["document"].encode())
 
-    async def newest(self, before: Position | None, limit: int) -> list[Stored]:
-        """At most `limit` documents, newest first, that come after `before`."""
-        start = before or _PAST_ALL
-        rows = await self._database.fetch(_NEWEST, start.created_at, start.id, limit)
-        return [Stored(row["document"], Position(row["created_at"], row["id"])) for row in rows]
+    async def page(self, cursor: str | None, limit: int) -> bytes:
+        """The page after `cursor`, or the first, JSON. Raises ProblemError for a cursor of none."""
+        return await self._newest.page(cursor, limit)

@@ -1,15 +1,13 @@
-"""Pages of documents, newest first."""
+"""Pages of documents as clients ask for them and see them described."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from services.shared.documents import cursors
-from services.shared.documents.cursors import Position
+from services.shared.documents.newest import MOST_BYTES
 from services.shared.documents.openapi import DOCUMENT
 
 PAGE: dict[str, Any] = {
@@ -18,8 +16,15 @@ PAGE: dict[str, Any] = {
         "items": {
             "type": "array",
             "items": DOCUMENT,
+            "description": (
+                f"As many as were asked for, or as fit into {MOST_BYTES // 2**20} MiB, and one at"
+                " least; fewer do not mean that these are the last."
+            ),
         },
-        "next_cursor": {"type": ["string", "null"]},
+        "next_cursor": {
+            "type": ["string", "null"],
+            "description": "Where the next page begins; null on the last one.",
+        },
     },
     "required": ["items", "next_cursor"],
 }
@@ -30,24 +35,7 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(default=50, ge=1, le=200)
+    limit: int = Field(default=50, ge=1, le=200, description="Most documents on the page")
     cursor: Annotated[
         str | None, WithJsonSchema({"type": "string", "pattern": cursors.PATTERN})
     ] = Field(default=None, description="next_cursor of the page before; no other is accepted")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A document as the database gives it: JSON already."""
-
-    document: str
-    position: Position
-
-
-def page(found: Sequence[Stored], limit: int) -> bytes:
-    """The answer to a query for `limit` documents. `found` has one more if there are more."""
-    following = "null"
-    if len(found) > limit:
-        following = f'"{cursors.encode(found[limit - 1].position)}"'
-    listed = ",".join(item.document for item in found[:limit])
-    return f'{{"items":[{listed}],"next_cursor":{following}}}'.encode()

@@ -10,7 +10,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.contracts.ids import is_uuid7
-from services.rest_service.documents import store
 from services.rest_service.documents.service import DocumentService
 from services.rest_service.documents.store import DocumentStore
 from services.shared.postgres.database import DatabaseUnavailableError, connect
@@ -124,16 +123,6 @@ async def test_pages_show_every_document_once_newest_first(rest: Rest) -> None:
         cursor = page["next_cursor"]
     assert seen == sorted(seen, reverse=True)
     assert len(seen) == 50
-
-
-async def test_a_prepared_page_starts_in_the_index_where_it_does(rest: Rest) -> None:
-    connection = await connect(rest.data_store, "test")
-    await connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
-    await connection.execute(f"PREPARE page (timestamptz, text, bigint) AS {store._NEWEST}")
-    rows = await connection.fetch("EXPLAIN EXECUTE page (now(), 'a', 10)")
-    await connection.close()
-    plan = "\n".join(row[0] for row in rows)
-    assert "Index Cond: (ROW(created_at, id) < ROW($1, $2))" in plan, plan
 
 
 async def test_after_a_write_whose_answer_got_lost_nobody_reads_what_was_before_it(

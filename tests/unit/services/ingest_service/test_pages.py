@@ -2,15 +2,12 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 
 import pytest
 
 from services.ingest_service.pages import Pages
 from services.ingest_service.settings import IngestSettings
 from services.ingest_service.store import Store
-from services.shared.documents.cursors import Position
-from services.shared.documents.pages import Stored
 from services.shared.postgres.database import DatabaseUnavailableError
 
 SETTINGS = IngestSettings(page_seconds=1, page_stale_seconds=60)
@@ -21,12 +18,12 @@ class Counting(Store):
         self.asked = 0
         self.away = False
 
-    async def newest(self, before: Position | None, limit: int) -> list[Stored]:
+    async def page(self, cursor: str | None, limit: int) -> bytes:
         await asyncio.sleep(0)
         if self.away:
             raise DatabaseUnavailableError("away")
         self.asked += 1
-        return [Stored(f'{{"n":{self.asked}}}', Position(datetime.now(UTC), "a"))]
+        return f'{{"items":[{{"n":{self.asked}}}],"next_cursor":null}}'.encode()
 
 
 class Clock:

@@ -6,7 +6,6 @@ after they were accepted. While the database is away the last page is better tha
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 from services.ingest_service.settings import IngestSettings
 from services.ingest_service.store import Store
 from services.shared.postgres.database import DatabaseUnavailableError
-from services.shared.runtime import tracing
 from services.shared.runtime.logging import get_logger
+from services.shared.runtime.once import Once
 from services.shared.runtime.trouble import Trouble
 
 log = get_logger(__name__)
@@ -49,7 +48,7 @@ class Pages:
         self._clock = clock
         self._kept: OrderedDict[_Query, _Page] = OrderedDict()
         self._size = 0
-        self._loading: dict[_Query, asyncio.Task[bytes]] = {}
+        self._loads: Once[_Query, bytes] = Once(self._load)
         self._trouble = Trouble()
 
     async def get(self, cursor: str | None, limit: int) -> bytes:
@@ -59,13 +58,8 @@ class Pages:
         if kept is not None and self._clock() - kept.asked_at < self._fresh:
             self._kept.move_to_end(query)
             return kept.body
-        loading = self._loading.get(query)
-        if loading is None:
-            loading = asyncio.create_task(self._load(query))
-            self._loading[query] = loading
-            loading.add_done_callback(lambda done: self._loaded(query, done))
         try:
-            return await asyncio.shield(loading)
+            return await self._loads.get(query)
         except DatabaseUnavailableError as error:
             if kept is None or self._clock() - kept.asked_at >= self._stale:
                 raise
@@ -74,17 +68,11 @@ class Pages:
             return kept.body
 
     async def _load(self, query: _Query) -> bytes:
-        tracing.unbind()
         asked_at = self._clock()
         body = await self._store.page(*query)
         self._trouble.over()
         self._keep(query, _Page(body, asked_at))
         return body
-
-    def _loaded(self, query: _Query, done: asyncio.Task[bytes]) -> None:
-        del self._loading[query]
-        if not done.cancelled():
-            done.exception()  # looked at, even when everybody who waited for it has left
 
     def _keep(self, query: _Query, new: _Page) -> None:
         old = self._kept.pop(query, None)

@@ -12,12 +12,10 @@ database is there. That is all there is to keep a cache from hiding a document
 
 from __future__ import annotations
 
-import asyncio
-
 from services.ingest_service.cache import LocalCache, SharedCache
 from services.ingest_service.metrics import IngestMetrics
 from services.ingest_service.store import Store
-from services.shared.runtime import tracing
+from services.shared.runtime.once import Once
 from services.shared.runtime.together import Together
 from services.shared.stream.accept import StreamUnavailableError
 from services.shared.stream.ask import StreamReader, Word
@@ -52,7 +50,8 @@ class Reader:
         self._metrics = metrics
         self._pending = metrics.reads.labels("pending")
         self._kept = metrics.reads.labels("local")
-        self._loading: dict[tuple[str, bytes], asyncio.Task[bytes | None]] = {}
+        # Who finds another loading behind the same fence may have what that one gets.
+        self._loads: Once[tuple[str, bytes], bytes | None] = Once(self._load)
 
     async def get(self, document_id: str) -> bytes | None:
         """The document's JSON; None when there is none.
@@ -69,23 +68,10 @@ class Reader:
         if kept is not None:
             self._kept.inc()
             return kept
-        # Who finds another loading behind the same fence may have what that one gets. A task of
-        # its own, which nobody's leaving cancels.
-        loading = self._loading.get((document_id, fence))
-        if loading is None:
-            loading = asyncio.create_task(self._load(document_id, fence))
-            self._loading[document_id, fence] = loading
-            loading.add_done_callback(lambda done: self._loaded(document_id, fence, done))
-        return await asyncio.shield(loading)
+        return await self._loads.get((document_id, fence))
 
-    def _loaded(self, document_id: str, fence: bytes, done: asyncio.Task[bytes | None]) -> None:
-        del self._loading[document_id, fence]
-        if not done.cancelled():
-            done.exception()  # looked at, even when everybody who waited for it has left
-
-    async def _load(self, document_id: str, fence: bytes) -> bytes | None:
-        # Nobody's request: its log lines must not carry the one that started it.
-        tracing.unbind()
+    async def _load(self, behind: tuple[str, bytes]) -> bytes | None:
+        document_id, fence = behind
         source = "shared"
         found = await self._shared.get(document_id, fence)
         if found is None:

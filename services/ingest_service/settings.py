@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.shared.documents.limits import LIMITS
 from services.shared.stream.accept import MOST_PER_CALL
 
 
@@ -28,11 +29,11 @@ class IngestSettings(BaseSettings):
     """With less of the memory in use than this, documents are let in again."""
     memory_high_percent: float = Field(default=85, gt=0, lt=100)
     """From this much of the memory in use on, documents are refused (503)."""
-    max_documents: int = Field(default=500, ge=1, le=MOST_PER_CALL)
+    max_documents: int = Field(default=LIMITS.max_documents, ge=1, le=MOST_PER_CALL)
     """Most documents in one request."""
-    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=16 * 1024 * 1024)
+    max_body_bytes: int = Field(default=LIMITS.max_body_bytes, ge=1024, le=16 * 1024 * 1024)
     """Most bytes of one request's body."""
-    max_depth: int = Field(default=32, ge=1, le=100)
+    max_depth: int = Field(default=LIMITS.max_depth, ge=1, le=100)
     """How deep arrays and objects of a document may be nested; the document itself is the first."""
     cache_ttl_seconds: int = Field(default=300, ge=1, le=86_400)
     """How long a document stays in the shared cache. No one ever reads an old one from it."""

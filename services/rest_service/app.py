@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry
 from services.contracts.ids import is_uuid7
 from services.rest_service.api import BY_ID, PATH, router
 from services.rest_service.documents import api as documents
-from services.rest_service.documents.endpoints import LIMITS, MAX_BODY
 from services.rest_service.documents.endpoints import Endpoints as DocumentEndpoints
 from services.rest_service.documents.service import DocumentService
 from services.rest_service.endpoints import Endpoints
@@ -19,6 +18,8 @@ from services.rest_service.repository import (
 )
 from services.rest_service.service import ResourceService
 from services.shared.documents import openapi
+from services.shared.documents.endpoints import answer_directly
+from services.shared.documents.limits import LIMITS
 from services.shared.http import middleware as http
 from services.shared.http import problem
 from services.shared.http.application import Application
@@ -47,7 +48,15 @@ def create_app(
     endpoints = Endpoints(resources, PATH)
     direct.add("GET", BY_ID, endpoints.get, _explain, takes=is_uuid7)
     direct.add("POST", PATH, endpoints.create, _explain)
-    documents.answer_directly(direct, DocumentEndpoints(stored), _explain)
+    answers = DocumentEndpoints(stored)
+    answer_directly(
+        direct,
+        documents.PATH,
+        _explain,
+        take=answers.store,
+        show_page=answers.list,
+        show=answers.get,
+    )
     # No /docs: its page loads scripts from a content delivery network. No redirects from a trailing
     # slash: the Location would be absolute, with the scheme that the last hop used, which behind
     # TLS is http; and a path has one spelling.
@@ -55,7 +64,7 @@ def create_app(
         direct,
         context={
             "metrics": HttpMetrics(registry),
-            "larger_bodies": {documents.PATH: MAX_BODY},
+            "larger_bodies": {documents.PATH: LIMITS.max_body_bytes},
             "access_log": access_log,
         },
         title="Millrace resources",

@@ -9,22 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.document_input import assert_problem
 from tests.integration.rest_service.conftest import PATH, Process, Rest
 
 JSON = {"content-type": "application/json"}
 SOME_ID = "01a1fb67-1800-7000-8000-000000000000"
-
-
-def assert_problem(response: httpx.Response, status: int) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    document = response.json()
-    assert document["status"] == status
-    assert document["type"].startswith("urn:millrace:problem:")
-    assert document["title"]
-    assert document["detail"]
-    assert document["correlation_id"] == response.headers["x-correlation-id"]
-    return document
 
 
 BODIES: dict[str, tuple[bytes, int]] = {

@@ -9,7 +9,7 @@ from components.workloads.ports import Entry, Port
 from components.workloads.scaling import Pace, Scale
 from components.workloads.sidecars import Sidecar
 from components.workloads.workload import Workload, WorkloadArgs
-from infra.model import services
+from infra.model import services, variables
 from infra.model.services import Service
 from infra.model.settings import (
     DownSettings,
@@ -87,7 +87,12 @@ def _environment(
         # What Kafka may deliver again must be recognised for as long.
         "KAFKA_RETENTION_HOURS": str(kafka.retention_hours),
     }
-    return {"LOG_LEVEL": settings.log_level} | (consumer if record.consumes else {})
+    asked = {
+        name: variables.text(settings.environment[name])
+        for name in variables.settable(record)
+        if name in settings.environment
+    }
+    return {"LOG_LEVEL": settings.log_level, **asked} | (consumer if record.consumes else {})
 
 
 def _replicas(settings: int | ReplicaRange) -> int | Scale:

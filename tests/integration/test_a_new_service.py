@@ -27,6 +27,7 @@ from tests.integration.servers import PostgresServer, eventually
 ROOT = Path(__file__).parents[2]
 DRILL = Path(__file__).with_name("new_service")
 GENERATED = {*(f"docs/{page.name}" for page in PAGES), "infra/model/stack.schema.json"}
+GENERATED |= {"infra/model/variables.json"}
 
 
 class Copy:

@@ -1,5 +1,6 @@
 """Section of a stack file: the services' sizes."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
@@ -8,12 +9,15 @@ from pydantic import (
     Field,
     RootModel,
     Tag,
+    ValidationError,
     ValidationInfo,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from components.kit import rules
-from infra.model.records import DEFAULT, RECORDS
+from infra.model import variables
+from infra.model.records import DEFAULT, RECORDS, Records
 from infra.model.settings.base import ResourceSettings, Settings, records, size, unknown
 
 NUMBER: Final = "(number)"
@@ -84,6 +88,10 @@ class ServiceSettings(Settings):
     """Connections to PostgreSQL, per pod."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The lowest level that is logged."""
+    environment: Mapping[str, variables.Value] = {}
+    """More variables, by name, each of those that
+    [a service reads](services.md#variables) and nobody else sets. What `default` says reaches the
+    services that read it."""
 
     @property
     def most_replicas(self) -> int:
@@ -109,9 +117,39 @@ class ServicesSettings(RootModel[dict[str, ServiceSettings]]):
                 raise ValueError(unknown("service", name, known))
         return self
 
+    @model_validator(mode="after")
+    def _known_variables(self, info: ValidationInfo) -> Self:
+        """Every variable in `environment` is one that the service reads, that neither the records
+        nor another key set, and has a value that the service takes."""
+        lines = [*_refused(self.root, records(info))]
+        if lines:
+            raise ValidationError.from_exception_data("environment", lines)
+        return self
+
     def of(self, name: str) -> ServiceSettings:
         """The size of the service `name`."""
         said: dict[str, object] = {}
+        environment: dict[str, variables.Value] = {}
         for given in filter(None, (self.root.get(DEFAULT), self.root.get(name))):
             said |= {field: getattr(given, field) for field in given.model_fields_set}
-        return ServiceSettings().model_copy(update=said)
+            environment |= given.environment
+        return ServiceSettings().model_copy(update=said | {"environment": environment})
+
+
+def _refused(given: Mapping[str, ServiceSettings], known: Records) -> Iterator[InitErrorDetails]:
+    of_any = variables.settable_of_any(known.services)
+    services = {service.name: service for service in known.services}
+    for name, settings in given.items():
+        service = services.get(name)
+        settable = variables.settable(service) if service else of_any
+        told = {
+            one: unknown("variable", one, settable)
+            for one in settings.environment
+            if one not in settable
+        }
+        for each in (service,) if service else known.services:
+            told |= variables.reasons(each, settings.environment)
+        for one, reason in told.items():
+            said = PydanticCustomError("value_error", "{reason}", {"reason": reason})
+            where = (name, "environment", one)
+            yield InitErrorDetails(type=said, loc=where, input=settings.environment[one])

@@ -11,11 +11,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
-from services.ingest_service.endpoints import Endpoints
 from services.shared.documents.headers import IdempotencyKey
 from services.shared.documents.openapi import DOCUMENT, as_json, problems
 from services.shared.documents.pages import PAGE, ListQuery
-from services.shared.http.direct import DirectRoutes, Explain
 
 
 class Ids(BaseModel):
@@ -27,13 +25,6 @@ class Ids(BaseModel):
 PATH = "/api/data"
 
 router = APIRouter(prefix=PATH, tags=["data"])
-
-
-def answer_directly(direct: DirectRoutes, endpoints: Endpoints, explain: Explain) -> None:
-    """Have every route of `router` answered past the framework."""
-    direct.add("POST", PATH, endpoints.accept, explain)
-    direct.add("GET", PATH, endpoints.list, explain)
-    direct.add("GET", f"{PATH}/{{document_id:path}}", endpoints.get, explain)
 
 
 @router.post("", status_code=202, responses=problems(400, 413, 415, 422))

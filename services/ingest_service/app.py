@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from services.ingest_service.api import PATH, answer_directly, router
+from services.ingest_service.api import PATH, router
 from services.ingest_service.endpoints import Endpoints
 from services.ingest_service.service import IngestService, NotAdmittedError
 from services.ingest_service.settings import IngestSettings
 from services.shared.documents import openapi
+from services.shared.documents.endpoints import answer_directly
 from services.shared.http import problem
 from services.shared.http.application import Application
 from services.shared.http.direct import DirectRoutes
@@ -38,7 +39,10 @@ def create_app(
 ) -> FastAPI:
     """The application; whoever calls it opens and closes what it stands on."""
     direct = DirectRoutes()
-    answer_directly(direct, Endpoints(ingest, settings), _explain)
+    answers = Endpoints(ingest, settings)
+    answer_directly(
+        direct, PATH, _explain, take=answers.accept, show_page=answers.list, show=answers.get
+    )
     # Why no page of documentation and no redirects: see services/rest_service/app.py.
     app = Application(
         direct,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pydantic_core import to_json
-from starlette.requests import Request
 
 from services.ingest_service.service import IngestService
 from services.ingest_service.settings import IngestSettings
-from services.shared.documents import bodies
+from services.shared.documents.endpoints import given, shown
 from services.shared.documents.pages import ListQuery
 from services.shared.http.direct import Call, Reply
-from services.shared.http.headers import idempotency_key, json_only
-from services.shared.http.problem import ProblemError
 from services.shared.http.queries import read_query
 from services.shared.stream.accept import Accepted
 
@@ -25,18 +22,14 @@ class Endpoints:
 
     async def accept(self, call: Call) -> Reply:
         """POST: documents in, their ids out."""
-        if call.fields.get(b"content-type") != b"application/json":
-            json_only(Request(call.scope))
-        key = None
-        if b"idempotency-key" in call.fields:
-            key = idempotency_key(Request(call.scope), bodies.MAX_ID)
+        # Before anything is read: what is not let in costs nothing.
         self._service.admit()
-        given = bodies.read(call.body, key, self._settings)
+        documents = given(call, self._settings)
         trace, correlation = call.traceparent, call.correlation_id
         await self._service.accept(
-            [Accepted(id, document, trace, correlation) for id, document in given]
+            [Accepted(id, document, trace, correlation) for id, document in documents]
         )
-        return Reply(202, to_json({"ids": [id for id, _ in given]}))
+        return Reply(202, to_json({"ids": [id for id, _ in documents]}))
 
     async def list(self, call: Call) -> Reply:
         """GET: a page."""
@@ -45,7 +38,4 @@ class Endpoints:
 
     async def get(self, call: Call) -> Reply:
         """GET with an id."""
-        document = await self._service.get(call.rest) if bodies.is_id(call.rest) else None
-        if document is None:
-            raise ProblemError(404, "no-such-document", "no document has this id")
-        return Reply(200, document)
+        return await shown(call, self._service.get)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from typing import Any
 
+import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -34,6 +36,25 @@ class _Connection(SSLConnection):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         watch_servers(self.ssl_context.get())
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        # redis-py's own, which is Python, takes longer than a script with its thousands of
+        # arguments takes the server.
+        name, *rest = args
+        words = name.split() if isinstance(name, str) else (name,)  # "XINFO GROUPS"
+        return [hiredis.pack_command((*words, *rest))]
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        # redis-py starts a task for each command, to limit how long writing may take. What goes
+        # out at once needs none.
+        if self.is_connected and not isinstance(command, (bytes, str)):
+            self._writer.writelines(command)
+            if not self._writer.transport.get_write_buffer_size():
+                return
+            command = ()
+        await super().send_packed_command(command, check_health)
 
 
 def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16) -> Redis:

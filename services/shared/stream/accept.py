@@ -15,7 +15,7 @@ from services.shared.stream import names
 # hold, then id, document, traceparent, correlation id and bucket of each document ("": absent).
 # Nothing is written before the length is known to fit, and a server that is out of memory refuses
 # the script before it begins: it does everything or nothing. MAXLEN would instead drop the oldest
-# entries, which were acknowledged. PERSIST: the copy that was there may have been about to go.
+# entries, which were acknowledged. PERSIST: a copy that was there may have been about to go.
 _ACCEPT = """#!lua
 local count = #KEYS - 2
 if redis.call('XLEN', KEYS[1]) + count > tonumber(ARGV[1]) then return false end
@@ -33,8 +33,9 @@ for i = 1, count do
     end
     local entry = redis.call('XADD', KEYS[1], '*', unpack(fields))
     redis.call('HSET', KEYS[2], ARGV[at + 4], entry)
-    redis.call('HSET', KEYS[2 + i], 'e', entry, 'd', ARGV[at + 1])
-    redis.call('PERSIST', KEYS[2 + i])
+    if redis.call('HSET', KEYS[2 + i], 'e', entry, 'd', ARGV[at + 1]) < 2 then
+        redis.call('PERSIST', KEYS[2 + i])
+    end
     entries[i] = entry
 end
 return entries
@@ -83,16 +84,11 @@ class StreamInlet:
         Raises StreamFullError or StreamUnavailableError.
         """
         assert 0 < len(documents) <= MOST_PER_CALL, "the caller gathers no more"
-        keys = [names.STREAM, names.FENCES, *(names.pending(given.id) for given in documents)]
+        keys = [names.STREAM, names.FENCES, *[names.PENDING + given.id for given in documents]]
         arguments: list[str | bytes | int] = [self._max_queue]
         for given in documents:
-            arguments += (
-                given.id,
-                given.document,
-                given.traceparent,
-                given.correlation_id,
-                names.fence(given.id),
-            )
+            arguments += given
+            arguments.append(names.fence(given.id))
         try:
             entries = await self._accept(keys=keys, args=arguments)
         except OutOfMemoryError as error:

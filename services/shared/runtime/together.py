@@ -16,12 +16,15 @@ from services.shared.runtime import tracing
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
+_Asked = tuple[Question, asyncio.Future[Answer], float]
+"""A question, who waits for its answer, and until when (the loop's time)."""
+
 
 class Together(Generic[Question, Answer]):
     """`call` answers questions, in their order; what it raises, all who asked get.
 
-    Each waits at most `patience` seconds, and gets what `late` makes then. A call has to end by
-    itself.
+    Each waits at most `patience` seconds (and a hundredth more, as one timer serves all), and gets
+    what `late` makes then, or `lost` if the question was out already. A call has to end by itself.
     """
 
     def __init__(
@@ -32,62 +35,95 @@ class Together(Generic[Question, Answer]):
         most: int,
         patience: float,
         late: Callable[[str], Exception] = TimeoutError,
+        lost: Callable[[str], Exception] | None = None,
+        weigh: Callable[[Question], int] | None = None,
     ) -> None:
-        """`lanes`: calls at a time; `most`: questions in one."""
+        """`lanes`: calls at a time; `most`: questions in one, or what they may weigh together,
+        where one that weighs more goes alone."""
         self._call = call
         self._lanes = lanes
         self._most = most
         self._patience = patience
         self._late = late
-        self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._lost = lost or late
+        self._weigh = weigh
+        self._waiting: deque[_Asked[Question, Answer]] = deque()
+        self._out: dict[asyncio.Task[None], Sequence[_Asked[Question, Answer]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def ask(self, question: Question) -> Answer:
+    def ask(self, question: Question) -> asyncio.Future[Answer]:
         """The answer. Who is cancelled while waiting disturbs nobody else."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((question, answer))
-        if len(self._running) < self._lanes:
-            self._running.add(asyncio.create_task(self._drive()))
-        timer = loop.call_later(self._patience, self._give_up, answer)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        until = loop.time() + self._patience
+        self._waiting.append((question, answer, until))
+        if len(self._out) < self._lanes:
+            self._out[loop.create_task(self._drive())] = ()
+        if self._timer is None:
+            self._timer = loop.call_at(until, self._give_up)
+        return answer
 
-    def _give_up(self, answer: asyncio.Future[Answer]) -> None:
-        if not answer.done():
-            answer.set_exception(self._late(f"no answer within {self._patience:g} s"))
+    async def close(self) -> None:
+        """Wait for the calls that are out."""
+        await asyncio.gather(*self._out, return_exceptions=True)
+
+    def _give_up(self) -> None:
+        """Tell those whose patience is over; come back when it may be the next one's turn."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        reason = f"no answer within {self._patience:g} s"
+        left: list[float] = []
+        told = [(out, self._lost) for out in self._out.values()]
+        for asked, error in (*told, (self._waiting, self._late)):
+            for _, answer, until in asked:
+                if answer.done():
+                    continue
+                if until > now:
+                    left.append(until)  # those behind it came later
+                    break
+                answer.set_exception(error(reason))
+        self._timer = None
+        if left:
+            soonest = max(min(left), now + self._patience / 100)
+            self._timer = loop.call_at(soonest, self._give_up)
 
     async def _drive(self) -> None:
+        # This task is nobody's request: its log lines must not carry the one that started it.
         tracing.unbind()
         lane = asyncio.current_task()
         assert lane is not None
         try:
             while taken := self._next():
+                self._out[lane] = taken
                 await self._answer(taken)
         finally:
             # Nothing is awaited between finding nobody and this: who comes next starts a new lane.
-            self._running.discard(lane)
+            del self._out[lane]
 
-    async def _answer(self, taken: Sequence[tuple[Question, asyncio.Future[Answer]]]) -> None:
+    async def _answer(self, taken: Sequence[_Asked[Question, Answer]]) -> None:
         try:
-            answers = await self._call([question for question, _ in taken])
-            for (_, waiting), answer in zip(taken, answers, strict=True):
+            answers = await self._call([question for question, _, _ in taken])
+            for (_, waiting, _), answer in zip(taken, answers, strict=True):
                 if not waiting.done():
                     waiting.set_result(answer)
         except BaseException as error:
-            told = error if isinstance(error, Exception) else self._late("the call was given up")
-            for _, waiting in taken:
+            told = error if isinstance(error, Exception) else self._lost("the call was given up")
+            for _, waiting, _ in taken:
                 if not waiting.done():
                     waiting.set_exception(told)
             if told is not error:
                 raise
 
-    def _next(self) -> list[tuple[Question, asyncio.Future[Answer]]]:
-        taken: list[tuple[Question, asyncio.Future[Answer]]] = []
-        while self._waiting and len(taken) < self._most:
-            asked = self._waiting.popleft()
-            if not asked[1].done():  # cancelled, or out of patience
+    def _next(self) -> list[_Asked[Question, Answer]]:
+        """Who goes together: in the order they came, as many as fit."""
+        taken: list[_Asked[Question, Answer]] = []
+        weight, weigh = 0, self._weigh
+        while self._waiting:
+            asked = self._waiting[0]
+            if not asked[1].done():  # else cancelled, or out of patience
+                weight += weigh(asked[0]) if weigh else 1
+                if taken and weight > self._most:
+                    break
                 taken.append(asked)
+            self._waiting.popleft()
         return taken

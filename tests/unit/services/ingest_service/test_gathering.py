@@ -40,13 +40,13 @@ def some(*ids: str, size: int = 2) -> list[Accepted]:
     return [Accepted(id, b"x" * size) for id in ids]
 
 
-def start(it: Gatherer, *ids: str, size: int = 2) -> asyncio.Task[list[str]]:
-    return asyncio.create_task(it.accept(some(*ids, size=size)))
+def start(it: Gatherer, *ids: str, size: int = 2) -> asyncio.Future[list[str]]:
+    return it.accept(some(*ids, size=size))
 
 
-async def both_out(it: Gatherer) -> list[asyncio.Task[list[str]]]:
+async def both_out(it: Gatherer) -> list[asyncio.Future[list[str]]]:
     """One request on each lane: a, and b."""
-    started: list[asyncio.Task[list[str]]] = []
+    started: list[asyncio.Future[list[str]]] = []
     for name in ("a", "b"):
         started.append(start(it, name))
         await settled()

@@ -24,10 +24,10 @@ class Server:
 async def test_who_asks_while_a_call_is_out_shares_the_next_one() -> None:
     server = Server()
     together = Together(server.answer, lanes=1, most=3, patience=60)
-    asking = [asyncio.create_task(together.ask(1))]
+    asking = [together.ask(1)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    asking += [asyncio.create_task(together.ask(n)) for n in range(2, 7)]
+    asking += [together.ask(n) for n in range(2, 7)]
     await asyncio.sleep(0)
     assert server.calls == [[1]]
     server.go_on.set()
@@ -49,7 +49,7 @@ async def test_a_call_that_fails_fails_those_who_share_it_and_nobody_else() -> N
 async def test_who_leaves_is_not_asked_for_and_disturbs_nobody() -> None:
     server = Server()
     together = Together(server.answer, lanes=1, most=10, patience=60)
-    asking = [asyncio.create_task(together.ask(n)) for n in range(3)]
+    asking = [together.ask(n) for n in range(3)]
     await asyncio.sleep(0)
     asking[1].cancel()
     server.go_on.set()

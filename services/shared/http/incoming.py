@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
+from services.shared.http.joining import JOINED, JoinedWrites
 from services.shared.http.problem import ProblemError
 
 Fields = Mapping[bytes, bytes]
@@ -21,6 +22,15 @@ class DisconnectedError(Exception):
 def has_body(method: str, fields: Fields) -> bool:
     """Whether one may come: what is asked for with GET rarely has one, and then says so."""
     return method != "GET" or b"content-length" in fields or b"transfer-encoding" in fields
+
+
+def at_hand(scope: Scope, most: int) -> bytes | None:
+    """The body, at most `most` bytes, if all of it has come already. Raises ProblemError."""
+    joined: JoinedWrites | None = scope.get(JOINED)
+    body = joined.body() if joined is not None else None
+    if body is not None and len(body) > most:
+        raise _too_large(most)
+    return body
 
 
 async def read_in_time(fields: Fields, receive: Receive, most: int, seconds: float) -> bytes:

@@ -2,14 +2,25 @@
 
 uvicorn writes the one, then the other, and with uvloop each write is a call of the system: for
 small answers the second one costs as much as all that is done to find out what answers.
+
+What is answered past the framework gets its body, and gives its answer, without ASGI's messages
+where they would say no more: both are there at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import cast
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    RequestResponseCycle,
+)
+
+JOINED = "millrace.joined"
+"""Where in a request's scope its JoinedWrites is, if our protocol made it."""
 
 
 class JoinedWrites:
@@ -28,6 +39,47 @@ class JoinedWrites:
         joined = cls(cycle)
         cycle.transport = cast("asyncio.Transport", joined)
         cycle.on_response = joined.complete
+        cycle.scope[JOINED] = joined  # type: ignore[typeddict-unknown-key]
+
+    def body(self) -> bytes | None:
+        """The request's whole body if it has come, once; else it is to be received."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected or not cycle.message_event.is_set():
+            return None
+        body = bytes(cycle.body)
+        cycle.body = bytearray()
+        cycle.message_event.clear()
+        return body
+
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Answer with all of `headers`, as the cycle would; False: it is to be sent.
+
+        Among them is the length; their names are ours.
+        """
+        cycle = self._cycle
+        if (
+            cycle.flow.write_paused
+            or cycle.response_started
+            or cycle.default_headers
+            or self.is_closing()
+        ):
+            return False
+        parts = [STATUS_LINE[status]]
+        for name, value in headers:
+            if HEADER_VALUE_RE.search(value):
+                return False  # the cycle refuses it
+            parts += (name, b": ", value, b"\r\n")
+        if not cycle.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"\r\n", body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self._transport.write(b"".join(parts))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self._transport.close()
+        self._on_response()
+        return True
 
     def complete(self) -> None:
         """A response may be all head."""

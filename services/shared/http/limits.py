@@ -7,14 +7,13 @@ long as that takes, and adds the trailers of a body to the request's headers. He
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from enum import Enum
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from services.contracts.ids import new_id
-from services.shared.http import problem
+from services.shared.http import problem, refusals
 from services.shared.http.joining import JoinedWrites
 from services.shared.http.problem import ProblemError
 from services.shared.runtime.logging import get_logger
@@ -34,8 +33,6 @@ CLIENT_SECONDS = 30.0
 _FIELD_OVERHEAD = 32
 _PART = 16 * 1024  # what the parser gets at once, so that limits are looked at often enough
 _LINGER_SECONDS = 5.0
-
-_CLOSE = {"Connection": "close"}
 
 
 class _State(Enum):
@@ -73,31 +70,31 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        for start in range(0, len(data), _PART):
+        start = 0
+        while start < len(data):
             if self._refusal is not None or self.transport.is_closing():
                 return
-            self._feed(data[start : start + _PART])
+            start += self._feed(data[start : start + _PART])
         self._watch()
 
-    def _feed(self, part: bytes) -> None:
+    def _feed(self, part: bytes) -> int:
+        """Parse `part`, or its beginning; how much of it."""
         assert self.parser is not None, "it goes with the connection"
-        self._unparsed += len(part)
+        parsed = len(part)
+        self._unparsed += parsed
         try:
-            # Upgrades are not offered (ws="none"); such a request is answered as any other.
-            with contextlib.suppress(httptools.HttpParserUpgrade):
+            try:
                 self.parser.feed_data(part)
+            except httptools.HttpParserUpgrade as upgrade:
+                # None is offered (ws="none"): the request is answered as any other, and what comes
+                # behind it is the next one (RFC 9110, section 7.8).
+                parsed = upgrade.args[0]
+                self._unparsed = 0
             if self._fields + self._unparsed > MAX_FIELDS:
                 self._stop_parsing(self._too_large())
         except (httptools.HttpParserError, _RefusedError):
-            self._refuse(
-                self._refusal
-                or ProblemError(
-                    400,
-                    "malformed-request",
-                    "the request is not valid HTTP (RFC 9112)",
-                    headers=_CLOSE,
-                )
-            )
+            self._refuse(self._refusal or refusals.malformed())
+        return parsed
 
     # Called by the parser, which turns an exception into an HttpParserError.
     def on_message_begin(self) -> None:
@@ -105,7 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if len(self.pipeline) >= MAX_PIPELINED:
             # uvicorn reads on after each answer, however many requests still wait for theirs.
-            self._stop_parsing(_too_many())
+            self._stop_parsing(refusals.too_many_pipelined(MAX_PIPELINED))
         super().on_message_begin()
         self._state = _State.HEAD
         self._fields = self._unparsed = 0
@@ -113,7 +110,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         self._unparsed = 0
         if len(self.url) + len(url) > MAX_TARGET:
-            self._stop_parsing(_target_too_long())
+            self._stop_parsing(refusals.target_too_long(MAX_TARGET))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -126,9 +123,18 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        assert self.parser is not None, "it goes with the connection"
+        if self.parser.should_upgrade() and self._announces_body():
+            self._stop_parsing(refusals.upgrade_with_body())  # the parser would not see the body
         super().on_headers_complete()
         JoinedWrites.join(self.cycle)
         self._state = _State.BODY
+
+    def _announces_body(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+            for name, value in self.headers
+        )
 
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
@@ -168,23 +174,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._state is not _State.HEAD:
             self.transport.close()  # there is no request that could be answered
             return
-        detail = f"the headers did not arrive within {CLIENT_SECONDS:g} s; send them again"
-        self._refuse(ProblemError(408, "headers-too-slow", detail, headers=_CLOSE))
+        self._refuse(refusals.headers_too_slow(CLIENT_SECONDS))
 
     def _too_large(self) -> ProblemError:
-        if self._state is _State.HEAD and not self.url:
-            return _target_too_long()
-        if self._state is _State.HEAD:
-            detail = (
-                f"the headers are larger than {MAX_FIELDS} bytes, counting {_FIELD_OVERHEAD} more"
-                " for each; send fewer or shorter ones"
-            )
-            return ProblemError(431, "headers-too-large", detail, headers=_CLOSE)
-        detail = (
-            f"trailers, chunk extensions or blank lines take more than {MAX_FIELDS} bytes;"
-            " leave them out"
-        )
-        return ProblemError(400, "framing-too-large", detail, headers=_CLOSE)
+        if self._state is not _State.HEAD:
+            return refusals.framing_too_large(MAX_FIELDS)
+        if not self.url:
+            return refusals.target_too_long(MAX_TARGET)
+        return refusals.headers_too_large(MAX_FIELDS, _FIELD_OVERHEAD)
 
     def _stop_parsing(self, error: ProblemError) -> None:
         self._refusal = error
@@ -227,16 +224,3 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
-
-
-def _too_many() -> ProblemError:
-    detail = (
-        f"more than {MAX_PIPELINED} requests were sent before the first was answered; wait for "
-        "answers, or use more connections"
-    )
-    return ProblemError(400, "too-many-pipelined", detail, headers=_CLOSE)
-
-
-def _target_too_long() -> ProblemError:
-    detail = f"path and query are longer than {MAX_TARGET} bytes; send shorter ones"
-    return ProblemError(414, "target-too-long", detail, headers=_CLOSE)

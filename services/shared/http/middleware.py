@@ -9,7 +9,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,14 +16,17 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared.http import problem
+from services.shared.http.books import METHODS, QUIET, Books
 from services.shared.http.direct import DIRECT, Call, Found, Reply
 from services.shared.http.incoming import (
     DisconnectedError,
     Fields,
+    at_hand,
     has_body,
     read_in_time,
     replay,
 )
+from services.shared.http.joining import JOINED, JoinedWrites
 from services.shared.http.problem import FieldError, ProblemError
 from services.shared.runtime import tracing
 from services.shared.runtime.logging import get_logger
@@ -32,12 +34,6 @@ from services.shared.runtime.metrics import HttpMetrics
 from services.shared.runtime.settings import AccessLog
 
 log = get_logger(__name__)
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Probes and scrapes come every few seconds and say nothing when they succeed.
-_QUIET = frozenset({"/health", "/ready", "/metrics"})
-SLOW_SECONDS = 1.0
-"""From here on a request is logged though it went well."""
 
 
 class RequestContext:
@@ -59,7 +55,7 @@ class RequestContext:
         access_log: AccessLog = "notable",
     ) -> None:
         self._app = app
-        self._books = _Books(metrics, access_log == "all")
+        self._books = Books(metrics, access_log == "all")
         self._max_body = max_body
         self._larger_bodies = tuple((larger_bodies or {}).items())
         self._body_seconds = body_seconds
@@ -74,9 +70,9 @@ class RequestContext:
         correlation_id = tracing.accept_correlation_id(_text(fields.get(b"x-correlation-id")))
         trace = tracing.continue_trace(_text(fields.get(b"traceparent")))
         tracing.bind(correlation_id, trace)
-        scope.setdefault("state", {}).update(
-            correlation_id=correlation_id, traceparent=trace.traceparent
-        )
+        traceparent = trace.traceparent
+        state = scope.setdefault("state", {})
+        state["correlation_id"], state["traceparent"] = correlation_id, traceparent
         method, path = scope["method"], scope["path"]
         found: Found | None = scope.get(DIRECT)
         status = 0
@@ -92,12 +88,14 @@ class RequestContext:
         try:
             body = b""
             if has_body(method, fields):
-                body = await read_in_time(fields, receive, self._most(path), self._body_seconds)
+                body = await self._read(fields, scope, receive)
             if found is None:
                 await self._app(scope, replay(body, receive), send_with_id)
             else:
-                call = Call(scope, fields, body, found.rest, correlation_id, trace.traceparent)
-                await _send(await found.endpoint(call), send_with_id)
+                call = Call(scope, fields, body, found.rest, correlation_id, traceparent)
+                reply = await found.endpoint(call)
+                status = reply.status
+                await _send(reply, correlation_id, scope, send)
         except ProblemError as error:
             await answer(scope, error)(scope, receive, send_with_id)
         except DisconnectedError:
@@ -111,10 +109,16 @@ class RequestContext:
             route = found.template if found else _route_of(scope)
             self._books.note(method, route, path, status or 500, time.perf_counter() - started)
 
-    def _most(self, path: str) -> int:
-        return next(
-            (most for part, most in self._larger_bodies if path.startswith(part)), self._max_body
-        )
+    async def _read(self, fields: Fields, scope: Scope, receive: Receive) -> bytes:
+        most = self._max_body
+        for part, more in self._larger_bodies:
+            if scope["path"].startswith(part):
+                most = more
+                break
+        body = at_hand(scope, most)
+        if body is None:
+            body = await read_in_time(fields, receive, most, self._body_seconds)
+        return body
 
 
 def _known(error: Exception, found: Found | None) -> ProblemError:
@@ -130,45 +134,19 @@ def _known(error: Exception, found: Found | None) -> ProblemError:
 def _route_of(scope: Scope) -> str:
     # Starlette's plain routes do not say which they are.
     path = scope["path"]
-    return getattr(scope.get("route"), "path", path if path in _QUIET else "unmatched")
+    return getattr(scope.get("route"), "path", path if path in QUIET else "unmatched")
 
 
-class _Books:
-    """Metrics and log lines of requests."""
-
-    def __init__(self, metrics: HttpMetrics, log_all: bool) -> None:
-        self._metrics = metrics
-        self._log_all = log_all
-        # Looking a metric up by its labels costs more than counting. Labels are few.
-        self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-
-    def note(self, method: str, route: str, path: str, status: int, seconds: float) -> None:
-        # Anything may stand in the path or the method of a request; labels must stay few.
-        if method not in _METHODS:
-            method = "other"
-        found = self._found.get((method, route, status))
-        if found is None:
-            found = self._found[method, route, status] = (
-                self._metrics.requests.labels(method, route, str(status)),
-                self._metrics.duration.labels(method, route),
-            )
-        requests, duration = found
-        requests.inc()
-        duration.observe(seconds)
-        if status >= 400 or ((self._log_all or seconds >= SLOW_SECONDS) and route not in _QUIET):
-            log.info(
-                "request",
-                method=method,
-                route=route,
-                path=path[:200],
-                status=status,
-                duration_ms=round(seconds * 1000, 2),
-            )
-
-
-async def _send(reply: Reply, send: Send) -> None:
-    length = str(len(reply.body)).encode()
-    headers = [(b"content-length", length), (b"content-type", b"application/json"), *reply.headers]
+async def _send(reply: Reply, correlation_id: str, scope: Scope, send: Send) -> None:
+    headers = [
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"content-type", b"application/json"),
+        *reply.headers,
+        (b"x-correlation-id", correlation_id.encode()),
+    ]
+    joined: JoinedWrites | None = scope.get(JOINED)
+    if joined is not None and joined.answer(reply.status, headers, reply.body):
+        return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 
@@ -212,7 +190,7 @@ def _methods_of(request: Request) -> list[str]:
     routes = request.app.routes
     return sorted(
         method
-        for method in _METHODS
+        for method in METHODS
         if any(r.matches({**request.scope, "method": method})[0] is Match.FULL for r in routes)
     )
 

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import CapturingLogger
 
-from services.shared.http import middleware
+from services.shared.http import books
 from services.shared.http.application import Application
 from services.shared.http.direct import Call, DirectRoutes, Reply
 from services.shared.http.problem import ProblemError, unavailable
@@ -96,7 +96,7 @@ async def test_requests_that_went_well_are_logged_only_when_all_are(
     which: str, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = CapturingLogger()
-    monkeypatch.setattr(middleware, "log", log)
+    monkeypatch.setattr(books, "log", log)
     http, _ = client_and_registry(access_log=which)
     for path in ("/things/a", "/things/refused", "/health"):
         await http.get(path)

@@ -312,6 +312,30 @@ async def test_an_upgrade_that_is_not_offered_is_an_ordinary_request(site: Site)
     assert {scope["type"] for scope in site.seen} == {"http"}
 
 
+@pytest.mark.parametrize("cut", [1, 30, 10_000])
+async def test_what_comes_behind_an_upgrade_that_is_not_offered_is_answered_too(
+    site: Site, cut: int
+) -> None:
+    upgrade = GET + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    sent = upgrade * 3 + POST + b"1\r\na\r\n0\r\n\r\n" + upgrade + LAST
+    answers = await site.talk(*(sent[at : at + cut] for at in range(0, len(sent), cut)))
+    assert answers.statuses == [200] * 6
+    assert [scope["method"] for scope in site.seen[2:5]] == ["GET", "POST", "GET"]
+
+
+@pytest.mark.parametrize(
+    "framing", [b"content-length: 3\r\n\r\nabc", b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n"]
+)
+async def test_an_upgrade_with_a_body_is_refused_as_nobody_would_see_the_body(
+    site: Site, framing: bytes
+) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n"
+    answers = await site.talk(GET + b"Host: x\r\n\r\n" + head + framing + LAST)
+    assert answers.statuses == [200, 400]
+    assert answers.problem()["type"].endswith(":upgrade-with-body")
+    assert len(site.seen) == 1
+
+
 async def test_so_many_requests_before_the_first_answer_are_not_kept(site: Site) -> None:
     request = GET + b"Host: x\r\n\r\n"
     few = await site.talk(request * 50 + GET + b"Host: x\r\nConnection: close\r\n\r\n")

@@ -17,6 +17,7 @@ BENCHES = {
     "rest-service": "resources read and created per second, beside bare FastAPI routes",
     "ingest": "documents acknowledged per second, through the stream and directly",
     "stream-to-store": "documents from the stream into a database of 100 flushes a second",
+    "outbox-latency": "outbox events from their commit to Kafka, and a backlog of them",
     "http-stack": "what an endpoint for many small requests should stand on",
 }
 

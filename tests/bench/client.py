@@ -7,6 +7,9 @@ import shutil
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from tests.bench.machine import processor_seconds
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 
@@ -99,3 +102,10 @@ def load(
         refused=said["refused"],
         broken=said["broken"],
     )
+
+
+def measured(pid: int, url: str, folder: Path, **request: Any) -> tuple[Figures, float]:
+    """What load() says, and the processor time of `pid` for each request, in microseconds."""
+    before = processor_seconds(pid)
+    found = load(url, folder, **request)
+    return found, (processor_seconds(pid) - before) / max(found.requests, 1) * 1e6

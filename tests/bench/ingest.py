@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -23,8 +25,8 @@ from infra.model.records import RECORDS
 from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.shared.runtime.settings import DatabaseSettings
-from tests.bench.client import CLIENT_CORE, SERVER_CORE, load
-from tests.bench.machine import Report, processor_seconds
+from tests.bench.client import CLIENT_CORE, SERVER_CORE, Figures, measured
+from tests.bench.machine import Report
 from tests.integration.containers import Containers
 from tests.integration.ingest_service.stream_server import start_documents_cache, start_stream
 from tests.integration.ports import free_port
@@ -40,63 +42,59 @@ NAMES = 1000
 FLUSHES = 100
 
 
-async def _measure(
-    side: str,
-    url: str,
-    folder: Path,
-    report: Report,
-    seconds: int,
-    empty: Callable[[], Awaitable[object]],
-    pid: int,
-) -> None:
-    for what, body, documents, all_connections in RUNS:
-        for connections in all_connections:
-            for warm in (True, False):
-                await empty()
-                before = processor_seconds(pid)
-                found = await asyncio.to_thread(
-                    load,
-                    url,
-                    folder,
-                    connections=connections,
-                    seconds=2 if warm else seconds,
-                    body=body,
+Empty = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What is measured: a process behind an address."""
+
+    name: str
+    url: str
+    pid: int
+    folder: Path
+    report: Report
+    seconds: int
+
+    async def measure(self, empty: Empty) -> None:
+        """Documents in; nothing is there before, for `empty` sees to it."""
+        for what, body, documents, all_connections in RUNS:
+            for connections in all_connections:
+                found, each = await self._run(empty, connections=connections, body=body)
+                figures = found.shown()
+                rate = figures.pop("per_second")
+                self.report.add(
+                    f"{self.name}, {what}, {connections} connections",
+                    documents_per_second=round(rate * documents, 1),
+                    **figures,
+                    processor_us_each=round(each / documents, 1),
                 )
-                spent = processor_seconds(pid) - before
-            figures = found.shown()
-            rate = figures.pop("per_second")
-            report.add(
-                f"{side}, {what}, {connections} connections",
-                documents_per_second=round(rate * documents, 1),
-                **figures,
-                processor_us_each=round(spent / (found.requests * documents) * 1e6, 1),
+
+    async def reads(self) -> None:
+        """By id, on their way to the database; the rival is the acceptance itself."""
+
+        async def fill() -> None:
+            async with httpx.AsyncClient(timeout=30) as http:
+                for first in range(1, NAMES + 1, 100):
+                    batch = [{"id": f"{n}", "text": "x" * 200} for n in range(first, first + 100)]
+                    (await http.post(self.url, json=batch)).raise_for_status()
+
+        for connections in (64, 256):
+            found, each = await self._run(fill, connections=connections, names=NAMES)
+            self.report.add(
+                f"{self.name}, reads by id, {connections} connections",
+                **found.shown(),
+                processor_us_each=round(each, 1),
             )
 
-
-async def _reads(url: str, folder: Path, report: Report, seconds: int, pid: int) -> None:
-    """By id, while they are on their way to the database; the rival is the acceptance itself."""
-    async with httpx.AsyncClient(timeout=30) as http:
-        for first in range(1, NAMES + 1, 100):
-            batch = [{"id": f"{n}", "text": "x" * 200} for n in range(first, first + 100)]
-            (await http.post(url, json=batch)).raise_for_status()
-    for connections in (64, 256):
-        for warm in (True, False):
-            before = processor_seconds(pid)
-            found = await asyncio.to_thread(
-                load,
-                url,
-                folder,
-                connections=connections,
-                seconds=2 if warm else seconds,
-                names=NAMES,
+    async def _run(self, before: Empty, **request: Any) -> tuple[Figures, float]:
+        """Once to warm up, then once to count."""
+        for seconds in (2, self.seconds):
+            await before()
+            result = await asyncio.to_thread(
+                measured, self.pid, self.url, self.folder, seconds=seconds, **request
             )
-            spent = processor_seconds(pid) - before
-        figures = found.shown()
-        report.add(
-            f"stream, reads by id, {connections} connections",
-            **figures,
-            processor_us_each=round(spent / found.requests * 1e6, 1),
-        )
+        return result
 
 
 async def _direct(
@@ -104,7 +102,7 @@ async def _direct(
     folder: Path,
     report: Report,
     seconds: int,
-    empty: Callable[[], Awaitable[object]],
+    empty: Empty,
 ) -> None:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "tests.bench.direct:make", "--factory"]
@@ -124,7 +122,7 @@ async def _direct(
 
     try:
         await eventually(answers)
-        await _measure("direct INSERT", url, folder, report, seconds, empty, process.pid)
+        await _Side("direct INSERT", url, process.pid, folder, report, seconds).measure(empty)
     finally:
         process.terminate()
         process.wait(20)
@@ -152,8 +150,9 @@ async def _bench(containers: Containers, folder: Path, report: Report, seconds: 
     try:
         await eventually(service.ready)
         url = f"http://127.0.0.1:{service.port}{PATH}"
-        await _measure("stream", url, folder, report, seconds, look.flushall, service.pid)
-        await _reads(url, folder, report, seconds, service.pid)
+        side = _Side("stream", url, service.pid, folder, report, seconds)
+        await side.measure(look.flushall)
+        await side.reads()
     finally:
         await look.aclose()
         service.kill()
@@ -175,5 +174,4 @@ def run(seconds: int = 6) -> int:
             asyncio.run(_bench(containers, Path(folder), report, seconds))
     finally:
         containers.close()
-    report.close()
-    return 0
+    return report.close()

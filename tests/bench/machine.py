@@ -37,6 +37,8 @@ class Report:
     name: str
     machine: dict[str, Any] = field(default_factory=describe)
     results: list[dict[str, Any]] = field(default_factory=list)
+    spoilt: list[str] = field(default_factory=list)
+    """Sides whose rate is no rate of answers."""
 
     def __post_init__(self) -> None:
         there = self.machine
@@ -52,15 +54,23 @@ class Report:
     def add(self, side: str, **figures: Any) -> None:
         """What one side did."""
         self.results.append({"side": side, **figures})
+        if figures.get("refused") or figures.get("broken"):
+            self.spoilt.append(side)
         shown = ", ".join(f"{name} {_short(value)}" for name, value in figures.items())
         self.say(f"  {side}: {shown}")
 
-    def close(self) -> None:
-        """The line for reports."""
+    def close(self) -> int:
+        """The line for reports. The exit code: 1 when a side was refused, or got no answers."""
         after = round(os.getloadavg()[0], 2)
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = {"bench": self.name, "at": when, "machine": self.machine | {"load_after": after}}
         print(json.dumps(line | {"results": self.results}), flush=True)
+        if self.spoilt:
+            self.say(
+                f"{self.name} failed: there were requests that were refused, or got no answer, in"
+                f" {'; '.join(self.spoilt)}. A rate of those says nothing"
+            )
+        return 1 if self.spoilt else 0
 
 
 def _short(value: Any) -> str:

@@ -1,7 +1,5 @@
 """How long an outbox event takes from its commit to Kafka, and how fast a backlog drains.
 
-    python -m tests.bench.outbox_latency [--rate 1000] [--seconds 30] [--backlog 50000]
-
 Real PostgreSQL and Kafka in containers, one relay process with its default settings. Writers are
 open-loop: an event is due at its time whether or not earlier ones are done. Two upper bounds of
 commit to acknowledgement are given, both on one machine's clock: until the row is marked
@@ -9,15 +7,10 @@ commit to acknowledgement are given, both on one machine's clock: until the row 
 Loss and order per key are checked; a run that loses or reorders exits with 1.
 """
 
-# ruff: noqa: T201
-
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -31,9 +24,9 @@ from services.shared.outbox.lanes import lane_of
 from services.shared.postgres.database import connect
 from services.shared.runtime import logging
 from services.shared.runtime.settings import DatabaseSettings
+from tests.bench.machine import Report
 from tests.integration.containers import Containers
 from tests.integration.kafka_container import (
-    PARTITIONS,
     RELAY,
     KafkaServer,
     Reader,
@@ -46,6 +39,8 @@ from tests.integration.servers import Authority, start_postgres
 
 WRITERS = 8
 KEYS = 500
+RATE = 1000
+BACKLOG = 50_000
 PAYLOAD = '{"id": "k", "name": "benchmark", "description": "%s", "status": "active"}' % ("x" * 150)
 _WRITE = """
 WITH e AS (
@@ -105,10 +100,11 @@ async def consume(reader: Reader, arrived: dict[str, float]) -> None:
         seen = len(reader.messages)
 
 
-def quantiles(name: str, values: list[float]) -> None:
+def quantiles(values: list[float]) -> dict[str, float]:
+    """In milliseconds."""
     cuts = statistics.quantiles(values, n=1000)
-    shown = ", ".join(f"p{q:g} {cuts[int(q * 10) - 1] * 1000:.0f} ms" for q in (50, 95, 99, 99.9))
-    print(f"{name}: {shown}, max {max(values) * 1000:.0f} ms ({len(values)} events)")
+    shown = {f"p{q:g}_ms": cuts[int(q * 10) - 1] * 1000 for q in (50, 95, 99, 99.9)}
+    return {name: round(value, 1) for name, value in shown.items()}
 
 
 async def until_sent(database: DatabaseSettings, seconds: float) -> None:
@@ -121,7 +117,7 @@ async def until_sent(database: DatabaseSettings, seconds: float) -> None:
     await connection.close()
 
 
-async def bench(options: argparse.Namespace, containers: Containers, folder: Path) -> int:
+async def _bench(containers: Containers, folder: Path, report: Report, seconds: float) -> int:
     authority = Authority.make(folder)
     postgres = start_postgres(containers, authority)
     kafka = start_kafka(containers, authority)
@@ -139,31 +135,33 @@ async def bench(options: argparse.Namespace, containers: Containers, folder: Pat
         await load.steady(200, 5)  # warm-up, not counted
         load.committed.clear()
         before = await relay.metric("process_cpu_seconds_total")
-        await load.steady(options.rate, options.seconds)
+        await load.steady(RATE, seconds)
         await until_sent(database, 60)
         spent = await relay.metric("process_cpu_seconds_total") - before
         await asyncio.sleep(1)
         marked = await marks(database)
-        print(
-            f"{options.rate:g} events/s for {options.seconds:g} s, {KEYS} keys, {WRITERS} writers;"
-            f" relay used {spent / options.seconds:.2f} core"
+        steady = f"{RATE} events/s from {WRITERS} writers"
+        known = [max(0, marked[i] - t) for i, t in load.committed.items()]
+        report.add(f"{steady}, commit to marked", **quantiles(known))
+        seen = [arrived[i] - t for i, t in load.committed.items()]
+        report.add(
+            f"{steady}, commit to consumed",
+            **quantiles(seen),
+            relay_cores=round(spent / seconds, 2),
         )
-        quantiles("commit to marked  ", [max(0, marked[i] - t) for i, t in load.committed.items()])
-        quantiles("commit to consumed", [arrived[i] - t for i, t in load.committed.items()])
         relay.terminate()
-        await load.backlog(options.backlog)
+        await load.backlog(BACKLOG)
         relay = start_relay(database, kafka, folder)
         while not await relay.ready():
             await asyncio.sleep(0.05)
         started = time.monotonic()
         await until_sent(database, 120)
-        rate = options.backlog / (time.monotonic() - started)
-        print(f"a backlog of {options.backlog} events drained at {rate:.0f} events/s")
-        for stage in ("claim", "publish", "mark"):
-            name = f"outbox_{stage}_duration_seconds"
-            spent = await relay.metric(f"{name}_sum")
-            count = await relay.metric(f"{name}_count")
-            print(f"  {stage}: {spent:.2f} s in {count:.0f} batches")
+        rate = BACKLOG / (time.monotonic() - started)
+        stages = {
+            f"{stage}_seconds": await relay.metric(f"outbox_{stage}_duration_seconds_sum")
+            for stage in ("claim", "publish", "mark")
+        }
+        report.add(f"a backlog of {BACKLOG} events", events_per_second=round(rate, 1), **stages)
         await reader.wait(sum(load.versions.values()))
     finally:
         relay.kill()
@@ -171,7 +169,7 @@ async def bench(options: argparse.Namespace, containers: Containers, folder: Pat
     found = versions_by_key(reader.messages, set(load.versions))
     wrong = [k for k, v in load.versions.items() if found.get(k) != list(range(1, v + 1))]
     repeated = len(reader.messages) - sum(load.versions.values())
-    print(f"lost or reordered keys: {len(wrong)} of {len(load.versions)}; repeats: {repeated}")
+    report.say(f"lost or reordered keys: {len(wrong)} of {len(load.versions)}; repeats: {repeated}")
     return 1 if wrong else 0
 
 
@@ -191,27 +189,14 @@ def start_relay(database: DatabaseSettings, kafka: KafkaServer, folder: Path) ->
     return ServiceProcess("services.outbox_relay", variables, folder / "relay.log")
 
 
-def main() -> int:
-    """Prints the figures with what else ran; exit code 1 when an event was lost or reordered."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=float, default=1000)
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--backlog", type=int, default=50_000)
-    options = parser.parse_args()
+def run(seconds: float = 30) -> int:
+    """Exit code 1 when an event was lost or reordered."""
     logging.configure("bench", "WARNING")
+    report = Report("outbox-latency")
     containers = Containers()
-    others = len(containers.engine.containers.list())
-    print(
-        f"{os.cpu_count()} cores; load average before: {os.getloadavg()[0]:.1f}; other containers"
-        f" running: {others}; PostgreSQL without fsync, 1 Kafka broker, {PARTITIONS} partitions;"
-        " writers, consumer, servers and relay on this machine"
-    )
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return asyncio.run(bench(options, containers, Path(folder)))
+            code = asyncio.run(_bench(containers, Path(folder), report, seconds))
     finally:
         containers.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return report.close() or code

@@ -42,16 +42,18 @@ class _Connection(SSLConnection):
         # arguments takes the server.
         name, *rest = args
         words = name.split() if isinstance(name, str) else (name,)  # "XINFO GROUPS"
-        return [hiredis.pack_command((*words, *rest))]
+        command: Any = (*words, *rest)
+        return [hiredis.pack_command(command)]
 
     async def send_packed_command(
         self, command: bytes | str | Iterable[bytes], check_health: bool = True
     ) -> None:
         # redis-py starts a task for each command, to limit how long writing may take. What goes
         # out at once needs none.
-        if self.is_connected and not isinstance(command, (bytes, str)):
-            self._writer.writelines(command)
-            if not self._writer.transport.get_write_buffer_size():
+        writer = self._writer
+        if self.is_connected and writer is not None and not isinstance(command, (bytes, str)):
+            writer.writelines(command)
+            if not writer.transport.get_write_buffer_size():
                 return
             command = ()
         await super().send_packed_command(command, check_health)

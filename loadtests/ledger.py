@@ -8,12 +8,11 @@ so both outcomes are allowed. Then what the event worker stored is compared with
 Nothing here talks to a network: tests and callers bring the writes and the rows.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
+from loadtests.outcome import Outcome
 from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 
 EVENT_TYPES = {
@@ -21,14 +20,6 @@ EVENT_TYPES = {
     "update": RESOURCE_UPDATED,
     "delete": RESOURCE_DELETED,
 }
-
-
-class Outcome(Enum):
-    """What the client knows about a write."""
-
-    ACKED = "acked"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
 
 
 @dataclass
@@ -230,15 +221,3 @@ def _check_order(
     if sending != sorted(sending):
         resource = stream[0][0].resource_id
         verdict.reordered.append(f"{resource} was processed in another order than written")
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile; ``share`` is from 0 to 1.
-
-    Raises:
-        ValueError: there are no values; a percentile of nothing would pass any limit.
-    """
-    if not values:
-        raise ValueError("no values, so no percentile: nothing was measured")
-    ranked = sorted(values)
-    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]

@@ -22,7 +22,9 @@ from loadtests.documents.client import Document, RequestFailed
 from loadtests.documents.ledger import DocumentLedger
 from loadtests.documents.over_httpx import documents_of
 from loadtests.documents.ways import ASYNC, SYNC, Way
-from loadtests.ledger import Ledger, Outcome, Verdict, percentile
+from loadtests.ledger import Ledger, Verdict
+from loadtests.outcome import Outcome
+from loadtests.percentiles import percentile
 
 RESOURCES_MADE = 20
 UPDATES = 3

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 
 from bootstrap.checkout import Checkout
-from loadtests.ledger import Ledger, Outcome, Write
+from loadtests.ledger import Ledger, Write
+from loadtests.outcome import Outcome
 from loadtests.pace import Pace
 
 RESOURCES = "/api/v1/resources"

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from loadtests.documents.ways import ASYNC, Way
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 
 
 class Document(BaseModel):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 
 
 @dataclass

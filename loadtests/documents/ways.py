@@ -1,9 +1,8 @@
 """The two ways of documents into the constrained store."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-Target = Literal["async", "sync"]
+from loadtests.target import Target
 
 
 @dataclass(frozen=True)

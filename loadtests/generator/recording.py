@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 from loadtests.run.messages import Report, Requests
 from loadtests.verdict.samples import Samples
 

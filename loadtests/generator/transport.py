@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from loadtests.documents.client import Reply, Request, RequestFailed
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 
 T = TypeVar("T")
 

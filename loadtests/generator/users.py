@@ -16,7 +16,7 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from loadtests.documents.client import Document, Documents, RequestFailed
 from loadtests.generator.recording import Recorder
 from loadtests.generator.transport import LocustTransport
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 from loadtests.pace import Pace
 from loadtests.run.plan import Flow, Plan, hot_id
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 
 
 class _Message(BaseModel):

@@ -4,8 +4,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from loadtests.documents.ways import WAYS, Target, Way
+from loadtests.documents.ways import WAYS, Way
 from loadtests.run.shapes import SHAPES, Stage
+from loadtests.target import Target
 
 PLAN_VARIABLE: Final = "LOADTEST_PLAN"
 MASTER_VARIABLE: Final = "LOADTEST_MASTER"

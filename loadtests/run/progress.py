@@ -8,8 +8,8 @@ from rich.live import Live
 from rich.table import Table
 
 from bootstrap.progress import PLAIN_SECONDS, seconds
-from loadtests.ledger import percentile
 from loadtests.observers.services import Services
+from loadtests.percentiles import percentile
 from loadtests.run.intake import Intake
 from loadtests.run.plan import Plan
 

@@ -17,8 +17,8 @@ from loadtests.documents import closing
 from loadtests.documents.client import Document, Documents, RequestFailed
 from loadtests.documents.ledger import DocumentLedger
 from loadtests.documents.over_httpx import documents_of
-from loadtests.ledger import Outcome
 from loadtests.observers.watch import Watch
+from loadtests.outcome import Outcome
 from loadtests.run.intake import Intake
 from loadtests.run.plan import Plan, Settings, check_open_files, hot_id
 from loadtests.run.progress import Progress

@@ -5,9 +5,9 @@ file that a later run is compared with. Latencies are milliseconds, rates are pe
 time is cores (1.0 is one core fully used).
 """
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
+
+from loadtests.target import Target
 
 
 class _Result(BaseModel):
@@ -130,7 +130,7 @@ class Run(_Result):
     """One load run."""
 
     stack: str
-    target: Literal["async", "sync"]
+    target: Target
     """`async`: /api/data over the stream. `sync`: /data, straight to the same store."""
     shape: str
     users: int

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from loadtests.ledger import percentile
+from loadtests.percentiles import percentile
 from loadtests.verdict.results import Endpoint, Latencies, Point
 
 Doubles: TypeAlias = "array[float]"

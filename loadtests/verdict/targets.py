@@ -6,11 +6,10 @@ for both ways: the synchronous one is there to show with how many users it no lo
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
+from loadtests.target import Target
 from loadtests.verdict.limits import Limit
-
-Way = Literal["async", "sync"]
 
 FEWEST_SAMPLES: Final = 20
 """Of an endpoint, however short the run. With fewer, the p95 is nothing but the slowest request."""
@@ -58,7 +57,7 @@ class Targets:
     """
 
     stack: str
-    target: Way
+    target: Target
     endpoints: tuple[EndpointTarget, ...]
     cache_hits: Limit
     cache_hits_aim: Limit
@@ -96,7 +95,7 @@ COLUMNS: Final = MappingProxyType(
 )
 """By environment: what must be, and what is aimed at and only reported."""
 
-ROWS: Final[MappingProxyType[Way, MappingProxyType[str, float]]] = MappingProxyType(
+ROWS: Final[MappingProxyType[Target, MappingProxyType[str, float]]] = MappingProxyType(
     {
         "async": MappingProxyType(
             {"POST /api/data": 0.3, "GET /api/data/{id}": 0.65, "GET /api/data": 0.05}
@@ -107,7 +106,7 @@ ROWS: Final[MappingProxyType[Way, MappingProxyType[str, float]]] = MappingProxyT
 """By way to the store: its endpoints, and the share of the requests that each gets."""
 
 
-def targets_for(stack: str, target: Way) -> Targets:
+def targets_for(stack: str, target: Target) -> Targets:
     """The targets of one environment and one way to the store.
 
     Raises:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests import arrivals, traffic
-from loadtests.ledger import Ledger, Outcome, Processed, Verdict
+from loadtests.ledger import Ledger, Processed, Verdict
+from loadtests.outcome import Outcome
 from services.contracts.topics import RESOURCE_DELETED
 
 

@@ -11,7 +11,7 @@ import yaml
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests import arrivals, traffic
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 from tests.e2e.cluster import NAMESPACES, wait_until_settled
 from tests.e2e.conftest import Say
 from tests.e2e.pulumi import pulumi

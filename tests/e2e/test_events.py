@@ -11,8 +11,8 @@ from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from infra.model.records import RECORDS
 from loadtests import arrivals, traffic
-from loadtests.ledger import Outcome
 from loadtests.observers.api import total
+from loadtests.outcome import Outcome
 from loadtests.traffic import RESOURCES
 from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 from tests.e2e.cluster import pods_of, wait_for

@@ -10,7 +10,8 @@ import pytest
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests import arrivals, traffic
-from loadtests.ledger import Outcome, percentile
+from loadtests.outcome import Outcome
+from loadtests.percentiles import percentile
 from tests.e2e.cluster import (
     kill_minus_9,
     pods_of,

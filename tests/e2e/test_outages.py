@@ -9,7 +9,7 @@ import pytest
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests import arrivals, traffic
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 from tests.e2e.cluster import away, pods_of, restarts, wait_for
 from tests.e2e.conftest import Say
 from tests.e2e.streams import arrived_in_order, background, unsent_events, write_now

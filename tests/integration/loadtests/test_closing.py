@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.documents.closing import Differences, comparison
 from loadtests.documents.ledger import DocumentLedger
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 from tests.integration.conftest import MakeDatabase
 from tests.integration.containers import File
 from tests.integration.servers import PostgresServer

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from loadtests.documents.ledger import DocumentLedger
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 from loadtests.run.intake import Intake
 from loadtests.run.plan import Plan, hot_id
 from loadtests.run.running import Generator

@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.documents.closing import comparison
 from loadtests.documents.ledger import DocumentLedger
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 
 
 def test_the_last_acknowledged_value_of_an_id_and_the_highest_sent_are_kept():

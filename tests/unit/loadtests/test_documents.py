@@ -9,7 +9,7 @@ import pytest
 
 from loadtests.documents.client import Document, Documents, Reply, Request, RequestFailed
 from loadtests.documents.ways import ASYNC, SYNC
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 
 T = TypeVar("T")
 

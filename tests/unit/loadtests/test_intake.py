@@ -3,7 +3,7 @@
 import pytest
 
 from loadtests.documents.ledger import DocumentLedger
-from loadtests.ledger import Outcome
+from loadtests.outcome import Outcome
 from loadtests.run.intake import Intake
 from loadtests.run.messages import Event, Report, Requests
 from loadtests.run.plan import Plan

@@ -5,7 +5,8 @@ from itertools import count
 
 import pytest
 
-from loadtests.ledger import EVENT_TYPES, Ledger, Outcome, Processed, Write, percentile
+from loadtests.ledger import EVENT_TYPES, Ledger, Processed, Write
+from loadtests.outcome import Outcome
 from services.contracts.topics import RESOURCE_CREATED
 
 
@@ -177,13 +178,3 @@ def test_the_explanation_is_short_however_much_went_wrong() -> None:
     explained = ledger.check([]).explain(most=2)
     assert explained.startswith("1200 lost: create r0-1-create of r0")
     assert explained.endswith("and 1198 more")
-
-
-def test_percentiles_are_nearest_rank_and_nothing_has_none() -> None:
-    values = [float(value) for value in range(1, 101)]
-    assert percentile(values, 0.5) == 50.0
-    assert percentile(values, 0.95) == 95.0
-    assert percentile(values, 1.0) == 100.0
-    assert percentile([3.0], 0.95) == 3.0
-    with pytest.raises(ValueError, match="nothing was measured"):
-        percentile([], 0.5)

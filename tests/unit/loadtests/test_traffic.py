@@ -11,7 +11,8 @@ import pytest
 
 from bootstrap.checkout import DOCUMENTED_PORTS, Checkout
 from loadtests import traffic
-from loadtests.ledger import Ledger, Outcome
+from loadtests.ledger import Ledger
+from loadtests.outcome import Outcome
 
 
 class Server(ThreadingHTTPServer):

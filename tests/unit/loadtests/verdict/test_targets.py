@@ -3,8 +3,9 @@
 import pytest
 
 from loadtests.documents.ways import WAYS
+from loadtests.target import Target
 from loadtests.verdict.limits import Limit, number
-from loadtests.verdict.targets import COLUMNS, ROWS, Way, targets_for
+from loadtests.verdict.targets import COLUMNS, ROWS, targets_for
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_numbers_have_their_unit_and_no_zeros_to_spare() -> None:
 
 @pytest.mark.parametrize("stack", sorted(COLUMNS))
 @pytest.mark.parametrize("target", sorted(ROWS))
-def test_every_environment_has_targets_whose_aims_are_no_easier(stack: str, target: Way) -> None:
+def test_every_environment_has_targets_whose_aims_are_no_easier(stack: str, target: Target) -> None:
     targets = targets_for(stack, target)
     assert len(targets.endpoints) == 3
     for endpoint in targets.endpoints:
@@ -71,12 +72,12 @@ def test_every_environment_has_targets_whose_aims_are_no_easier(stack: str, targ
 
 
 @pytest.mark.parametrize("target", sorted(ROWS))
-def test_the_shares_of_the_endpoints_are_all_there_is(target: Way) -> None:
+def test_the_shares_of_the_endpoints_are_all_there_is(target: Target) -> None:
     assert sum(ROWS[target].values()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("target", sorted(ROWS))
-def test_the_endpoints_with_targets_are_those_that_users_call(target: Way) -> None:
+def test_the_endpoints_with_targets_are_those_that_users_call(target: Target) -> None:
     way = WAYS[target]
     assert set(ROWS[target]) == {way.post, way.get, way.page}
 

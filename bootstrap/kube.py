@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,12 @@ WAY_OUT = "`make up` brings the platform up"
 
 class KubeError(Exception):
     """The cluster could not be asked or refused; the text says what was asked and why not."""
+
+
+def psql_args(database: str, server: str = POSTGRES) -> tuple[str, ...]:
+    """What to tell kubectl for a psql in that server's pod, which reads a script from stdin."""
+    exec_in = ("exec", "-i", "-n", POSTGRES_NAMESPACE, f"{server}-0", "--")
+    return (*exec_in, "psql", "-U", "postgres", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1")
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,4 @@ class Kube:
 
     def psql(self, database: str, script: str, timeout: float = 60, server: str = POSTGRES) -> str:
         """Run a psql script (standard input) in that server's pod; bare, tab-free output."""
-        args: Sequence[str] = (
-            *("exec", "-i", "-n", POSTGRES_NAMESPACE, f"{server}-0", "--"),
-            *("psql", "-U", "postgres", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1"),
-        )
-        return self.run(*args, stdin=script, timeout=timeout)
+        return self.run(*psql_args(database, server), stdin=script, timeout=timeout)

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from pydantic import BaseModel
 
-from bootstrap.kube import POSTGRES_NAMESPACE, Kube
+from bootstrap.kube import Kube, psql_args
 from loadtests.documents.closing import DATABASE, STORE
 from loadtests.documents.ways import Way
 from loadtests.observers.sampling import INTERVAL_SECONDS
@@ -61,10 +61,8 @@ class StoreObserver:
         return Counters.model_validate_json(line)
 
     def __enter__(self) -> "StoreObserver":
-        exec_in = ("exec", "-i", "-n", POSTGRES_NAMESPACE, f"{STORE}-0", "--")
-        psql = ("psql", "-U", "postgres", "-d", DATABASE, "-XAtq", "-v", "ON_ERROR_STOP=1")
         self._process = subprocess.Popen(  # noqa: S603 - our own kubectl
-            self._kube.command(*exec_in, *psql),
+            self._kube.command(*psql_args(DATABASE, STORE)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

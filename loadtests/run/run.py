@@ -2,9 +2,7 @@
 
 import os
 import resource
-import secrets
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,35 +10,26 @@ import httpx
 from rich.console import Console
 
 from bootstrap.checkout import Checkout, saved_context
-from bootstrap.kube import WAY_OUT, Kube, KubeError
+from bootstrap.kube import Kube, KubeError
 from loadtests.documents import closing
-from loadtests.documents.client import Document, Documents, RequestFailed
 from loadtests.documents.ledger import DocumentLedger
 from loadtests.documents.over_httpx import documents_of
 from loadtests.observers.watch import Watch
 from loadtests.outcome import Outcome
 from loadtests.run.intake import Intake
-from loadtests.run.plan import Plan, Settings, check_open_files, hot_id
+from loadtests.run.plan import Plan, Settings, check_open_files
+from loadtests.run.preparing import RunFailed, plan_of, seed, warm
 from loadtests.run.progress import Progress
 from loadtests.run.results import Circumstances, add_up
 from loadtests.run.running import Generator
-from loadtests.traffic import base_url
 from loadtests.verdict.results import Books, Run
 
-HOT = 1_000
-"""Documents that everybody reads."""
-SEED_BATCH = 250
-WARMERS = 8
 EMPTY_SECONDS = 300.0
 """How long the queue may take to get empty after the last request."""
 CALM_SECONDS = 4.0
 """How long the machine is looked at before the run."""
 STOP_SECONDS = 240.0
 """How long users that were told to leave may take, the last answers included."""
-
-
-class RunFailed(Exception):
-    """There is nothing to be judged; the text is a sentence with the way out."""
 
 
 @dataclass
@@ -63,17 +52,17 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
         ValueError: a process would need more open files than it may have.
     """
     check_open_files(chosen, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    plan = _plan(checkout, chosen)
+    plan = plan_of(checkout, chosen)
     kube = Kube(checkout)
     ledger = DocumentLedger()
     load_before = os.getloadavg()[0]
     with Watch(kube, plan.way) as watch:
-        console.print(f"{plan.run}: writing and reading {HOT:,} documents that all users read")
+        console.print(f"{plan.run}: writing and reading {plan.hot:,} documents that all users read")
         with documents_of(checkout, plan.way) as client:
-            _seed(client, plan, ledger)
+            seed(client, plan, ledger)
             if watch.wait_until_empty(EMPTY_SECONDS) is None:
                 raise RunFailed("the queue did not get empty in time; see stream-writer's log")
-            _warm(client, plan)
+            warm(client, plan)
         calm_since = time.time()
         time.sleep(CALM_SECONDS)
         cpu_before = watch.processor.mean(calm_since, time.time())
@@ -91,40 +80,6 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
     if interrupted:
         complaints.append("the run was cut short: what it reached until then is no result")
     return Done(run, complaints, words)
-
-
-def _plan(checkout: Checkout, chosen: Settings) -> Plan:
-    run = f"load-{secrets.token_hex(4)}"
-    plan = Plan(**chosen.model_dump(), run=run, host="", hot=HOT)
-    return plan.model_copy(update={"host": base_url(checkout, plan.way.entry)})
-
-
-def _seed(client: Documents, plan: Plan, ledger: DocumentLedger) -> None:
-    """Write what everybody will read. It counts for the ledger, not for the load."""
-    text = "x" * 200
-    documents = [Document(id=hot_id(plan.run, n), value=1, text=text) for n in range(plan.hot)]
-    for first in range(0, plan.hot, SEED_BATCH):
-        batch = documents[first : first + SEED_BATCH]
-        try:
-            client.write_all(batch)
-        except RequestFailed as failed:
-            raise RunFailed(
-                f"{plan.way.post} at {plan.host} does not take documents ({failed}); {WAY_OUT}"
-            ) from failed
-        for document in batch:
-            ledger.note(document.id, document.value, Outcome.ACKED)
-
-
-def _warm(client: Documents, plan: Plan) -> None:
-    """Read it once, as had long been done on a platform that is in use."""
-    ids = [hot_id(plan.run, number) for number in range(plan.hot)]
-    try:
-        with ThreadPoolExecutor(WARMERS) as readers:
-            for _ in readers.map(client.read, ids):
-                pass
-    except RequestFailed as failed:
-        what = f"{plan.way.get} at {plan.host} fails ({failed})"
-        raise RunFailed(f"{what}; {WAY_OUT}") from failed
 
 
 def _make_load(

@@ -1,0 +1,64 @@
+"""What has to be there before the first user comes: a plan, and documents that everybody reads."""
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+from bootstrap.checkout import Checkout
+from bootstrap.kube import WAY_OUT
+from loadtests.documents.client import Document, Documents, RequestFailed
+from loadtests.documents.ledger import DocumentLedger
+from loadtests.outcome import Outcome
+from loadtests.run.plan import Plan, Settings, hot_id
+from loadtests.traffic import base_url
+
+HOT = 1_000
+"""Documents that everybody reads."""
+SEED_BATCH = 250
+WARMERS = 8
+
+
+class RunFailed(Exception):
+    """There is nothing to be judged; the text is a sentence with the way out."""
+
+
+def plan_of(checkout: Checkout, chosen: Settings) -> Plan:
+    """What was chosen, for the platform of this checkout."""
+    run = f"load-{secrets.token_hex(4)}"
+    plan = Plan(**chosen.model_dump(), run=run, host="", hot=HOT)
+    return plan.model_copy(update={"host": base_url(checkout, plan.way.entry)})
+
+
+def seed(client: Documents, plan: Plan, ledger: DocumentLedger) -> None:
+    """Write what everybody will read. It counts for the ledger, not for the load.
+
+    Raises:
+        RunFailed: the platform did not take it.
+    """
+    text = "x" * 200
+    documents = [Document(id=hot_id(plan.run, n), value=1, text=text) for n in range(plan.hot)]
+    for first in range(0, plan.hot, SEED_BATCH):
+        batch = documents[first : first + SEED_BATCH]
+        try:
+            client.write_all(batch)
+        except RequestFailed as failed:
+            raise RunFailed(
+                f"{plan.way.post} at {plan.host} does not take documents ({failed}); {WAY_OUT}"
+            ) from failed
+        for document in batch:
+            ledger.note(document.id, document.value, Outcome.ACKED)
+
+
+def warm(client: Documents, plan: Plan) -> None:
+    """Read it once, as had long been done on a platform that is in use.
+
+    Raises:
+        RunFailed: it is not there.
+    """
+    ids = [hot_id(plan.run, number) for number in range(plan.hot)]
+    try:
+        with ThreadPoolExecutor(WARMERS) as readers:
+            for _ in readers.map(client.read, ids):
+                pass
+    except RequestFailed as failed:
+        what = f"{plan.way.get} at {plan.host} fails ({failed})"
+        raise RunFailed(f"{what}; {WAY_OUT}") from failed

@@ -147,14 +147,12 @@ def documents_are_stored(checkout: Checkout, kube: Kube, prefix: str, way: Way) 
                 documents.read_back(document)
     except RequestFailed as failed:
         raise SmokeFailed(f"{way.path} does not give documents back: {failed}") from failed
-    deadline = time.monotonic() + ARRIVAL_SECONDS
-    while (found := closing.compare(kube, ids, ledger, way)).missing:
-        if time.monotonic() > deadline:
-            raise SmokeFailed(
-                f"after {ARRIVAL_SECONDS:.0f} s {found.missing} of {len(given)} documents that "
-                f"{way.path} acknowledged are not stored, such as {found.examples[0]}"
-            )
-        time.sleep(1)
+    left = closing.close(kube, ids, ledger, way, ARRIVAL_SECONDS)
+    if not left.balanced:
+        raise SmokeFailed(
+            f"after {ARRIVAL_SECONDS:.0f} s {len(given)} documents that {way.path} acknowledged "
+            f"are not what the store holds: {'; '.join(left.examples)}"
+        )
 
 
 def show(console: Console, ledger: Ledger, reads: Reads, verdict: Verdict) -> None:

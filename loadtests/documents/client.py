@@ -60,6 +60,8 @@ class Reply:
 
     status: int
     body: bytes
+    retry_after: str | None = None
+    """What the header of that name says; None without one."""
 
 
 class RequestFailed(Exception):
@@ -191,12 +193,17 @@ def outcome_of(status: int) -> Outcome:
 
 
 def describe(reply: Reply) -> str:
-    """Status and kind of problem, like ``503 stream-full``: the same for all of a kind."""
+    """Status and kind of problem, like ``503 full``: the same for all of a kind.
+
+    A 503 that does not say when to come again is another kind.
+    """
+    unsaid = reply.status == 503 and reply.retry_after is None
+    more = " without Retry-After" if unsaid else ""
     try:
         problem = _Problem.model_validate_json(reply.body)
     except ValidationError:
-        return str(reply.status)
-    return f"{reply.status} {problem.type.rpartition(':')[2]}".rstrip()
+        return f"{reply.status}{more}"
+    return f"{reply.status} {problem.type.rpartition(':')[2]}".rstrip() + more
 
 
 M = TypeVar("M", bound=BaseModel)

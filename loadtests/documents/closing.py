@@ -1,6 +1,7 @@
 """Closes the books: what a run wrote against what the store holds, as sets, inside the store."""
 
 import re
+import time
 from collections.abc import Iterable
 
 from pydantic import BaseModel
@@ -23,6 +24,11 @@ class Differences(BaseModel):
     stale: int
     never_written: int
     examples: tuple[str, ...]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether there are none."""
+        return not (self.missing or self.stale or self.never_written)
 
 
 def comparison(prefix: str, rows: Iterable[str], table: str) -> str:
@@ -82,3 +88,21 @@ def compare(kube: Kube, prefix: str, ledger: DocumentLedger, way: Way) -> Differ
     script = comparison(prefix, ledger.rows(), way.table)
     line = kube.psql(DATABASE, script, timeout=COMPARE_SECONDS, server=STORE)
     return Differences.model_validate_json(line)
+
+
+def close(kube: Kube, prefix: str, ledger: DocumentLedger, way: Way, within: float) -> Differences:
+    """What is left of the differences so many seconds later, or nothing as soon as that is so.
+
+    For a few documents, whose writers may still be at it: this asks once a second. After a load
+    the queue is asked whether it is empty, and the store once.
+
+    Raises:
+        KubeError: the store could not be asked.
+        ValueError: as ``comparison``.
+    """
+    deadline = time.monotonic() + within
+    while not (left := compare(kube, prefix, ledger, way)).balanced:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    return left

@@ -34,7 +34,7 @@ class HttpxTransport:
         except httpx.HTTPError as error:
             outcome, reason = failure(error)
             raise RequestFailed(reason, outcome) from error
-        return judge(Reply(answer.status_code, answer.content))
+        return judge(Reply(answer.status_code, answer.content, answer.headers.get("retry-after")))
 
 
 def http_client(checkout: Checkout, way: Way = ASYNC) -> httpx.Client:

@@ -50,7 +50,8 @@ def _reply(response: Any) -> Reply:
     broken = response.request_meta.get("exception")
     if broken is not None and response.status_code < 400:
         raise RequestFailed(_name(broken))
-    return Reply(response.status_code, response.content or b"")
+    said = response.headers.get("retry-after")
+    return Reply(response.status_code, response.content or b"", said)
 
 
 def _name(error: Any) -> str:

@@ -6,7 +6,7 @@ here, so that ten thousand users for ten minutes fit into some fifty megabytes.
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -31,6 +31,21 @@ class Batch:
     milliseconds: Doubles
     failures: Mapping[int, str] = field(default_factory=dict[int, str])
     """Why, by position; the others succeeded."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One request that failed."""
+
+    name: str
+    at: float
+    """Seconds since the run began, when it was answered or given up."""
+    milliseconds: float
+    reason: str
+
+    @property
+    def sent_at(self) -> float:
+        return self.at - self.milliseconds / 1000
 
 
 class _Column:
@@ -113,6 +128,15 @@ class Samples:
                 self._reasons.append(failure)
                 self._numbers[failure] = len(self._reasons)
         return self._numbers[failure]
+
+    def failures(self) -> Iterator[Failure]:
+        """Every request that failed, by endpoint."""
+        for name, column in self._columns.items():
+            for at, milliseconds, number in zip(
+                column.at, column.milliseconds, column.reason, strict=True
+            ):
+                if number:
+                    yield Failure(name, at, milliseconds, self._reasons[number - 1])
 
     def summary(
         self, since: float = float("-inf"), until: float = float("inf")

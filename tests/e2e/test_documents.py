@@ -11,11 +11,12 @@ from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests.documents.client import Documents
 from loadtests.documents.closing import DATABASE, STORE
+from loadtests.documents.ledger import DocumentLedger
 from loadtests.documents.over_httpx import HttpxTransport, http_client
 from loadtests.documents.ways import ASYNC
-from tests.e2e.cluster import kill_minus_9, pods_of, replace_restarted, wait_for, wait_for_restart
+from loadtests.observers.store import StoreObserver
 from tests.e2e.conftest import Say
-from tests.e2e.documents import Writer, batch, check_all_stored, stored
+from tests.e2e.documents import acknowledged, batch, check_books
 
 MOST_FLUSHES = 100  # a second, as Pulumi.airgap.yaml and Pulumi.dev.yaml have it
 
@@ -39,21 +40,23 @@ COMMITS = f"""
 
 
 def flushes(kube: Kube) -> int:
-    (count,) = kube.sql(DATABASE, "SELECT wal_sync FROM pg_stat_wal", server=STORE)
-    return int(count)
+    return StoreObserver(kube, ASYNC).now().flushes
 
 
 def test_what_was_acknowledged_is_read_at_once_and_stored_once(
     data: httpx.Client, kube: Kube, prefix: str, say: Say
 ) -> None:
     documents = Documents(HttpxTransport(data))
+    ledger = DocumentLedger()
     began, before = time.monotonic(), flushes(kube)
     for number in range(40):
         given = batch(prefix, number, size=250)
         documents.write_all(given)
+        acknowledged(ledger, given)
         documents.read_back(given[0])
         documents.read_back(given[-1])
-    wait_for("10,000 documents", lambda: len(stored(kube, prefix)) == 10_000, seconds=60)
+    assert ledger.acknowledged_ids == 10_000
+    check_books(kube, prefix, ledger)
     seconds, flushed = time.monotonic() - began, flushes(kube) - before
     say(f"10,000 documents stored in {seconds:.1f} s with {flushed} flushes of the log")
     problem = data.post(
@@ -70,27 +73,3 @@ def test_the_constrained_store_flushes_only_so_often(kube: Kube, say: Say) -> No
     say(f"{3 * MOST_FLUSHES} commits in a row: {flushed} flushes in {seconds:.1f} s")
     assert flushed >= 2 * MOST_FLUSHES, "the counter shows nothing"
     assert flushed <= 1.1 * MOST_FLUSHES * seconds
-
-
-@pytest.mark.timeout(300)
-def test_kill_9_of_the_writers_the_stream_and_the_store_loses_no_acknowledged_document(
-    checkout: Checkout, kube: Kube, prefix: str, say: Say
-) -> None:
-    victims = (("apps", "stream-writer"), ("data", "redis-stream"), ("data", STORE))
-    replace_restarted(kube, *victims)
-    with Writer(checkout, prefix) as writer:
-        for namespace, workload in victims:
-            here = len(writer.acknowledged)
-            wait_for(
-                "documents", lambda here=here: len(writer.acknowledged) > here + 500, seconds=60
-            )
-            killed = pods_of(kube, namespace, workload)
-            at = min(kill_minus_9(kube, pod) for pod in killed)
-            back = max(wait_for_restart(kube, namespace, pod, seconds=60) for pod in killed)
-            say(f"kill -9 of {workload}: ready after {back - at:.1f} s")
-        here = len(writer.acknowledged)
-        wait_for("documents", lambda: len(writer.acknowledged) > here + 500, seconds=60)
-    acknowledged = writer.acknowledged
-    say(f"{len(acknowledged)} documents acknowledged, {writer.refused} batches refused meanwhile")
-    check_all_stored(kube, prefix, acknowledged)
-    say("every acknowledged document is stored with its last value")

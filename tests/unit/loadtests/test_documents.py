@@ -29,7 +29,7 @@ class Answering:
 
 
 def documents(status: int, body: object) -> tuple[Documents, Answering]:
-    transport = Answering(Reply(status, json.dumps(body).encode()))
+    transport = Answering(Reply(status, json.dumps(body).encode(), retry_after="2"))
     return Documents(transport), transport
 
 
@@ -67,6 +67,17 @@ def test_a_failed_write_says_what_may_have_become_of_it(status: int, outcome: Ou
     with pytest.raises(RequestFailed, match=f"^{status} some-kind$") as failed:
         client.write(WRITTEN)
     assert failed.value.outcome is outcome
+
+
+def test_a_503_that_does_not_say_when_to_come_again_is_told_apart():
+    body = b'{"type": "urn:millrace:problem:full"}'
+    for reply, told in (
+        (Reply(503, body), "^503 full without Retry-After$"),
+        (Reply(503, b"<html>"), "^503 without Retry-After$"),
+        (Reply(503, body, "5"), "^503 full$"),
+    ):
+        with pytest.raises(RequestFailed, match=told):
+            Documents(Answering(reply)).write(WRITTEN)
 
 
 def test_an_answer_that_is_no_problem_document_is_named_by_its_status_alone():

@@ -124,6 +124,18 @@ def kill_minus_9(kube: Kube, pod: Any) -> float:
     return time.time()
 
 
+@contextlib.contextmanager
+def frozen(kube: Kube, pod: Any) -> Iterator[None]:
+    """The pod's process stands still inside the block (SIGSTOP), and goes on after it."""
+    container_id = main_status(pod)["containerID"].removeprefix("containerd://")
+    node = pod["spec"]["nodeName"]
+    signal_container(kube, node, container_id, "SIGSTOP")
+    try:
+        yield
+    finally:
+        signal_container(kube, node, container_id, "SIGCONT")
+
+
 def signal_container(kube: Kube, node: str, container_id: str, signal: str) -> None:
     """Send a signal to the first process of a container on a node that is itself a container."""
     command = ["ctr", "-n", "k8s.io", "tasks", "kill", "-s", signal, container_id]

@@ -29,6 +29,7 @@ ORDER = (
     "test_documents",
     "test_twin",
     "test_load",
+    "test_load_faults",
     "test_autoscaling",
     "test_workloads",
     "test_secrets",

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from loadtests.verdict.checks import NOT_MEASURED
 from loadtests.verdict.crowd import store_seconds
-from loadtests.verdict.gate import NOT_MEASURED
 from loadtests.verdict.limits import Unit, number
 from loadtests.verdict.results import Endpoint, Run
 from loadtests.verdict.views import without_way

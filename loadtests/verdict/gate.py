@@ -5,52 +5,15 @@ and a ledger without a write are breaches like a latency above its limit.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
 from loadtests.verdict import crowd, hints
+from loadtests.verdict.checks import Check, Judgement, held, missed, with_aim
 from loadtests.verdict.limits import Limit, number
 from loadtests.verdict.results import Books, Cache, Endpoint, Run
 from loadtests.verdict.targets import Column, EndpointTarget, Targets
 
-NOT_MEASURED = "not measured"
 WRONG_ANSWERS = ("stale read", "acknowledged under other ids", "another document")
 """How the client's words for an answer begin that says what is not so."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One target and what was measured."""
-
-    subject: str
-    """An endpoint, or `load`, `store`, `cache`, `ledger`."""
-    what: str
-    measured: str
-    target: str
-    sentence: str = ""
-    """Why it is missed; empty if it is reached."""
-    aim: str = ""
-    aim_reached: bool = False
-
-    @property
-    def passed(self) -> bool:
-        return not self.sentence
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """All checks of one run, in the order of the report."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every target is reached; aims do not count."""
-        return bool(self.checks) and not self.sentences
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """One for each target that is missed."""
-        return tuple(check.sentence for check in self.checks if not check.passed)
 
 
 def judge(run: Run, targets: Targets, complaints: Iterable[str] = ()) -> Judgement:
@@ -69,7 +32,7 @@ def judge(run: Run, targets: Targets, complaints: Iterable[str] = ()) -> Judgeme
     return Judgement(
         (
             *(
-                _missed("load", f"complaint {place}", "none", complaint, "one")
+                missed("load", f"complaint {place}", "none", complaint, "one")
                 for place, complaint in enumerate(complaints, start=1)
             ),
             *_load(run, targets),
@@ -82,26 +45,11 @@ def judge(run: Run, targets: Targets, complaints: Iterable[str] = ()) -> Judgeme
     )
 
 
-def _held(subject: str, what: str, measured: float, limit: Limit, hint: str = "") -> Check:
-    shown = limit.show(measured)
-    sentence = f"{subject}: {what} is {shown}, the target is {limit.text}{hint}"
-    passed = limit.holds(measured)
-    return Check(subject, what, shown, limit.text, "" if passed else sentence)
-
-
-def _with_aim(check: Check, measured: float, aim: Limit) -> Check:
-    return replace(check, aim=aim.text, aim_reached=check.passed and aim.holds(measured))
-
-
-def _missed(subject: str, what: str, target: str, why: str, measured: str = NOT_MEASURED) -> Check:
-    return Check(subject, what, measured, target, f"{subject}: {why}")
-
-
 def _load(run: Run, targets: Targets) -> Iterator[Check]:
     most = max((point.users for point in run.points), default=0)
     target = number(run.users)
     if most < run.users:
-        yield _missed(
+        yield missed(
             "load",
             "users",
             target,
@@ -111,14 +59,14 @@ def _load(run: Run, targets: Targets) -> Iterator[Check]:
         )
         return
     yield Check("load", "users", f"{most:,}", target)
-    yield _held(
+    yield held(
         "load",
         "time with all users",
         crowd.seconds_with_all(run),
         Limit("≥", run.pace, "s"),
         "; only then has each made a request while all were there: let the run last longer",
     )
-    yield _held(
+    yield held(
         "load",
         "share of the expected requests",
         crowd.share_sent(run),
@@ -135,19 +83,19 @@ def _endpoint(run: Run, target: EndpointTarget) -> Iterator[Check]:
     at_least = f"≥ {needed:,}"
     if found is None or requests == 0:
         why = "nobody called it, and what idles reaches any latency; look at what the users do"
-        yield _missed(target.name, "requests", at_least, why, "0")
+        yield missed(target.name, "requests", at_least, why, "0")
         return
     if requests < needed:
         why = (
             f"{requests:,} requests are too few to judge, {needed:,} are needed in this run; "
             "look at what the users do, or let the run last longer"
         )
-        yield _missed(target.name, "requests", at_least, why, f"{requests:,}")
+        yield missed(target.name, "requests", at_least, why, f"{requests:,}")
     else:
         yield Check(target.name, "requests", f"{requests:,}", at_least)
     rate = found.failures / requests
-    yield _with_aim(
-        _held(target.name, "failure rate", rate, target.must.failures, hints.reasons(found)),
+    yield with_aim(
+        held(target.name, "failure rate", rate, target.must.failures, hints.reasons(found)),
         rate,
         target.aim.failures,
     )
@@ -169,11 +117,11 @@ def _latencies(run: Run, found: Endpoint, must: Column, aim: Column) -> Iterator
         limit: Limit = getattr(must.latency, what)
         if found.latencies is None:
             why = f"its {what} was not measured, though it was called {found.requests:,} times"
-            yield _missed(found.name, what, limit.text, why)
+            yield missed(found.name, what, limit.text, why)
             continue
         measured: float = getattr(found.latencies, what)
-        check = _held(found.name, what, measured, limit, hints.slow(run, found))
-        yield _with_aim(check, measured, getattr(aim.latency, what))
+        check = held(found.name, what, measured, limit, hints.slow(run, found))
+        yield with_aim(check, measured, getattr(aim.latency, what))
 
 
 def _strangers(run: Run, targets: Targets) -> Iterator[Check]:
@@ -181,7 +129,7 @@ def _strangers(run: Run, targets: Targets) -> Iterator[Check]:
     for endpoint in run.endpoints:
         if endpoint.name not in known:
             why = "it has no targets, so nothing holds it; give it a row in targets.py"
-            yield _missed(endpoint.name, "requests", "a row", why, f"{endpoint.requests:,}")
+            yield missed(endpoint.name, "requests", "a row", why, f"{endpoint.requests:,}")
 
 
 def _store(run: Run, targets: Targets) -> Iterator[Check]:
@@ -189,17 +137,17 @@ def _store(run: Run, targets: Targets) -> Iterator[Check]:
     for what, limit in (("commits", targets.commits), ("flushes", targets.flushes)):
         if store is None or seconds <= 0:
             why = f"its {what} were not measured; look at why its counters could not be read"
-            yield _missed("store", what, limit.text, why)
+            yield missed("store", what, limit.text, why)
         elif store.commits <= 0 and books is not None and books.acknowledged:
             why = (
                 f"it committed nothing while {books.acknowledged:,} writes were acknowledged, so "
                 "its counters are another database's"
             )
-            yield _missed("store", what, limit.text, why, "0/s")
+            yield missed("store", what, limit.text, why, "0/s")
         else:
             count = store.commits if what == "commits" else store.flushes
             hint = "; look at how many documents share one (the writers' batch and budget)"
-            yield _held("store", f"{what} a second", count / seconds, limit, hint)
+            yield held("store", f"{what} a second", count / seconds, limit, hint)
 
 
 def _cache(cache: Cache | None, targets: Targets) -> Check:
@@ -207,9 +155,9 @@ def _cache(cache: Cache | None, targets: Targets) -> Check:
     rate = None if cache is None else cache.hit_rate
     if cache is None or rate is None:
         why = "its hits were not measured" if cache is None else "nothing was read by id"
-        return _missed("cache", "hit rate", limit.text, f"{why}, so its hit rate is unknown")
-    return _with_aim(
-        _held("cache", "hit rate", rate, limit, hints.answered_by(cache)),
+        return missed("cache", "hit rate", limit.text, f"{why}, so its hit rate is unknown")
+    return with_aim(
+        held("cache", "hit rate", rate, limit, hints.answered_by(cache)),
         rate,
         targets.cache_hits_aim,
     )
@@ -218,13 +166,13 @@ def _cache(cache: Cache | None, targets: Targets) -> Check:
 def _ledger(books: Books | None, run: Run) -> Iterator[Check]:
     if books is None:
         why = "there is none, so nobody knows whether a write was lost"
-        yield _missed("ledger", "documents", "closed", why)
+        yield missed("ledger", "documents", "closed", why)
         return
     yield _covered(books, run)
     emptied = books.seconds_to_empty
     if emptied is None:
         why = "the queue did not get empty in time; look at stream-writer's log and its lag"
-        yield _missed("ledger", "queue", "gets empty", why, "not empty")
+        yield missed("ledger", "queue", "gets empty", why, "not empty")
     else:
         yield Check("ledger", "queue", f"empty after {number(emptied, 's', 1)}", "gets empty")
     for what, count, meaning in (
@@ -246,4 +194,4 @@ def _covered(books: Books, run: Run) -> Check:
     why = f"it knows {books.acknowledged:,} acknowledged writes, {answered:,} were answered so"
     if not answered:
         why = "no write was acknowledged, and an empty ledger proves nothing"
-    return _missed("ledger", "writes", f"≥ {max(1, answered):,}", why, f"{books.acknowledged:,}")
+    return missed("ledger", "writes", f"≥ {max(1, answered):,}", why, f"{books.acknowledged:,}")

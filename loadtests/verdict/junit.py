@@ -3,7 +3,7 @@
 from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
-from loadtests.verdict.gate import Judgement
+from loadtests.verdict.checks import Judgement
 from loadtests.verdict.results import Run
 
 FILE = "junit.xml"

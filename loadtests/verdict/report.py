@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtests.verdict import charts, figures, junit, saved, summary, views
 from loadtests.verdict.charts import Chart
-from loadtests.verdict.gate import Judgement
+from loadtests.verdict.checks import Judgement
 from loadtests.verdict.results import Run
 from loadtests.verdict.targets import targets_for
 

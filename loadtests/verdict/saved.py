@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from loadtests.verdict.gate import Check, Judgement
+from loadtests.verdict.checks import Check, Judgement
 from loadtests.verdict.results import Run
 
 FORMAT: Final = 1

@@ -7,7 +7,7 @@ from typing import Final
 
 from loadtests.verdict import charts
 from loadtests.verdict.charts import Chart
-from loadtests.verdict.gate import Judgement
+from loadtests.verdict.checks import Judgement
 from loadtests.verdict.results import Run
 from loadtests.verdict.views import Listing, Table, per_second, title
 

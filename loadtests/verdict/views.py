@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from loadtests.verdict import crowd
-from loadtests.verdict.gate import NOT_MEASURED
+from loadtests.verdict.checks import NOT_MEASURED
 from loadtests.verdict.hints import times
 from loadtests.verdict.limits import number
 from loadtests.verdict.results import Endpoint, Run

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from loadtests.documents import client
-from loadtests.verdict.gate import Judgement, judge
+from loadtests.verdict.checks import Judgement
+from loadtests.verdict.gate import judge
 from loadtests.verdict.results import Cache, Run, Store
 from loadtests.verdict.samples import Samples
 from loadtests.verdict.targets import targets_for

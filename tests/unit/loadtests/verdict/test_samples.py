@@ -131,3 +131,14 @@ def test_the_end_of_a_run_makes_no_spike_of_its_own() -> None:
     points = samples.points(1.0, 2.01, users=lambda _at: 1)
     assert [point.at for point in points] == [0.0, 1.0]
     assert points[-1].requests == pytest.approx(11 / 1.01)
+
+
+def test_each_failure_is_known_with_its_own_times():
+    samples = Samples()
+    samples.add("POST", 2.5, 500.0, "503 full")
+    samples.add("POST", 3.0, 1.0)
+    samples.add("GET", 4.0, 1_000.0, "404")
+    assert [(one.name, one.sent_at, one.at, one.reason) for one in samples.failures()] == [
+        ("POST", 2.0, 2.5, "503 full"),
+        ("GET", 3.0, 4.0, "404"),
+    ]

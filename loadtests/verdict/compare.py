@@ -12,7 +12,7 @@ from loadtests.verdict.checks import NOT_MEASURED
 from loadtests.verdict.crowd import store_seconds
 from loadtests.verdict.limits import Unit, number
 from loadtests.verdict.results import Endpoint, Run
-from loadtests.verdict.views import without_way
+from loadtests.verdict.views import generator, without_way
 
 
 class NotComparableError(Exception):
@@ -122,9 +122,21 @@ def _differences(old: Run, new: Run) -> Iterator[str]:
         ("users", f"{old.users:,}", f"{new.users:,}"),
         ("pace", number(old.pace, "s"), number(new.pace, "s")),
         ("cores of the machine", old.machine.cores, new.machine.cores),
+        *_asked(old, new),
     ):
         if before != after:
             yield f"{what} {before} there, {after} here"
+
+
+def _asked(old: Run, new: Run) -> Iterator[tuple[str, str, str]]:
+    """A run that does not say is taken for one like the other."""
+    if old.asked is None or new.asked is None:
+        return
+    before, after = old.asked, new.asked
+    yield "flow", before.flow, after.flow
+    yield "seconds", number(before.seconds, "s"), number(after.seconds, "s")
+    yield "rate", number(before.rate, "/s"), number(after.rate, "/s")
+    yield "load generator", generator(before), generator(after)
 
 
 def _endpoints(old: Run, new: Run) -> Iterator[Change]:

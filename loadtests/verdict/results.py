@@ -114,8 +114,24 @@ class Books(_Result):
     """A few of the wrong ones, each a sentence."""
 
 
+class Asked(_Result):
+    """What the one who started the run chose, beside what the run itself holds; by the same names
+    as on the command line."""
+
+    flow: str
+    seconds: float
+    """How long the shape held its users."""
+    rate: float
+    """Most users that came in each second."""
+    workers: int
+    """Processes, on the cluster pods, that the users were spread over."""
+    where: Literal["machine", "cluster"]
+    """Where these ran."""
+
+
 class Machine(_Result):
-    """Where the load ran, generator and platform alike."""
+    """Where the run was started: of the load generator it held everything, or on the cluster only
+    the one who looks on."""
 
     cores: int
     memory_gib: float
@@ -136,6 +152,8 @@ class Run(_Result):
     users: int
     pace: float
     """Seconds between two requests of a user, begin to begin."""
+    asked: Asked | None = None
+    """None: not known, in runs that were kept before it was written down."""
     started_at: str
     """RFC 3339, UTC."""
     revision: str

@@ -7,7 +7,7 @@ from loadtests.verdict import crowd
 from loadtests.verdict.checks import NOT_MEASURED
 from loadtests.verdict.hints import times
 from loadtests.verdict.limits import number
-from loadtests.verdict.results import Endpoint, Run
+from loadtests.verdict.results import Asked, Endpoint, Run
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ def listings(run: Run) -> list[Listing]:
     rows = [
         ("users", f"{run.users:,}, {run.shape}"),
         ("pace of a user", pace),
+        *_asked(run.asked),
         ("expected of them", f"{crowd.expected_requests(run):,.0f} requests"),
         ("sent", f"{run.requests:,} requests, {_percent(crowd.share_sent(run))}"),
         ("machine", f"{machine.cores} cores, {machine.memory_gib:.1f} GiB, {machine.kernel}"),
@@ -162,6 +163,26 @@ def listings(run: Run) -> list[Listing]:
     ]
     found.append(Listing("Load and machine", tuple(rows)))
     return found
+
+
+def generator(asked: Asked) -> str:
+    """Like ``2 processes on the machine``."""
+    what, where = {
+        "machine": ("process", "on the machine"),
+        "cluster": ("worker", "on the cluster"),
+    }[asked.where]
+    ending = "" if asked.workers == 1 else "es" if what.endswith("s") else "s"
+    return f"{asked.workers} {what}{ending} {where}"
+
+
+def _asked(asked: Asked | None) -> tuple[tuple[str, str], ...]:
+    if asked is None:
+        return ()
+    return (
+        ("load generator", generator(asked)),
+        ("flow", asked.flow),
+        ("time asked for", f"{number(asked.seconds, 's')}, at most {asked.rate:g} users a second"),
+    )
 
 
 def _ledger(run: Run) -> tuple[tuple[str, str], ...]:

@@ -10,11 +10,13 @@ import psutil
 from bootstrap.kube import Kube
 from loadtests.documents.ways import ASYNC, Way
 from loadtests.observers.api import kubernetes_api, pods
-from loadtests.observers.processor import CLUSTER, Processor
+from loadtests.observers.processor import CLUSTER, GENERATOR, Processor
 from loadtests.observers.sampling import INTERVAL_SECONDS, Sampler
 from loadtests.observers.services import FAILURES, Services
 from loadtests.observers.store import Counters, StoreObserver
 
+GENERATOR_PODS = "load-generator"
+"""Where the load is made on the cluster."""
 FRESH_SECONDS = 1.5
 """For longer than this no process shows an old length of the queue."""
 
@@ -60,7 +62,8 @@ class Watch:
         # its last moments are in the next look.
         for pod in pods(self._api):
             ours = pod.workload is not None and pod.namespace != "kube-system"
-            self._names[pod.uid] = pod.workload if ours and pod.workload else CLUSTER
+            name = pod.workload if ours and pod.workload else CLUSTER
+            self._names[pod.uid] = GENERATOR if name == GENERATOR_PODS else name
         return self._names
 
     def begin(self) -> None:

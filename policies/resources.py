@@ -114,6 +114,8 @@ def pod_of(resource: Resource) -> Pod | None:
     match resource.kind:
         case "Pod":
             return Pod(table(resource.props, "metadata"), spec)
+        case "PodTemplate":
+            template = table(resource.props, "template")
         case "CronJob":
             template = table(spec, "jobTemplate", "spec", "template")
         case "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet":

@@ -47,6 +47,7 @@ def pod(
     uid: int,
     pull_secrets: Sequence[str] = (),
     spread: Sequence[k8s.core.v1.TopologySpreadConstraintArgs] = (),
+    node_selector: Mapping[str, str] | None = None,
     grace_seconds: int | None = None,
     restart_policy: Literal["Never", "OnFailure"] | None = None,
     api_token: bool = False,
@@ -60,6 +61,7 @@ def pod(
         uid: of every process, and of the group that owns mounted Secrets.
         pull_secrets: Secrets of the pod's namespace; none when its images are public.
         spread: from `placement.spread`.
+        node_selector: labels of the nodes it may run on; none: any node.
         grace_seconds: from SIGTERM to SIGKILL; None: the cluster's 30.
         restart_policy: None: always, as Deployments and StatefulSets need it.
         api_token: whether its processes may ask the API server, as what the account may do.
@@ -79,6 +81,7 @@ def pod(
         restart_policy=restart_policy,
         security_context=_security(uid),
         termination_grace_period_seconds=grace_seconds,
+        node_selector=dict(node_selector or {}) or None,
         topology_spread_constraints=list(spread) or None,
         init_containers=sidecars or None,
         containers=[made for made in containers if made.restart_policy != "Always"],

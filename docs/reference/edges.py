@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from docs.reference.table import table
-from infra.model.edges import DNS, KUBERNETES, MONITORING, OUTSIDE, Edge, End, edges
+from infra.model.edges import DNS, GENERATOR, KUBERNETES, MONITORING, OUTSIDE, Edge, End, edges
 from infra.model.records import RECORDS, Records
 from infra.model.servers import Engine
 
@@ -44,13 +44,17 @@ def diagram(records: Records = RECORDS) -> str:
         ),
         *(f"        {_id(job)}{{{{{job.name}}}}}" for job in jobs if job not in migrates),
         "    end",
+        '    subgraph loadtest["namespace loadtest, where the stack has it"]',
+        f"        {_id(GENERATOR)}{{{{{GENERATOR.name}}}}}",
+        "    end",
     ]
     between = defaultdict[tuple[End, End], list[int]](list)
     for edge in found:
         if edge.source != edge.target:
             between[edge.source, edge.target].append(edge.port)
+    dotted = (*served, GENERATOR)
     lines += [
-        f"    {_id(source)} {'-.->' if source in served else '-->'}|{_ports(ports)}| {_id(target)}"
+        f"    {_id(source)} {'-.->' if source in dotted else '-->'}|{_ports(ports)}| {_id(target)}"
         for (source, target), ports in between.items()
     ]
     return "\n".join(["```mermaid", *lines, "```"])

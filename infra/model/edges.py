@@ -12,13 +12,17 @@ from infra.model.records import Records
 from infra.model.servers import DATABASE_ENGINES, Engine, Server
 from infra.model.services import Service
 
-Kind = Literal["service", "server", "job", "any", "dns", "kubernetes", "monitoring", "outside"]
+Kind = Literal[
+    "service", "server", "job", "generator", "any", "dns", "kubernetes", "monitoring", "outside"
+]
 
 CLIENT_PORT: Final[dict[Engine, int]] = {"postgres": 5432, "kafka": 9092, "redis": 6379}
 ADMIN_PORT: Final[dict[Engine, int]] = {"postgres": 5432, "kafka": 9094}
 """Where a provisioning Job connects; engines that have none are not listed."""
 PEER_PORTS: Final[dict[Engine, tuple[int, ...]]] = {"kafka": (9093, 9094)}
 """Between the pods of one server: KRaft's quorum, and replication."""
+GENERATOR_PORT: Final = 5557
+"""Where the load generator's workers find the one that leads them."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Edge:
 
 EVERYTHING, DNS, OUTSIDE = End("any"), End("dns"), End("outside")
 KUBERNETES, MONITORING = End("kubernetes"), End("monitoring")
+GENERATOR = End("generator", "load-generator")
+"""Where the stack has one, while a run is on."""
 
 
 def edges(records: Records) -> tuple[Edge, ...]:
@@ -49,6 +55,7 @@ def edges(records: Records) -> tuple[Edge, ...]:
     found = (
         *(edge for service in records.services for edge in _of_service(records, service)),
         *(edge for server in records.servers for edge in _of_server(records, server)),
+        Edge(GENERATOR, GENERATOR, GENERATOR_PORT, "workers, to the one that leads them"),
         Edge(EVERYTHING, DNS, 53, "names", "UDP"),
         Edge(EVERYTHING, DNS, 53, "names whose answer is long"),
     )
@@ -67,6 +74,7 @@ def _of_service(records: Records, service: Service) -> Iterator[Edge]:
     for port in service.ports:
         if port.entry is not None:
             yield Edge(OUTSIDE, here, port.number, f"the entry {port.entry}")
+            yield Edge(GENERATOR, here, port.number, f"a load run, as the entry {port.entry}")
     scraped = next((port for port in service.ports if port.protocol == "http"), None)
     if scraped is not None:
         yield Edge(MONITORING, here, scraped.number, "its metrics")

@@ -1,6 +1,9 @@
 """The names of the images that a stack is made of."""
 
-from typing import Final
+from typing import Final, Literal, get_args
 
-IMAGE_NAMES: Final = ("postgres", "kafka", "redis", "python-build", "python-runtime", "services")
-"""Every name a component or the services build asks for. `services` has no official image."""
+OwnImageName = Literal["services", "loadtests"]
+"""Made of this repository's code, so there is no official image of them."""
+OWN_IMAGES: Final[tuple[OwnImageName, ...]] = get_args(OwnImageName)
+IMAGE_NAMES: Final = ("postgres", "kafka", "redis", "python-build", "python-runtime", *OWN_IMAGES)
+"""Every name a component or a build asks for."""

@@ -16,6 +16,8 @@ Kind = Literal["ConfigMap", "Password", "Secret", "Service", "ServiceAccount"]
 DATA: Final = "data"
 APPS: Final = "apps"
 """The platform's namespaces."""
+LOADTEST: Final = "loadtest"
+"""The load generator's, where the stack has one."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ Not named after the platform: Pulumi puts this folder first on the module path, 
 `platform.py` would hide the standard library's.
 """
 
-from typing import Literal
-
 import pulumi
 import pulumi_kubernetes as k8s
 
@@ -13,12 +11,14 @@ from infra.images.catalogue import Catalogue
 from infra.model.environment import Environment
 from infra.model.records import RECORDS, Records
 from infra.model.services import Port, Service
-from infra.model.settings import EntrySettings, PlatformSettings
+from infra.model.settings import PlatformSettings
 from infra.stack.apps import Shared, run_services
 from infra.stack.foundation import lay
 from infra.stack.kafka import provide_kafka
+from infra.stack.loadtest import provide_load_generator
 from infra.stack.postgres import provide_databases
 from infra.stack.redis import provide_redis
+from infra.stack.urls import url
 
 
 class Platform(pulumi.ComponentResource):
@@ -52,6 +52,7 @@ class Platform(pulumi.ComponentResource):
             redis=provide_redis(ground),
         )
         run_services(ground, shared)
+        provide_load_generator(ground, environment)
         self.endpoints = {
             _endpoint(service, port): url(settings.entry, environment, port.entry, port.protocol)
             for service in records.services
@@ -71,19 +72,6 @@ class Platform(pulumi.ComponentResource):
             "ca_certificate": self.ca_certificate,
             "topics": self.topics,
         }
-
-
-def url(
-    entry: EntrySettings, environment: Environment, name: str, protocol: Literal["http", "grpc"]
-) -> str:
-    """Where the entry's port of that name answers, seen from outside the cluster."""
-    scheme, usual = ("https", 443) if entry.tls else ("http", 80)
-    # Another checkout's cluster has the same node ports behind other ports of the host.
-    port = entry.ports[name] + (environment.port_offset if entry.type == "NodePort" else 0)
-    if protocol == "grpc":
-        # No scheme: gRPC's clients are given host and port, and are told of TLS elsewhere.
-        return f"{entry.host_of(name)}:{port}"
-    return f"{scheme}://{entry.host_of(name)}" + ("" if port == usual else f":{port}")
 
 
 def _endpoint(service: Service, port: Port) -> str:

@@ -8,9 +8,9 @@ from components.kit.args import Text
 from components.security.namespaces import Namespaces, NamespacesArgs
 from components.security.pki import CertificateAuthority, CertificateAuthorityArgs
 from infra.images.catalogue import Catalogue
-from infra.images.services import services_image
+from infra.images.own import SERVICES, own_image
 from infra.model.environment import Environment
-from infra.model.objects import APPS, DATA
+from infra.model.objects import APPS, DATA, LOADTEST
 from infra.model.records import Records
 from infra.model.settings import PlatformSettings
 
@@ -42,9 +42,12 @@ def lay(
 ) -> Foundation:
     """Make namespaces and CA, and build the services image or take the one given."""
     child = pulumi.ResourceOptions(parent=parent)
-    image = services_image(catalogue, environment, child)
-    namespaces = Namespaces("namespaces", NamespacesArgs(names=(DATA, APPS)), child)
+    image = own_image(SERVICES, catalogue, environment, child)
+    more = (LOADTEST,) if settings.loadtest.enabled else ()
+    namespaces = Namespaces("namespaces", NamespacesArgs(names=(DATA, APPS, *more)), child)
+    # The load generator is a user: it comes from outside and trusts what users trust.
+    inside = {name: namespaces.names[name] for name in (DATA, APPS)}
     authority = CertificateAuthority(
-        "internal-ca", CertificateAuthorityArgs(namespaces=namespaces.names), child
+        "internal-ca", CertificateAuthorityArgs(namespaces=inside), child
     )
     return Foundation(settings, catalogue, namespaces, authority, image, records, parent)

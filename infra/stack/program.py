@@ -4,11 +4,12 @@ import pulumi
 
 from components.kit.references import ImageError
 from infra.images.catalogue import Catalogue
-from infra.images.services import check_images
+from infra.images.own import check_images
 from infra.model.environment import Environment, VariableError
 from infra.model.records import RECORDS, RecordError, Records
 from infra.stack import config
 from infra.stack.composition import Platform
+from infra.stack.loadtest import images
 from infra.stack.placeholders import PlaceholderError, refuse_placeholders
 from infra.stack.protection import StandInError, refuse_standins
 from infra.stack.provider import kubernetes_provider
@@ -31,7 +32,7 @@ def run(records: Records = RECORDS) -> None:
         catalogue = Catalogue(
             settings.images.source, settings.images.overrides, environment.images_file
         )
-        check_images(catalogue, environment)
+        check_images(catalogue, environment, images(settings))
         refuse_placeholders(settings, environment)
         refuse_standins(settings, environment, preview=pulumi.runtime.is_dry_run())
     except (RecordError, ImageError, VariableError, PlaceholderError, StandInError) as error:

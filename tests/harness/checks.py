@@ -26,6 +26,8 @@ from tests.harness.recording import Recording, Registered, walk
 
 KUBERNETES = "1.36"
 CLUSTER_SCOPED = ("Namespace",)
+ENDS = ("Job", "PodTemplate")
+"""What makes pods that run to their end: nothing probes them, and no budget keeps them."""
 
 
 def component_classes() -> dict[str, type[pulumi.ComponentResource]]:
@@ -47,6 +49,8 @@ def templates(recording: Recording) -> Iterator[tuple[Registered, dict[str, Any]
     for resource in recording.kubernetes():
         if resource.kind in ("Deployment", "StatefulSet", "Job"):
             yield resource, resource.inputs["spec"]["template"]
+        elif resource.kind == "PodTemplate":
+            yield resource, resource.inputs["template"]
 
 
 def containers(recording: Recording) -> Iterator[tuple[Registered, dict[str, Any]]]:
@@ -152,7 +156,7 @@ def limited(recording: Recording) -> Iterator[str]:
 def probed(recording: Recording) -> Iterator[str]:
     """Startup with patience, real readiness, shallow liveness; a sidecar may go without any."""
     for resource, container in containers(recording):
-        if resource.kind == "Job":
+        if resource.kind in ENDS:
             continue
         missing = [
             n for n in ("startup", "readiness", "liveness") if not container.get(f"{n}Probe")
@@ -240,11 +244,11 @@ def budgeted(recording: Recording) -> Iterator[str]:
         for r in recording.of("HorizontalPodAutoscaler")
     }
     for resource, _ in templates(recording):
+        if resource.kind in ENDS:
+            continue
         name = resource.inputs["metadata"]["name"]
         replicas = resource.inputs["spec"].get("replicas", ranges.get(name, 1))
         budget = budgets.get(name)
-        if resource.kind == "Job":
-            continue
         if replicas == 1 and budget:
             yield f"{resource.name}: a budget on one replica blocks every drain"
         if replicas > 1 and not budget:
@@ -288,7 +292,7 @@ def mounted(recording: Recording) -> Iterator[str]:
             yield f"{resource.name}: two volumes of one name"
         claims = {
             c["metadata"]["name"]: c
-            for c in resource.inputs["spec"].get("volumeClaimTemplates", [])
+            for c in resource.inputs.get("spec", {}).get("volumeClaimTemplates", [])
         }
         for mount in (m for c in _containers(spec) for m in c.get("volumeMounts", [])):
             if mount["name"] not in volumes and mount["name"] not in claims:

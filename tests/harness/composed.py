@@ -6,13 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from infra.images.catalogue import Catalogue
-from infra.images.services import check_images
+from infra.images.own import check_images
 from infra.model.environment import Environment
 from infra.model.images import IMAGE_NAMES
 from infra.model.records import RECORDS, Records
 from infra.model.settings import PlatformSettings
 from infra.stack.composition import Platform
 from infra.stack.diff import load_stack
+from infra.stack.loadtest import images
 from infra.stack.provider import kubernetes_provider
 from tests.harness.platforms import image
 from tests.harness.recording import Recording, build
@@ -29,7 +30,7 @@ def compose(settings: PlatformSettings, records: Records = RECORDS) -> tuple[Rec
             images_file=images_file, registry="localhost:30500", cluster_id="test"
         )
         catalogue = Catalogue(settings.images.source, settings.images.overrides, images_file)
-        check_images(catalogue, environment)
+        check_images(catalogue, environment, images(settings))
         records.check()
 
         def program() -> Platform:

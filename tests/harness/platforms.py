@@ -15,6 +15,7 @@ from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
 from components.servers.postgres.server import Postgres, PostgresArgs
 from components.servers.redis.server import Redis, RedisArgs, RedisUser
 from components.workloads.jobs import Job, JobArgs
+from components.workloads.load_generator import LoadGenerator, LoadGeneratorArgs
 from components.workloads.ports import Entry, Port
 from components.workloads.scaling import Pace, Scale
 from components.workloads.sidecars import Sidecar
@@ -209,6 +210,18 @@ def job(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Job:
     return Job("kafka-provision", JobArgs(**args), opts)
 
 
+def load_generator(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> LoadGenerator:
+    args = {
+        "namespace": "loadtest",
+        "image": image("loadtests"),
+        "resources": SIZE,
+        "workers": 4,
+        "entries": {"data": "http://ingest-service.apps.svc"},
+        **changes,
+    }
+    return LoadGenerator("load-generator", LoadGeneratorArgs(**args), opts)
+
+
 PROGRAMS: dict[str, Any] = {
     "Namespaces": namespaces,
     "CertificateAuthority": authority,
@@ -222,6 +235,7 @@ PROGRAMS: dict[str, Any] = {
     "Workload": workload,
     "Workload in full": workload_in_full,
     "Job": job,
+    "LoadGenerator": load_generator,
 }
 """Every component once, and in its other shape where it has one."""
 

@@ -13,6 +13,7 @@ Secrets never enter these models: passwords come from `pulumi-random`, certifica
 
 from infra.model.settings.base import Amounts, ResourceSettings, Settings
 from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
+from infra.model.settings.loadtest import LoadtestSettings
 from infra.model.settings.platform import PlatformSettings
 from infra.model.settings.servers import (
     OWN_SECTION,
@@ -41,6 +42,7 @@ __all__ = [
     "ImageSettings",
     "KafkaSettings",
     "KubernetesSettings",
+    "LoadtestSettings",
     "PlatformSettings",
     "PostgresSettings",
     "RedisSettings",

@@ -7,6 +7,7 @@ from pydantic import ValidationInfo, WithJsonSchema, model_validator
 from infra.model import budget
 from infra.model.settings.base import Settings, records
 from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
+from infra.model.settings.loadtest import LoadtestSettings
 from infra.model.settings.servers import (
     OWN_SECTION,
     KafkaSettings,
@@ -32,6 +33,7 @@ class PlatformSettings(Settings):
     servers: ServersSettings
     services: ServicesSettings
     entry: EntrySettings
+    loadtest: LoadtestSettings
     protect: Annotated[bool, _AS_PULUMI_WRITES_IT]
     """Refuse to delete or replace what holds data, whatever the program says."""
 

@@ -41,7 +41,7 @@ def _everywhere(*rest: str, shapes: tuple[str, ...]) -> list[Mutation]:
 
 SERVERS = ("Kafka", "Postgres", "Redis")
 LONG_RUNNING = (*SERVERS, "Workload")
-WITH_PODS = (*LONG_RUNNING, "Job")
+WITH_PODS = (*LONG_RUNNING, "Job", "LoadGenerator")
 COMPONENTS = {
     "Namespaces": "security.namespaces:Namespaces",
     "CertificateAuthority": "security.pki:CertificateAuthority",
@@ -52,6 +52,7 @@ COMPONENTS = {
     "Redis": "servers.redis.server:Redis",
     "Workload": "workloads.workload:Workload",
     "Job": "workloads.jobs:Job",
+    "LoadGenerator": "workloads.load_generator:LoadGenerator",
 }
 
 MUTATIONS = [

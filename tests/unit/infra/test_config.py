@@ -24,6 +24,7 @@ def stack_file(**changes: Any) -> str:
         "servers": {},
         "services": {},
         "entry": {"ports": {"http": 30080}},
+        "loadtest": {},
         "protect": False,
     } | changes
     return yaml.safe_dump(

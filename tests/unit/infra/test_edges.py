@@ -5,11 +5,14 @@ import dataclasses
 from components.servers.kafka import config as kafka
 from components.servers.postgres import config as postgres
 from components.servers.redis import config as redis
+from components.workloads import load_generator
 from infra.model.edges import (
     ADMIN_PORT,
     CLIENT_PORT,
     DNS,
     EVERYTHING,
+    GENERATOR,
+    GENERATOR_PORT,
     KUBERNETES,
     MONITORING,
     OUTSIDE,
@@ -94,7 +97,15 @@ def test_the_ports_are_those_that_the_servers_listen_on():
         "redis": redis.PORT,
     }
     assert ADMIN_PORT == {"postgres": postgres.PORT, "kafka": kafka.INTERNAL_PORT}
+    assert load_generator.MASTER_PORT == GENERATOR_PORT
     assert PEER_PORTS == {"kafka": (kafka.CONTROLLER_PORT, kafka.INTERNAL_PORT)}
+
+
+def test_the_load_generator_reaches_what_is_published_and_itself_and_nothing_reaches_it_back():
+    reached = {e.target for e in edges(RECORDS) if e.source == GENERATOR}
+    published = {e.target for e in edges(RECORDS) if e.source == OUTSIDE}
+    assert reached == {*published, GENERATOR}
+    assert {e.source for e in edges(RECORDS) if e.target == GENERATOR} == {GENERATOR}
 
 
 def test_two_uses_of_one_server_are_one_edge():

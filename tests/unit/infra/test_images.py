@@ -9,8 +9,8 @@ import pytest
 from components.kit.references import ImageError, check_reference
 from infra.images import pin
 from infra.images.catalogue import Catalogue, LockedImage, read_lock
-from infra.images.services import DOCKERFILE, REPOSITORY_ROOT
-from infra.model.images import IMAGE_NAMES
+from infra.images.own import LOADTESTS, REPOSITORY_ROOT, SERVICES, OwnImage
+from infra.model.images import IMAGE_NAMES, OWN_IMAGES
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -73,8 +73,8 @@ def test_a_digest_outweighs_any_tag():
     assert check_reference(f"redis:latest@{DIGEST}")
 
 
-def test_every_image_but_the_services_has_an_official_reference():
-    assert set(read_lock()) == set(IMAGE_NAMES) - {"services"}
+def test_every_image_but_our_own_has_an_official_reference():
+    assert set(read_lock()) == set(IMAGE_NAMES) - set(OWN_IMAGES)
     for image in read_lock().values():
         check_reference(image.reference)
 
@@ -97,8 +97,9 @@ def test_a_lock_file_whose_tag_moves_with_the_next_release_is_refused(
         read_lock(path)
 
 
-def test_the_dockerfile_has_no_images_of_its_own_to_fall_behind_the_lock_file():
-    text = (REPOSITORY_ROOT / DOCKERFILE).read_text()
+@pytest.mark.parametrize("made", [SERVICES, LOADTESTS])
+def test_a_dockerfile_has_no_images_of_its_own_to_fall_behind_the_lock_file(made: OwnImage):
+    text = (REPOSITORY_ROOT / made.dockerfile).read_text()
     images = re.findall(r"^(?:FROM|ARG) +(\S+)", text, re.MULTILINE)
     assert images == ["BUILD_IMAGE", "RUNTIME_IMAGE", "${BUILD_IMAGE}", "${RUNTIME_IMAGE}"]
 

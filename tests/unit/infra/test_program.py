@@ -10,29 +10,30 @@ from pulumi.runtime.config import set_all_config
 
 from components.kit.references import ImageError
 from infra.images.catalogue import Catalogue
-from infra.images.services import check_images, services_image, source_hash
+from infra.images.own import LOADTESTS, SERVICES, OwnImage, check_images, own_image, source_hash
 from infra.model.environment import Environment, VariableError
 from infra.model.services import Port
 from infra.model.settings import EntrySettings, KubernetesSettings, PlatformSettings
 from infra.stack import program
-from infra.stack.composition import url
 from infra.stack.config import load_file
 from infra.stack.diff import ROOT, load_stack
 from infra.stack.placeholders import PlaceholderError, refuse_placeholders
 from infra.stack.protection import StandInError, refuse_standins
 from infra.stack.provider import kubernetes_provider
+from infra.stack.urls import url
 from tests.harness.population import FRONT, SMALL, and_more, but_with
 from tests.harness.recording import record
 
 DIGEST = "sha256:" + "0" * 64
 
 
-def test_a_render_names_the_image_it_would_build_and_builds_nothing(tmp_path: Path):
+@pytest.mark.parametrize("made", [SERVICES, LOADTESTS])
+def test_a_render_names_the_image_it_would_build_and_builds_nothing(tmp_path: Path, made: OwnImage):
     environment = Environment(render_dir=tmp_path)
     catalogue = Catalogue("official", {})
     check_images(catalogue, environment)
-    image = services_image(catalogue, environment, pulumi.ResourceOptions())
-    assert image == f"localhost:30500/millrace/services:src-{source_hash()}"
+    image = own_image(made, catalogue, environment, pulumi.ResourceOptions())
+    assert image == f"localhost:30500/millrace/{made.name}:src-{source_hash(made)}"
 
 
 def test_a_render_goes_to_its_directory_and_to_no_cluster(tmp_path: Path):
@@ -50,6 +51,13 @@ def test_a_cluster_without_a_name_is_refused_with_both_ways_out():
 def test_an_image_to_build_without_a_registry_is_refused():
     with pytest.raises(ImageError, match="MILLRACE_REGISTRY"):
         check_images(Catalogue("official", {}), Environment())
+
+
+def test_a_load_generator_to_build_is_refused_by_its_own_name():
+    given = Catalogue("official", {"services": f"r.example/s@{DIGEST}"})
+    check_images(given, Environment())
+    with pytest.raises(ImageError, match=r"the loadtests image .*overrides\.loadtests"):
+        check_images(given, Environment(), (SERVICES, LOADTESTS))
 
 
 def test_an_image_given_by_reference_needs_no_registry():
@@ -103,15 +111,15 @@ def test_the_source_hash_follows_contents_and_names_and_ignores_bytecode(tmp_pat
     (tmp_path / "services").mkdir()
     for name in ("pyproject.toml", "uv.lock", "services/a.py"):
         (tmp_path / name).write_text(name)
-    first = source_hash(tmp_path)
+    first = source_hash(SERVICES, tmp_path)
     cached = tmp_path / "services" / "__pycache__"
     cached.mkdir()
     (cached / "a.pyc").write_text("x")
-    assert source_hash(tmp_path) == first
+    assert source_hash(SERVICES, tmp_path) == first
     (tmp_path / "services" / "a.py").write_text("changed")
-    second = source_hash(tmp_path)
+    second = source_hash(SERVICES, tmp_path)
     (tmp_path / "services" / "a.py").rename(tmp_path / "services" / "b.py")
-    assert len({first, second, source_hash(tmp_path)}) == 3
+    assert len({first, second, source_hash(SERVICES, tmp_path)}) == 3
 
 
 def test_an_offset_that_is_no_number_names_the_variable():

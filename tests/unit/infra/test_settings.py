@@ -35,6 +35,7 @@ BASE: dict[str, Any] = {
     "servers": {},
     "services": {},
     "entry": {"ports": {"http": 30080}},
+    "loadtest": {},
     "protect": False,
 }
 OF_SMALL = {"records": SMALL}

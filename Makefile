@@ -20,9 +20,9 @@ status: $(VENV)   ## what runs, and the endpoints, one line each
 	@$(RUN) status
 smoke: $(VENV)    ## resources in over HTTP, one processed row per event out, with latencies
 	@.venv/bin/python -m loadtests smoke
-load: $(VENV)     ## 10,000 users on documents, held to targets (USERS PACE SECONDS SHAPE TARGET)
+load: $(VENV)     ## 10,000 users on documents, held to targets (USERS PACE SECONDS SHAPE TARGET WHERE)
 	@.venv/bin/python -m loadtests load --users '$(USERS)' --pace '$(PACE)' --seconds '$(SECONDS)' --shape '$(SHAPE)' \
-	  --target '$(TARGET)' --flow '$(FLOW)' --rate '$(RATE)' --workers '$(WORKERS)'
+	  --target '$(TARGET)' --flow '$(FLOW)' --rate '$(RATE)' --workers '$(WORKERS)' --where '$(WHERE)'
 load-compare: $(VENV)  ## the newest load run against the saved one (or NEW=folder, BASE=folder)
 	@.venv/bin/python -m loadtests load-compare --base '$(BASE)' --new '$(NEW)' --anyway '$(ANYWAY)'
 preview: $(VENV)  ## what `up` would change, held against the policies

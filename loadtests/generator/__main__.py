@@ -1,7 +1,7 @@
 """``python -m loadtests.generator master|worker``: one process of a load run.
 
-The plan is in the environment, as a pod would have it. The master starts its workers itself unless
-it was told its own address, at which they will find it.
+The plan is in the environment, in a pod as on a machine. The master starts its workers itself
+unless it was told the address at which it listens, for those who are started elsewhere.
 """
 
 import logging
@@ -10,7 +10,7 @@ import resource
 import sys
 
 from loadtests.generator import master, worker
-from loadtests.run.plan import MASTER_VARIABLE, PLAN_VARIABLE, Plan
+from loadtests.run.plan import MASTER_VARIABLE, PLAN_VARIABLE, Plan, check_open_files
 
 
 def main() -> None:
@@ -25,6 +25,10 @@ def main() -> None:
     if role == "master":
         master.run(plan, address)
     elif role == "worker" and address is not None:
+        try:
+            check_open_files(plan, most)  # a pod's limit is its node's
+        except ValueError as error:
+            sys.exit(str(error))
         worker.run(plan, address)
     else:
         sys.exit(f"say master, or worker with {MASTER_VARIABLE}, not {sys.argv[1:]}")

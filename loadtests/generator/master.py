@@ -1,11 +1,12 @@
 """Leads the workers through the shape, and hands on what they report, a line each on stdout."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import gevent
@@ -16,6 +17,7 @@ from locust.env import Environment
 
 from loadtests.generator.recording import FIELD, LAST
 from loadtests.generator.users import ANSWER_SECONDS, USERS
+from loadtests.run import messages as orders
 from loadtests.run.messages import Event
 from loadtests.run.plan import MASTER_VARIABLE, Plan
 from loadtests.run.shapes import stage_at
@@ -66,7 +68,7 @@ class _Master:
         )
         self.runner: Any = environment.create_master_runner(host, port)
         self.all_ended = Flag()
-        self._workers = plan.workers
+        self.workers = plan.workers
         self.ended: set[str] = set()
         environment.events.worker_report.add_listener(self._on_report)
         environment.events.spawning_complete.add_listener(self._on_all_there)
@@ -86,31 +88,32 @@ class _Master:
     def _on_last(self, msg: Any, **_: Any) -> None:
         _put(msg.data[FIELD])
         self.ended.add(msg.node_id)
-        if len(self.ended) == self._workers:
+        if len(self.ended) == self.workers:
             self.all_ended.set()
 
 
 def run(plan: Plan, address: str | None) -> None:
     """Run the plan from the first user to the last report.
 
-    Without an address the workers are processes of this machine, started and ended here. Ends
-    early when its standard input does (whoever started it is gone or wants it to end), or SIGTERM.
+    Without an address the workers are processes of this machine, started and ended here. With one
+    they are started by whoever gave it. Its standard input says when to begin (``orders.BEGIN``)
+    and ends when the run should, or when whoever holds it is gone; so does SIGTERM.
     """
     host, _, port = (address or "127.0.0.1:0").rpartition(":")
-    master, over = _Master(plan, host, int(port)), Flag()
+    master, told = _Master(plan, host, int(port)), _Orders()
     runner = master.runner
-    _stop_on_request(over, watch_input=address is None)
     workers = [] if address else _start_workers(plan, runner.server.port)
     try:
+        gevent.wait([told.begin, told.over], count=1)
         with gevent.Timeout(CONNECT_SECONDS, RuntimeError("the workers did not connect")):
-            while runner.worker_count < plan.workers and not over.is_set():
+            while runner.worker_count < plan.workers and not told.over.is_set():
                 gevent.sleep(0.1)
-        if not over.is_set():
+        if not told.over.is_set():
             runner.start_shape()
-            gevent.wait([runner.shape_greenlet, over], count=1)
+            gevent.wait([runner.shape_greenlet, told.over], count=1)
             # With the shape's end Locust has stopped its users already; otherwise they stop here.
             runner.stop()
-            _wait_for_last(master, workers)
+            _wait_for_last(master, lambda: told.lost + sum(p.poll() is not None for p in workers))
         tell("stopped", 0)
     finally:
         for process in workers:
@@ -119,29 +122,45 @@ def run(plan: Plan, address: str | None) -> None:
             process.wait()
 
 
-def _wait_for_last(master: _Master, workers: Sequence[subprocess.Popen[bytes]]) -> None:
+def _wait_for_last(master: _Master, dead: Callable[[], int]) -> None:
     """For every worker that still lives.
 
-    Locust takes one that it has not heard of for a while for gone; only this is sure.
+    Locust takes one that it has not heard of for a while for gone; only who started it is sure.
     """
     until = time.monotonic() + LAST_REPORT_SECONDS
     while time.monotonic() < until and not master.all_ended.wait(0.2):
-        dead = sum(process.poll() is not None for process in workers)
-        if dead and dead + len(master.ended) >= len(workers):
+        if (gone := dead()) and gone + len(master.ended) >= master.workers:
             return
 
 
-def _stop_on_request(over: Flag, *, watch_input: bool) -> None:
-    gevent.signal_handler(signal.SIGTERM, over.set)
-    if watch_input:
+class _Orders:
+    """What standard input says, a word a line, and SIGTERM."""
 
-        def until_end() -> None:
-            gevent.os.make_nonblocking(0)
-            while gevent.os.nb_read(0, 4096):
-                pass
-            over.set()
+    def __init__(self) -> None:
+        self.begin, self.over = Flag(), Flag()
+        self.lost = 0
+        gevent.signal_handler(signal.SIGTERM, self.over.set)
+        gevent.spawn(self._read)
 
-        gevent.spawn(until_end)
+    def _read(self) -> None:
+        gevent.os.make_nonblocking(0)
+        rest = b""
+        while more := gevent.os.nb_read(0, 4096):
+            *words, rest = (rest + more).split(b"\n")
+            for word in words:
+                self._take(word.decode())
+        self.over.set()
+
+    def _take(self, word: str) -> None:
+        match word:
+            case orders.BEGIN:
+                self.begin.set()
+            case orders.END:
+                self.over.set()
+            case orders.LOST:
+                self.lost += 1
+            case _:
+                logging.warning("there is no order %r", word)
 
 
 def _start_workers(plan: Plan, port: int) -> list[subprocess.Popen[bytes]]:

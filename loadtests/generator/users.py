@@ -54,6 +54,8 @@ class DocumentUser(FastHttpUser):
     network_timeout = ANSWER_SECONDS
     connection_timeout = ANSWER_SECONDS
     concurrency = 1
+    insecure = False
+    """Locust's default trusts every certificate, which no user does."""
 
     def on_start(self) -> None:
         """Begin somewhere within the first turn: users that came together part here."""

@@ -4,11 +4,18 @@ A worker's report travels in Locust's own to the master, which hands it on as it
 same on one machine and on a cluster.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from loadtests.outcome import Outcome
+
+BEGIN: Final = "begin"
+"""The other way round, on the master's standard input: the users may come."""
+END: Final = "end"
+"""They should leave. So they should at the end of the input."""
+LOST: Final = "lost"
+"""One worker more is gone, and its last report will not come."""
 
 
 class _Message(BaseModel):

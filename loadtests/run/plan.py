@@ -13,6 +13,10 @@ MASTER_VARIABLE: Final = "LOADTEST_MASTER"
 
 Flow = Literal["mixed", "write", "read"]
 ShapeName = Literal["steady", "ramp", "spike", "soak"]
+Where = Literal["machine", "cluster"]
+
+ADDRESSES: Final = 28_000
+"""Local addresses that a machine, or a pod, has for connections to one port."""
 
 
 class Settings(BaseModel):
@@ -20,7 +24,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    users: int = Field(default=10_000, ge=1, le=28_000, description="USERS=10000")
+    users: int = Field(default=10_000, ge=1, le=64 * ADDRESSES, description="USERS=10000")
+    """At most, at the same time."""
     pace: float = Field(default=10, ge=0.01, le=70, description="PACE=10")
     """Seconds between two requests of a user, begin to begin. Below the 75 s after which a service
     closes a connection that nothing comes over."""
@@ -32,7 +37,9 @@ class Settings(BaseModel):
     rate: float = Field(default=200, ge=0.1, le=1_000, description="RATE=200")
     """Most users that come in each second."""
     workers: int = Field(default=2, ge=1, le=64, description="WORKERS=2")
-    """Processes that the users are spread over."""
+    """Processes, on the cluster pods, that the users are spread over."""
+    where: Where = Field(default="machine", description="WHERE=machine or WHERE=cluster")
+    """Where the load is made. On the cluster the stack says how many workers, if not said here."""
 
 
 class Plan(Settings):
@@ -89,14 +96,28 @@ def _sentence(wrong: Any) -> str:
 
 
 def check_open_files(plan: Settings, most: int) -> None:
-    """Every user holds a connection open, in the process it is in.
+    """Every user holds a connection open, in the process it is in; ``most`` files it may have.
 
     Raises:
-        ValueError: a process would need more open files than it may have.
+        ValueError: a process would need more.
     """
     needed = -(-plan.users // plan.workers) + 500
     if needed > most:
         raise ValueError(
             f"USERS is {plan.users}: {needed} open files in each of {plan.workers} processes, and "
             f"the hard limit is {most}; take fewer users or more WORKERS"
+        )
+
+
+def check_addresses(plan: Settings) -> None:
+    """Every connection has an address of its own; on the cluster each worker has all of them.
+
+    Raises:
+        ValueError: there are more users than addresses.
+    """
+    most = ADDRESSES * (plan.workers if plan.where == "cluster" else 1)
+    if plan.users > most:
+        way_out = "more WORKERS" if plan.where == "cluster" else "WHERE=cluster"
+        raise ValueError(
+            f"USERS is {plan.users}: there are {most} local addresses; take fewer, or {way_out}"
         )

@@ -9,6 +9,7 @@ from loadtests.documents.client import Document, Documents, RequestFailed
 from loadtests.documents.ledger import DocumentLedger
 from loadtests.outcome import Outcome
 from loadtests.run.plan import Plan, Settings, hot_id
+from loadtests.run.pods import Site
 from loadtests.traffic import base_url
 
 HOT = 1_000
@@ -21,11 +22,14 @@ class RunFailed(Exception):
     """There is nothing to be judged; the text is a sentence with the way out."""
 
 
-def plan_of(checkout: Checkout, chosen: Settings) -> Plan:
-    """What was chosen, for the platform of this checkout."""
+def plan_of(checkout: Checkout, chosen: Settings, site: Site | None = None) -> Plan:
+    """What was chosen, for the platform of this checkout; `site`: where pods make the load."""
     run = f"load-{secrets.token_hex(4)}"
     plan = Plan(**chosen.model_dump(), run=run, host="", hot=HOT)
-    return plan.model_copy(update={"host": base_url(checkout, plan.way.entry)})
+    if site is None:
+        return plan.model_copy(update={"host": base_url(checkout, plan.way.entry)})
+    workers = plan.workers if "workers" in chosen.model_fields_set else site.workers
+    return plan.model_copy(update={"host": site.entries[plan.way.entry], "workers": workers})
 
 
 def seed(client: Documents, plan: Plan, ledger: DocumentLedger) -> None:

@@ -11,7 +11,7 @@ from loadtests.run.intake import Intake
 from loadtests.run.machine import machine, revision
 from loadtests.run.plan import Plan
 from loadtests.run.points import points
-from loadtests.verdict.results import Books, Cache, Run, Store
+from loadtests.verdict.results import Asked, Books, Cache, Run, Store
 
 POINT_SECONDS = 2.0
 MOST_POINTS = 600
@@ -45,6 +45,13 @@ def add_up(
         shape=plan.shape,
         users=plan.users,
         pace=plan.pace,
+        asked=Asked(
+            flow=plan.flow,
+            seconds=plan.seconds,
+            rate=plan.rate,
+            workers=plan.workers,
+            where=plan.where,
+        ),
         started_at=datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         revision=revision(around.root),
         seconds=took,

@@ -16,8 +16,9 @@ from loadtests.documents.ledger import DocumentLedger
 from loadtests.documents.over_httpx import documents_of
 from loadtests.observers.watch import Watch
 from loadtests.outcome import Outcome
+from loadtests.run.cluster import ClusterError, ClusterGenerator, find
 from loadtests.run.intake import Intake
-from loadtests.run.plan import Plan, Settings, check_open_files
+from loadtests.run.plan import Plan, Settings, check_addresses, check_open_files
 from loadtests.run.preparing import RunFailed, plan_of, seed, warm
 from loadtests.run.progress import Progress
 from loadtests.run.results import Circumstances, add_up
@@ -47,13 +48,17 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
 
     Raises:
         RunFailed: the platform does not take documents, or no load could be made.
+        ClusterError: the load was to be made on the cluster, and cannot be there.
         KubeError: the cluster or the store could not be asked.
         httpx.HTTPError: the cluster did not answer before the run.
-        ValueError: a process would need more open files than it may have.
+        ValueError: there are more users than addresses, or open files for them.
     """
-    check_open_files(chosen, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    plan = plan_of(checkout, chosen)
     kube = Kube(checkout)
+    site = find(kube) if chosen.where == "cluster" else None
+    plan = plan_of(checkout, chosen, site)
+    check_addresses(plan)
+    if site is None:
+        check_open_files(plan, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     ledger = DocumentLedger()
     load_before = os.getloadavg()[0]
     with Watch(kube, plan.way) as watch:
@@ -68,7 +73,14 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
         cpu_before = watch.processor.mean(calm_since, time.time())
         watch.begin()
         intake = Intake(plan, ledger)
-        interrupted, words = _make_load(plan, intake, watch, folder, console)
+        log = folder / "generator.log"
+        made = (
+            Generator(plan, intake.take, log)
+            if site is None
+            else ClusterGenerator(kube, site, plan, intake.take, log=log, console=console)
+        )
+        interrupted = _make_load(made, Progress(console, plan, intake, watch.services), console)
+        words = made.last_words()
         if not len(intake.samples):
             raise RunFailed(f"no request was made; the load generator says: {' | '.join(words)}")
         console.print("the last answer is in; waiting until all that was accepted is stored")
@@ -76,21 +88,16 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
     stack = str(saved_context(checkout.state).get("stack", ""))
     around = Circumstances(checkout.root, stack, load_before, cpu_before)
     run = add_up(plan, intake, watch, books, around)
-    complaints += intake.complaints()
+    complaints += [*made.complaints(), *intake.complaints()]
     if interrupted:
         complaints.append("the run was cut short: what it reached until then is no result")
     return Done(run, complaints, words)
 
 
-def _make_load(
-    plan: Plan, intake: Intake, watch: Watch, folder: Path, console: Console
-) -> tuple[bool, list[str]]:
-    """The load itself: whether it was interrupted, and what the generator had to say."""
+def _make_load(made: Generator | ClusterGenerator, progress: Progress, console: Console) -> bool:
+    """The load itself: whether it was interrupted."""
     interrupted = False
-    with (
-        Generator(plan, intake.take, folder / "generator.log") as generator,
-        Progress(console, plan, intake, watch.services) as progress,
-    ):
+    with made as generator, progress:
         try:
             while not generator.ended(1.0):
                 progress.tick()
@@ -99,10 +106,7 @@ def _make_load(
             console.print("interrupted: the users leave, then the ledger is closed all the same")
             generator.stop()
             generator.ended(STOP_SECONDS)
-    words = generator.last_words()
-    if generator.trouble is not None:
-        intake.errors[f"a message that nobody understands: {generator.trouble}"] += 1
-    return interrupted, words
+    return interrupted
 
 
 def _end(
@@ -139,5 +143,5 @@ def _close(
     )
 
 
-FAILURES = (RunFailed, httpx.HTTPError)
+FAILURES = (RunFailed, ClusterError, httpx.HTTPError)
 """What keeps a run from coming to its end, beside what bootstrap itself raises."""

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from loadtests.run.messages import BEGIN
 from loadtests.run.plan import PLAN_VARIABLE, Plan
 
 
@@ -16,20 +18,30 @@ class Generator:
 
     They get a session of their own: Ctrl-C is for the one who started them, who then tells them
     to end in good order. Should that one vanish, the end of their input tells them.
+
+    ``command`` is what leads to a master that is elsewhere, and is told to begin by the caller.
     """
 
-    def __init__(self, plan: Plan, take: Callable[[str], None], log: Path) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        take: Callable[[str], None],
+        log: Path,
+        command: Sequence[str] | None = None,
+    ) -> None:
         self.trouble: Exception | None = None
         self._take = take
         self._log = log
+        self._command = command
         self._environment = {**os.environ, PLAN_VARIABLE: plan.model_dump_json()}
         self._process: subprocess.Popen[str] | None = None
         self._reader = threading.Thread(target=self._read, name="generator", daemon=True)
 
     def __enter__(self) -> "Generator":
+        here = [sys.executable, "-m", "loadtests.generator", "master"]
         with self._log.open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "loadtests.generator", "master"],
+            self._process = subprocess.Popen(  # noqa: S603 - ours, or our own kubectl
+                here if self._command is None else self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -38,6 +50,8 @@ class Generator:
                 start_new_session=True,
             )
         self._reader.start()
+        if self._command is None:
+            self.say(BEGIN)
         return self
 
     def __exit__(
@@ -56,16 +70,31 @@ class Generator:
         assert self._process is not None
         return self._process
 
+    def say(self, word: str) -> None:
+        """Give the master an order; one that is gone takes none."""
+        stdin = self._started.stdin
+        if stdin is not None and not stdin.closed:
+            with suppress(BrokenPipeError):
+                stdin.write(word + "\n")
+                stdin.flush()
+
     def stop(self) -> None:
         """Tell the users to leave; they still take the answers they wait for."""
         stdin = self._started.stdin
         if stdin is not None and not stdin.closed:
-            stdin.close()
+            with suppress(BrokenPipeError):
+                stdin.close()
 
     def ended(self, seconds: float) -> bool:
         """Wait so long for the last line; False when there may be more."""
         self._reader.join(timeout=seconds)
         return not self._reader.is_alive()
+
+    def complaints(self) -> list[str]:
+        """What makes the numbers worth nothing, as far as it is seen from here."""
+        if self.trouble is None:
+            return []
+        return [f"the load generator said what nobody understands: {self.trouble}"]
 
     def _read(self) -> None:
         stdout = self._started.stdout

@@ -3,7 +3,7 @@
 import pytest
 
 from loadtests.pace import Pace
-from loadtests.run.plan import Plan, Settings, check_open_files, settings
+from loadtests.run.plan import Plan, Settings, check_addresses, check_open_files, settings
 from loadtests.run.shapes import SHAPES, stage_at
 
 
@@ -24,6 +24,7 @@ def test_what_is_not_given_is_as_by_default():
         ("pace", "80", "PACE=10"),
         ("shape", "square", "SHAPE=steady, ramp, spike or soak"),
         ("target", "both", "TARGET=async or TARGET=sync"),
+        ("where", "moon", "WHERE=machine or WHERE=cluster"),
     ],
 )
 def test_a_bad_value_is_one_sentence_with_the_way_out(name: str, text: str, way_out: str):
@@ -42,6 +43,15 @@ def test_more_users_than_a_process_may_have_open_files_are_refused():
     check_open_files(Settings(users=10_000, workers=2), 20_000)
     with pytest.raises(ValueError, match="take fewer users or more WORKERS"):
         check_open_files(Settings(users=10_000, workers=2), 4_096)
+
+
+def test_more_users_than_there_are_addresses_are_refused_and_each_pod_has_its_own():
+    check_addresses(Settings(users=28_000))
+    check_addresses(Settings(users=50_000, workers=2, where="cluster"))
+    with pytest.raises(ValueError, match="take fewer, or WHERE=cluster"):
+        check_addresses(Settings(users=28_001))
+    with pytest.raises(ValueError, match="take fewer, or more WORKERS"):
+        check_addresses(Settings(users=60_000, workers=2, where="cluster"))
 
 
 def test_every_shape_reaches_all_users_and_ends():

@@ -30,6 +30,7 @@ ORDER = (
     "test_twin",
     "test_load",
     "test_load_faults",
+    "test_load_distributed",
     "test_autoscaling",
     "test_workloads",
     "test_secrets",

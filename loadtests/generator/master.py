@@ -116,6 +116,8 @@ def run(plan: Plan, address: str | None) -> None:
             _wait_for_last(master, lambda: told.lost + sum(p.poll() is not None for p in workers))
         tell("stopped", 0)
     finally:
+        if address:
+            runner.quit()  # theirs to hear: nobody here could end them
         for process in workers:
             process.terminate()
         for process in workers:

@@ -1,7 +1,6 @@
 """How a run is going, while it goes: a live line on a terminal, else a plain one now and then."""
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -27,16 +26,12 @@ class Progress:
         self._live = Live(console=console, refresh_per_second=1, get_renderable=self._table)
 
     def __enter__(self) -> "Progress":
+        self._began = time.monotonic()
         if self._console.is_terminal:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._live.stop()
 

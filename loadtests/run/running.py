@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from loadtests.run.messages import BEGIN
 from loadtests.run.plan import PLAN_VARIABLE, Plan
@@ -54,12 +53,7 @@ class Generator:
             self.say(BEGIN)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         if not self.ended(60):
             self._started.kill()

@@ -1,4 +1,4 @@
-"""What a load run on the cluster is made of: there before a run, and asking for nothing till then."""
+"""What a load run on the cluster is made of: there before a run, and asking for nothing till it."""
 
 from typing import Any
 

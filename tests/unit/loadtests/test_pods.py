@@ -77,7 +77,7 @@ def test_a_pod_that_runs_is_not_lost():
     ],
 )
 def test_a_pod_that_is_lost_is_named_with_what_became_of_it(pod: dict[str, Any] | None, how: str):
-    told = pods.lost("load-1-worker-1", pod and pods.seen(pod))
+    told = pods.lost("load-1-worker-1", None if pod is None else pods.seen(pod))
     assert told is not None
     assert re.match(f"the load generator's pod load-1-worker-1 .*{how} in the middle", told)
 

@@ -5,6 +5,8 @@ file that a later run is compared with. Latencies are milliseconds, rates are pe
 time is cores (1.0 is one core fully used).
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from loadtests.target import Target

@@ -31,8 +31,8 @@ from tests.e2e.under_load import UnderLoad
 
 pytestmark = pytest.mark.usefixtures("settled")
 
-# Until it is stopped: 100 requests a second, of which 30 write.
-USERS = Settings(users=300, pace=3, seconds=900, rate=100, workers=1)
+# Until it is stopped: 50 requests a second, of which 15 write.
+USERS = Settings(users=200, pace=4, seconds=900, rate=100, workers=1)
 APPS, DATA = "apps", "data"
 INGEST, WRITER, STREAM = "ingest-service", "stream-writer", "redis-stream"
 CLAIMED = "writer_entries_claimed_total"
@@ -59,7 +59,7 @@ def test_every_fault_under_load_loses_no_document_and_no_failure_is_unexplained(
     load: UnderLoad, checkout: Checkout, kube: Kube, api: httpx.Client, prefix: str, say: Say
 ) -> None:
     with load:
-        load.goes_on(200)
+        load.goes_on()
         pods_are_killed_while_one_writer_is_frozen_past_its_claim(load, kube, api)
         load.goes_on()
         the_stream_is_killed_and_then_frozen(load, kube)
@@ -67,14 +67,14 @@ def test_every_fault_under_load_loses_no_document_and_no_failure_is_unexplained(
         writers_are_scaled_away_in_mid_batch_and_the_last_is_killed(load, kube)
         load.goes_on()
         filler = the_store_is_killed_and_stays_away_until_admission_says_no(
-            load, checkout, kube, f"{prefix}-fill", say
+            load, checkout, kube, prefix, say
         )
         load.goes_on()
         load.stop()
+        for line in load.account():
+            say(line)
         load.check_books()
     filler.check_books(kube)
-    for line in load.account():
-        say(line)
     unexplained = [failure for failure, fault in load.failures() if fault is None]
     assert unexplained == [], f"{len(unexplained)} failures: {unexplained[:5]}"
     felt = {fault.what for _, fault in load.failures() if fault is not None}
@@ -146,7 +146,7 @@ def the_store_is_killed_and_stays_away_until_admission_says_no(
         with away(kube, DATA, STORE):
             load.goes_on()
             say("the store is away, and writes go on")
-            with Writer(checkout, prefix, size=400, text=LARGE) as filler:
+            with Writer(checkout, f"{prefix}-fill", size=400, text=LARGE) as filler:
                 wait_for("admission to say no", lambda: filler.refused > 3, seconds=60)
             say(f"admission says no after {filler.writes} documents more")
         back = time.monotonic()

@@ -79,7 +79,7 @@ class UnderLoad:
         """Writes until now."""
         return self._ledger.count(Outcome.ACKED)
 
-    def goes_on(self, writes: int = 100, seconds: float = 60.0) -> None:
+    def goes_on(self, writes: int = 50, seconds: float = 150.0) -> None:
         """Returns once so many more were acknowledged."""
         due = self.acknowledged() + writes
         wait_for(f"{writes} more writes", lambda: self.acknowledged() >= due, seconds=seconds)

@@ -140,5 +140,4 @@ def run(number: int = BACKLOG) -> int:
         return 1
     finally:
         containers.close()
-    report.close()
-    return 0
+    return report.close()

@@ -28,6 +28,15 @@ MakeDatabase = Callable[[str], Awaitable[DatabaseSettings]]
 
 _numbers = itertools.count(1)
 
+LONGEST = ("test_a_new_service", "test_docker_build", "test_program", "test_kafka_nodes")
+"""Files that take minutes. They begin first: of those that run side by side the last one to end is
+what people wait for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _json_logs() -> None:

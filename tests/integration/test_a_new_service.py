@@ -108,6 +108,7 @@ def test_a_new_service_costs_a_package_a_record_and_a_row(copy: Copy) -> None:
     assert outside == {"infra/model/services.py", "README.md"}
 
 
+@pytest.mark.timeout(900)  # a minute and a half alone, and it never is
 def test_the_repositorys_own_checks_pass_with_it(copy: Copy) -> None:
     copy.run("-m", "infra.model.schema")
     copy.run("-m", "docs.reference")

@@ -128,7 +128,7 @@ def parse(
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     raise ConfigError(
         f"{stack_file} has {count}; nothing was touched:\n{lines}\n"
-        "Every key is described in docs/configuration.md."
+        "Every key is described in docs/configuration.md, every variable in docs/services.md."
     )
 
 

@@ -45,12 +45,12 @@ class ImageSettings(Settings):
     local: the ones `make up` built, listed in the file MILLRACE_IMAGES_FILE names."""
     overrides: Annotated[Mapping[str, ImageReference], keys(IMAGE_NAMES)] = {}
     """Catalogue name to full reference, with a digest or an exact tag. An override of `services`
-    also means that the image is not built here."""
+    or `loadtests` also means that the image is not built here."""
 
     pull_secrets: tuple[DnsName, ...] = ()
     """Secrets (type kubernetes.io/dockerconfigjson) that open the registry of these images. The
-    cluster's owner makes them, by these names in the namespaces data and apps; every pod uses
-    them."""
+    cluster's owner makes them, by these names in the namespaces data and apps, and in loadtest if
+    `loadtest.enabled`; every pod uses them."""
 
     @field_validator("overrides")
     @classmethod

@@ -38,15 +38,27 @@ def find(kube: Kube) -> Site:
     """What the stack has for runs on the cluster.
 
     Raises:
-        ClusterError: the stack has none.
+        ClusterError: the stack has none, or another run is on.
         KubeError: the cluster did not answer.
     """
     try:
-        return pods.site(kube.json("get", "podtemplate", pods.NAME, "-n", NAMESPACE))
+        found = pods.site(kube.json("get", "podtemplate", pods.NAME, "-n", NAMESPACE))
     except KubeError as error:
         if "NotFound" in str(error):
             raise ClusterError(NOT_THERE) from error
         raise
+    # Before this one seeds: even that would be seen in the other's numbers.
+    for item in kube.json("get", "pods", "-n", NAMESPACE, "-l", RUN_LABEL)["items"]:
+        _refuse(pods.seen(item))
+    return found
+
+
+def _refuse(pod: Seen) -> None:
+    if not pod.over and not pod.leaving:
+        raise ClusterError(
+            f"another run is on: the pod {pod.name} is there; wait until it is over, or "
+            f"`kubectl -n {NAMESPACE} delete pods -l {RUN_LABEL}`"
+        )
 
 
 class ClusterGenerator:
@@ -177,11 +189,7 @@ class ClusterGenerator:
         answer.raise_for_status()
         for item in answer.json()["items"]:
             pod = pods.seen(item)
-            if not pod.over and not pod.leaving:
-                raise ClusterError(
-                    f"another run is on: the pod {pod.name} is there; wait until it is over, or "
-                    f"`kubectl -n {NAMESPACE} delete pods -l {RUN_LABEL}`"
-                )
+            _refuse(pod)
             self._api.delete(f"{_PODS}/{pod.name}").raise_for_status()
 
     def _create(self, pod: Mapping[str, Any]) -> None:

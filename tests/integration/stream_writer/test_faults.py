@@ -108,12 +108,15 @@ async def test_nothing_that_was_accepted_is_lost_when_postgres_is_killed(
     producer: Producer,
 ) -> None:
     assert datadb
-    writers = [start_writer(f"writer-{n}") for n in range(2)]
+    # Long enough for a try to connect, which takes a while on a busy machine.
+    claim_after = 3
+    more = {"WRITER_CLAIM_AFTER_SECONDS": claim_after}
+    writers = [start_writer(f"writer-{n}", **more) for n in range(2)]
     await goes_on(producer, documents)
     postgres.container.kill()
     await eventually(lambda: is_not(writers[0].ready()))
     # Longer than it takes until an entry is given to others, if nobody says a word about it.
-    await asyncio.sleep(4)
+    await asyncio.sleep(2 * claim_after)
     assert await most_deliveries(inlet) == 1
     health = await writers[0].get("/health")
     assert health is not None

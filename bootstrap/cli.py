@@ -156,7 +156,9 @@ def main() -> None:
     exit_with_a_sentence(app)
 
 
-def exit_with_a_sentence(commands: typer.Typer) -> None:
+def exit_with_a_sentence(
+    commands: typer.Typer, interrupted: str = "interrupted; the same command continues"
+) -> None:
     """Run a command; a failure is a sentence on standard error and exit code 1."""
     try:
         commands()
@@ -170,5 +172,5 @@ def exit_with_a_sentence(commands: typer.Typer) -> None:
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
-        Console(file=sys.stderr).print("interrupted; the same command continues")
+        Console(file=sys.stderr).print(interrupted)
     sys.exit(code)

@@ -69,4 +69,4 @@ def run_compare(
 
 
 if __name__ == "__main__":
-    exit_with_a_sentence(app)
+    exit_with_a_sentence(app, "interrupted; nothing was kept")

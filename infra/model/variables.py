@@ -87,4 +87,6 @@ def _adapter(package: str, name: str) -> TypeAdapter[Any]:
     if "enum" in schema:
         return TypeAdapter[Any](literal[tuple(schema["enum"])])
     bounds = {bound: schema[key] for key, bound in _BOUNDS.items() if key in schema}
+    if schema["type"] == "number":
+        bounds["allow_inf_nan"] = False  # a process may take it, and then waits for ever
     return TypeAdapter[Any](annotated[_TYPES[schema["type"]], Field(**bounds)])

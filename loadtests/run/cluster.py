@@ -201,7 +201,7 @@ class ClusterGenerator:
             )
 
     def _wait_until_running(self, names: list[str]) -> dict[str, Seen]:
-        until = time.monotonic() + START_SECONDS
+        until, told = time.monotonic() + START_SECONDS, ""
         while True:
             found = self._pods()
             here = {name: found[name] for name in names if name in found}
@@ -218,6 +218,9 @@ class ClusterGenerator:
                     + "take fewer WORKERS, or look at resources and nodeSelector of "
                     "millrace:loadtest"
                 )
+            if late[0].why != told:
+                told = late[0].why
+                self._console.print(f"waiting for {late[0].name}: {told}", soft_wrap=True)
             time.sleep(0.3)
 
     def _last_lines(self, name: str) -> str:

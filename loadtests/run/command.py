@@ -1,5 +1,6 @@
 """``make load``: a run, its judgement, its report."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,7 +36,11 @@ def load(checkout: Checkout, chosen: Settings, console: Console) -> int:
         # Before the run: one that nothing can be held to is not worth making.
         targets = targets_for(str(saved_context(checkout.state).get("stack", "")), chosen.target)
         folder = folder_for(checkout.root)
-        done = runs.perform(checkout, chosen, folder, console)
+        try:
+            done = runs.perform(checkout, chosen, folder, console)
+        finally:
+            with suppress(OSError):
+                folder.rmdir()  # of a run that did not begin; no other folder is empty
     except (KubeError, *runs.FAILURES) as error:
         console.print("[red]no load run:[/red]", end=" ", highlight=False)
         way_out = f"; {WAY_OUT}" if isinstance(error, KubeError) else ""

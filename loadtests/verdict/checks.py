@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from loadtests.verdict.limits import Limit
 
 NOT_MEASURED = "not measured"
+COMPLAINT = "complaint"
+"""What a check is called, with a number, that says why the numbers are not to be trusted."""
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,11 @@ def compare_saved(
 ) -> int:
     """Compare, and print; gives the exit code."""
     try:
-        newer = saved.load(Path(new) if new else newest(root))
-        older = saved.load(Path(base) if base else baseline_of(root, newer))
-        changes = compare(older, newer, anyway=anyway)
+        newer = saved.read(Path(new) if new else newest(root))
+        older = saved.read(Path(base) if base else baseline_of(root, newer.run))
+        for kept in () if anyway else (older, newer):
+            _refuse_untrusted(kept)
+        changes = compare(older.run, newer.run, anyway=anyway)
     except (SavedRunError, NotComparableError) as error:
         console.print("[red]not compared:[/red]", end=" ", highlight=False)
         console.print(error, markup=False, highlight=False, soft_wrap=True)
@@ -73,8 +75,18 @@ def compare_saved(
     return REGRESSION if worse else NO_REGRESSION
 
 
-def _named(run: Run) -> str:
-    return f"{views.title(run)}; {run.started_at}, revision {run.revision}"
+def _refuse_untrusted(kept: saved.Kept) -> None:
+    if kept.untrusted:
+        raise NotComparableError(
+            f"the run of {kept.run.started_at} is no result: {'; '.join(kept.untrusted)}. Make it "
+            "again, or say ANYWAY=1"
+        )
+
+
+def _named(kept: saved.Kept) -> str:
+    run, missed = kept.run, len(kept.sentences)
+    verdict = "passed" if kept.passed else f"missed {missed} target{'' if missed == 1 else 's'}"
+    return f"{views.title(run)}; {verdict}; {run.started_at}, revision {run.revision}"
 
 
 def _sentence(change: Change) -> str:

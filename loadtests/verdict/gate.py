@@ -7,7 +7,7 @@ and a ledger without a write are breaches like a latency above its limit.
 from collections.abc import Iterable, Iterator
 
 from loadtests.verdict import crowd, hints
-from loadtests.verdict.checks import Check, Judgement, held, missed, with_aim
+from loadtests.verdict.checks import COMPLAINT, Check, Judgement, held, missed, with_aim
 from loadtests.verdict.limits import Limit, number
 from loadtests.verdict.results import Books, Cache, Endpoint, Run
 from loadtests.verdict.targets import Column, EndpointTarget, Targets
@@ -32,7 +32,7 @@ def judge(run: Run, targets: Targets, complaints: Iterable[str] = ()) -> Judgeme
     return Judgement(
         (
             *(
-                missed("load", f"complaint {place}", "none", complaint, "one")
+                missed("load", f"{COMPLAINT} {place}", "none", complaint, "one")
                 for place, complaint in enumerate(complaints, start=1)
             ),
             *_load(run, targets),

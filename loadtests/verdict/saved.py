@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from loadtests.verdict.checks import Check, Judgement
+from loadtests.verdict.checks import COMPLAINT, Check, Judgement
 from loadtests.verdict.results import Run
 
 FORMAT: Final = 1
@@ -19,7 +19,9 @@ class SavedRunError(Exception):
     """A saved run cannot be used; the text names the file, the reason and the way out."""
 
 
-class _File(BaseModel):
+class Kept(BaseModel):
+    """A run with what the gate said of it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int
@@ -28,11 +30,16 @@ class _File(BaseModel):
     checks: tuple[Check, ...]
     run: Run
 
+    @property
+    def untrusted(self) -> tuple[str, ...]:
+        """Why its numbers are worth nothing, such as that it was cut short."""
+        return tuple(check.sentence for check in self.checks if check.what.startswith(COMPLAINT))
+
 
 def save(run: Run, judgement: Judgement, folder: Path) -> Path:
     """Write `run.json` into a folder."""
     path = folder / FILE
-    kept = _File(
+    kept = Kept(
         format=FORMAT,
         passed=judgement.passed,
         sentences=judgement.sentences,
@@ -44,7 +51,12 @@ def save(run: Run, judgement: Judgement, folder: Path) -> Path:
 
 
 def load(path: Path) -> Run:
-    """A saved run, from its file or the folder that holds it.
+    """A saved run. Raises as ``read`` does."""
+    return read(path).run
+
+
+def read(path: Path) -> Kept:
+    """What is saved in a file, or in the folder that holds it.
 
     Raises:
         SavedRunError: there is none, or it is none.
@@ -58,10 +70,10 @@ def load(path: Path) -> Run:
         raise SavedRunError(
             f"{path} cannot be read ({why}); name the folder of a run, or its {FILE}"
         ) from error
-    return _parse(path, text).run
+    return _parse(path, text)
 
 
-def _parse(path: Path, text: str) -> _File:
+def _parse(path: Path, text: str) -> Kept:
     try:
         found: object = json.loads(text)
     except ValueError as error:
@@ -73,7 +85,7 @@ def _parse(path: Path, text: str) -> _File:
             "make the run again, or compare with the checkout that made it"
         )
     try:
-        return _File.model_validate_json(text)
+        return Kept.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

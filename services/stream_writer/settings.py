@@ -25,7 +25,9 @@ class WriterSettings(BaseSettings):
     commits_per_second: float = Field(default=80, ge=1, le=10_000)
     """Most commits of all writers together: below what the disk of the database can flush."""
     claim_after_seconds: float = Field(default=30, ge=1, le=3600)
-    """An entry that its reader has said nothing about for so long is given to another."""
+    """An entry that its reader has said nothing about for so long is given to another. A reader
+    speaks between two tries, and one may take 15 s while the database is silent: below that,
+    entries are handed about though nobody died."""
     max_deliveries: int = Field(default=5, ge=1, le=1000)
     """Deliveries without an answer after which an entry is tried alone. If that, too, has no
     answer, the entry is taken to kill whoever touches it and goes to the dead letters."""

@@ -11,7 +11,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import RedisError
+from redis.exceptions import DataError, RedisError
 
 from services.shared.runtime.certificates import watch_servers
 from services.shared.runtime.settings import RedisSettings, read_secret
@@ -43,13 +43,17 @@ class _Connection(SSLConnection):
         name, *rest = args
         words = name.split() if isinstance(name, str) else (name,)  # "XINFO GROUPS"
         command: Any = (*words, *rest)
-        return [hiredis.pack_command(command)]
+        try:
+            return [hiredis.pack_command(command)]
+        except TypeError as error:
+            raise DataError(f"{words[0]!r}: {error}") from error
 
     async def send_packed_command(
         self, command: bytes | str | Iterable[bytes], check_health: bool = True
     ) -> None:
         # redis-py starts a task for each command, to limit how long writing may take. What goes
-        # out at once needs none.
+        # out at once needs none. What TLS has taken counts as out: a server that does not read is
+        # noticed by the time-out of the answer.
         writer = self._writer
         if self.is_connected and writer is not None and not isinstance(command, (bytes, str)):
             writer.writelines(command)

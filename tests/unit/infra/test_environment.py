@@ -69,6 +69,7 @@ def test_what_is_said_of_all_reaches_those_that_read_it_unless_they_have_their_o
         ("default", "ACCESS_LOG", "some", "should be 'notable' or 'all', but it is 'some'"),
         ("ingest_service", "INGEST_MAX_DOCUMENTS", 1001, "less than or equal to 1000"),
         ("ingest_service", "INGEST_MAX_DOCUMENTS", "many", "valid integer"),
+        ("stream_writer", "WRITER_WATCH_INTERVAL_SECONDS", "inf", "finite number"),
         ("ingest_service", "INGEST_MAX_DOCUMENTS", True, "valid integer"),
         ("ingest_service", "INGEST_MAX_DOCUMENTS", [1], "a variable holds nothing else"),
         ("ingest_service", "INGEST_MEMORY_HIGH_PERCENT", 100, "less than 100"),

@@ -146,6 +146,19 @@ def test_what_cannot_be_compared_is_said_and_is_no_regression(
     assert said in text
 
 
+def test_a_run_that_was_cut_short_is_not_compared_unless_told(tmp_path: Path) -> None:
+    targets = targets_for("airgap", "async")
+    for name, complaints in (("base", ()), ("new", ("the run was cut short",))):
+        (tmp_path / name).mkdir()
+        saved.save(run_of(), judge(run_of(), targets, complaints), tmp_path / name)
+    folders = (str(tmp_path / "base"), str(tmp_path / "new"))
+    console = Console(file=io.StringIO(), record=True, width=200)
+    assert command.compare_saved(tmp_path, console, *folders) == command.NOT_COMPARED
+    assert "is no result: load: the run was cut short" in console.export_text()
+    assert command.compare_saved(tmp_path, console, *folders, anyway=True) == command.NO_REGRESSION
+    assert "missed 1 target;" in console.export_text()
+
+
 def test_two_ways_to_the_store_are_compared_when_told_endpoint_by_endpoint(tmp_path: Path) -> None:
     sync = run_of(target="sync")
     renamed = [o.model_copy(update={"name": o.name.replace("/api", "")}) for o in sync.endpoints]

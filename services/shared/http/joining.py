@@ -78,12 +78,16 @@ class JoinedWrites:
         cycle.message_event.set()
         if not cycle.keep_alive:
             self._transport.close()
-        self._on_response()
+        self.complete()
         return True
 
     def complete(self) -> None:
         """A response may be all head."""
         self._flush()
+        # Else they would hold each other, bodies and all, until the collector comes.
+        cycle = self._cycle
+        cycle.transport, cycle.on_response = self._transport, self._on_response
+        cycle.scope.pop(JOINED, None)  # type: ignore[typeddict-item]
         self._on_response()
 
     def write(self, data: bytes) -> None:

@@ -18,6 +18,10 @@ from services.shared.runtime.settings import ServiceSettings
 
 log = get_logger(__name__)
 
+_MADE_BEFORE_COLLECTING = 20_000
+"""Objects that are there at a time. At Python's own 700 the collector looks at requests and batches
+that are being worked on again and again; when they are done they go without it."""
+
 
 class _Server(uvicorn.Server):
     """uvicorn would close the listener at the first signal; here serve() decides when."""
@@ -63,6 +67,7 @@ async def serve(
     # What is there by now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_MADE_BEFORE_COLLECTING)
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
     try:

@@ -50,10 +50,12 @@ class Together(Generic[Question, Answer]):
         self._waiting: deque[_Asked[Question, Answer]] = deque()
         self._out: dict[asyncio.Task[None], Sequence[_Asked[Question, Answer]]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def ask(self, question: Question) -> asyncio.Future[Answer]:
         """The answer. Who is cancelled while waiting disturbs nobody else."""
-        loop = asyncio.get_running_loop()
+        # Kept: to ask for it is a call of the system each time.
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         until = loop.time() + self._patience
         self._waiting.append((question, answer, until))

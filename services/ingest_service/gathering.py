@@ -26,8 +26,8 @@ log = get_logger(__name__)
 Call = Callable[[Sequence[Accepted]], Awaitable[list[str]]]
 
 LANES = 1
-"""Calls at a time. With two each carries half as much, for the same price each, and the server writes
-one after the other to its disk all the same."""
+"""Calls at a time. With two each carries half as much, for the same price each, and the server
+writes one after the other to its disk all the same."""
 MOST_BYTES = 4 * 1024 * 1024
 """Of documents per call; a request that has more goes alone."""
 
@@ -43,6 +43,7 @@ class Gatherer:
         call: Call,
         metrics: IngestMetrics,
         *,
+        lanes: int = LANES,
         patience: float = 5.0,
         most_documents: int = MOST_PER_CALL,
         most_bytes: int = MOST_BYTES,
@@ -52,7 +53,7 @@ class Gatherer:
         self._least = most_bytes // most_documents
         self._together: Together[Sequence[Accepted], list[str]] = Together(
             self._send,
-            lanes=LANES,
+            lanes=lanes,
             most=most_bytes,
             patience=patience,
             late=functools.partial(StreamUnavailableError, uncertain=False),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.ingest_service.gathering import LANES, Gatherer
+from services.ingest_service.gathering import Gatherer
 from services.ingest_service.metrics import IngestMetrics
 from services.shared.stream.accept import Accepted, StreamFullError, StreamUnavailableError
 
@@ -32,8 +32,11 @@ class Server:
             self._answers[number].set_exception(error)
 
 
+LANES = 2
+
+
 def gatherer(server: Server, **limits: float) -> Gatherer:
-    return Gatherer(server.call, IngestMetrics(CollectorRegistry()), **limits)  # type: ignore[arg-type]
+    return Gatherer(server.call, IngestMetrics(CollectorRegistry()), lanes=LANES, **limits)  # type: ignore[arg-type]
 
 
 def some(*ids: str, size: int = 2) -> list[Accepted]:

@@ -120,15 +120,16 @@ class UnderLoad:
         return [(failure, self._cause(failure)) for failure in self.intake.samples.failures()]
 
     def _cause(self, failure: Failure) -> Fault | None:
+        """Of several the one that began last: those before it are settling."""
         began = self.intake.began
-        for fault in self.faults:
-            during = (
-                began + failure.at >= fault.since
-                and began + failure.sent_at <= fault.until + SETTLE_SECONDS
-            )
-            if during and failure.reason.startswith(fault.excuses or ("\0",)):
-                return fault
-        return None
+        causes = [
+            fault
+            for fault in self.faults
+            if began + failure.at >= fault.since
+            and began + failure.sent_at <= fault.until + SETTLE_SECONDS
+            and failure.reason.startswith(fault.excuses or ("\0",))
+        ]
+        return max(causes, key=lambda fault: fault.since, default=None)
 
     def account(self) -> Iterator[str]:
         """Lines that tell how many requests failed, of what, and why."""

@@ -15,6 +15,8 @@ WATCHER = "ingest-service"
 """Measures the stream four times a second; its writers do so now and then."""
 QUEUE, LAG = "ingest_stream_entries", "ingest_stream_lag"
 DATABASE, NOTHING = "database", "none"
+CACHES = frozenset({"local", "shared"})
+"""Sources of reads that asked neither the database nor the stream for the document."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """What has to be there before the first user comes: a plan, and documents that everybody reads."""
 
 import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT
 from loadtests.documents.client import Document, Documents, RequestFailed
 from loadtests.documents.ledger import DocumentLedger
+from loadtests.observers.services import CACHES, Services
 from loadtests.outcome import Outcome
 from loadtests.run.plan import Plan, Settings, hot_id
 from loadtests.run.pods import Site
@@ -16,6 +18,8 @@ HOT = 1_000
 """Documents that everybody reads."""
 SEED_BATCH = 250
 WARMERS = 8
+WARM_SECONDS = 30.0
+"""Others may write and read, too: then there is no moment without them to wait for."""
 
 
 class RunFailed(Exception):
@@ -52,17 +56,28 @@ def seed(client: Documents, plan: Plan, ledger: DocumentLedger) -> None:
             ledger.note(document.id, document.value, Outcome.ACKED)
 
 
-def warm(client: Documents, plan: Plan) -> None:
-    """Read it once, as had long been done on a platform that is in use.
+def warm(client: Documents, plan: Plan, services: Services) -> None:
+    """Read it until caches alone answer, as had long been done on a platform that is in use.
+
+    Once is not enough: what was stored just now is still answered by the stream, and then nobody
+    has kept it.
 
     Raises:
         RunFailed: it is not there.
+        httpx.HTTPError: the services could not be asked who answered.
     """
     ids = [hot_id(plan.run, number) for number in range(plan.hot)]
-    try:
-        with ThreadPoolExecutor(WARMERS) as readers:
-            for _ in readers.map(client.read, ids):
-                pass
-    except RequestFailed as failed:
-        what = f"{plan.way.get} at {plan.host} fails ({failed})"
-        raise RunFailed(f"{what}; {WAY_OUT}") from failed
+    deadline = time.monotonic() + WARM_SECONDS
+    with ThreadPoolExecutor(WARMERS) as readers:
+        while time.monotonic() < deadline:
+            before = services.reads.by_source.copy()
+            try:
+                for _ in readers.map(client.read, ids):
+                    pass
+            except RequestFailed as failed:
+                what = f"{plan.way.get} at {plan.host} fails ({failed})"
+                raise RunFailed(f"{what}; {WAY_OUT}") from failed
+            services.look()
+            answered = services.reads.by_source - before
+            if answered.keys() <= CACHES:
+                return

@@ -67,7 +67,7 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
             seed(client, plan, ledger)
             if watch.wait_until_empty(EMPTY_SECONDS) is None:
                 raise RunFailed("the queue did not get empty in time; see stream-writer's log")
-            warm(client, plan)
+            warm(client, plan, watch.services)
         calm_since = time.time()
         time.sleep(CALM_SECONDS)
         cpu_before = watch.processor.mean(calm_since, time.time())

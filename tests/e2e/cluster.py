@@ -11,6 +11,8 @@ from bootstrap import status
 from bootstrap.kube import Kube, KubeError
 
 NAMESPACES = ("data", "apps")
+NOISE = ("Connection refused", "unexpected eof while reading")
+"""In logs: of servers that come and go, and of probes that connect and say nothing."""
 SIGKILL_EXIT = 137  # 128 + 9, what the kubelet reports for a process ended by SIGKILL
 
 T = TypeVar("T")
@@ -79,15 +81,15 @@ def pods_of(kube: Kube, namespace: str, workload: str) -> list[Any]:
     return sorted(ours, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
 
-def last_words(kube: Kube, lines: int = 8) -> str:
-    """Of every pod of ours its state and its last lines of log, connections refused aside."""
+def last_words(kube: Kube, lines: int = 5) -> str:
+    """Of every pod of ours its state and its last lines of log, without what is there always."""
     try:
         told = [kube.run("get", "pods", "--all-namespaces", "-o", "wide")]
         for namespace in NAMESPACES:
             for pod in kube.items("pods", namespace):
                 name = pod["metadata"]["name"]
                 log = kube.run("logs", name, "-n", namespace, "--tail=400").splitlines()
-                said = [line[:400] for line in log if "Connection refused" not in line]
+                said = [line[:300] for line in log if not any(n in line for n in NOISE)]
                 told.append("\n".join([f"{namespace}/{name}", *said[-lines:]]))
     except KubeError as error:
         return str(error)

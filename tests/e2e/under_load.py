@@ -60,7 +60,7 @@ class UnderLoad:
             self.watch = opened.enter_context(Watch(self._kube, self._plan.way))
             with documents_of(self._checkout, self._plan.way) as client:
                 seed(client, self._plan, self._ledger)
-                warm(client, self._plan)
+                warm(client, self._plan, self.watch.services)
             opened.enter_context(self._generator)
             users = self._plan.users
             wait_for(f"{users} users", lambda: self.intake.users == users, seconds=60)

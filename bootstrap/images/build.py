@@ -120,7 +120,7 @@ def _import_root(
     root = checkout.cache / "images" / f"{tag.rpartition(':')[2]}.root.tar"
     report.say("making the root filesystem with mmdebstrap")
     try:
-        make_root(root, report)
+        make_root(recipe, root, report)
         repository, _, address = tag.partition(":")
         api: Any = client.api  # its stubs leave parameters open
         api.import_image_from_file(

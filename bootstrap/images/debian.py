@@ -1,4 +1,4 @@
-"""The root filesystem under every image: Debian trixie, made by mmdebstrap.
+"""The root filesystem under every image: a release of Debian, made by mmdebstrap.
 
 Sources: mmdebstrap(1); no mirror is named here, the machine's own apt is asked.
 """
@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bootstrap.apt import own_lists, update_into
-from bootstrap.images.recipes import TRIXIE
+from bootstrap.images.recipes import INSTALLER, TRIXIE, Recipe
 from bootstrap.steps import Report, StepFailed
 
-SUITE = "trixie"
+ROLLING = "sid"
+"""Fixes go straight into it, so it has no suite of them beside it."""
 
 _APT_OPTIONS = (
     'Acquire::Languages "none"',
@@ -35,7 +36,9 @@ _DPKG_OPTIONS = (
 
 def parse_sources(targets: Iterable[str], suite: str) -> list[str]:
     """Lines for sources.list from ``label|site`` lines; none if the machine has no Debian site."""
-    suites = {"Debian": suite, "Debian-Security": f"{suite}-security"}
+    suites = {"Debian": suite}
+    if suite != ROLLING:
+        suites["Debian-Security"] = f"{suite}-security"
     lines: dict[str, str] = {}
     for target in targets:
         label, _, site = target.partition("|")
@@ -44,7 +47,7 @@ def parse_sources(targets: Iterable[str], suite: str) -> list[str]:
     return list(lines.values()) if "Debian" in lines else []
 
 
-def machine_sources(suite: str = SUITE) -> list[str]:
+def machine_sources(suite: str) -> list[str]:
     """Where this machine's apt gets Debian from, as lines for another release of it.
 
     Empty where apt knows of no Debian site: mmdebstrap then falls back to its own default.
@@ -71,8 +74,8 @@ def _sources_in_lists(suite: str, options: list[str]) -> list[str]:
     return parse_sources(answer.stdout.splitlines(), suite)
 
 
-def make_root(target: Path, report: Report) -> None:
-    """Write the root filesystem as a tar file to ``target``.
+def make_root(recipe: Recipe, target: Path, report: Report) -> None:
+    """Write the root filesystem of the release ``recipe`` is named for as a tar file.
 
     Raises:
         StepFailed: mmdebstrap is missing or failed.
@@ -84,12 +87,15 @@ def make_root(target: Path, report: Report) -> None:
         )
     options = [f"--aptopt={option}" for option in _APT_OPTIONS]
     options += [f"--dpkgopt={option}" for option in _DPKG_OPTIONS]
-    script = TRIXIE.folder / "install-packages"
+    own = recipe.folder / "apt.conf"
+    if own.exists():
+        options.append(f"--aptopt={own}")
+    script = TRIXIE.folder / INSTALLER
     report.run(
         [
             *("mmdebstrap", "--variant=minbase", "--format=tar", *options),
             f"--customize-hook=copy-in {shlex.quote(str(script))} /usr/local/sbin",
-            *(SUITE, target, *machine_sources()),
+            *(recipe.name, target, *machine_sources(recipe.name)),
         ],
         on_line=lambda line: setattr(report, "status", line.removeprefix("I: ")),
     )

@@ -22,6 +22,9 @@ LABEL = "dev.millrace.image"  # on every image made here; the value is the recip
 # a newer date here makes every image anew, from the packages of that day.
 PACKAGES_AS_OF = "2026-11-21"
 
+INSTALLER = "install-packages"
+"""In every root: what a Dockerfile installs Debian's packages with."""
+
 # Where Linux distributions keep the certificates that this machine trusts.
 CERTIFICATE_BUNDLES = (
     Path("/etc/ssl/certs/ca-certificates.crt"),
@@ -47,7 +50,8 @@ def trusted_certificates(bundles: tuple[Path, ...] = CERTIFICATE_BUNDLES) -> Pat
 
 @dataclass(frozen=True)
 class Recipe:
-    """One image: its folder's Dockerfile on top of ``base`` (None: made by mmdebstrap).
+    """One image: its folder's Dockerfile on top of ``base`` (None: mmdebstrap's root of the Debian
+    release that the image is named for).
 
     ``added`` gives further files of the build context by name, from a folder of compiled
     programs; they count for the content address. ``published`` images go to the registry.
@@ -75,6 +79,14 @@ TRIXIE = Recipe("trixie", base=None, published=False)
 REGISTRY = Recipe("registry", base=TRIXIE, published=False)
 NODE_BASE = Recipe("node-base", base=TRIXIE, published=False)
 NODE = Recipe("node", base=NODE_BASE, published=False, added=_node_programs)
+# Trixie has no MySQL; sid has the current LTS.
+SID = Recipe(
+    "sid",
+    base=None,
+    published=False,
+    added=lambda binaries: {INSTALLER: TRIXIE.folder / INSTALLER},
+)
+MYSQL = Recipe("mysql", base=SID)
 PAUSE = Recipe("pause", base=TRIXIE)
 POSTGRES = Recipe("postgres", base=TRIXIE)
 KAFKA = Recipe("kafka", base=TRIXIE)
@@ -85,7 +97,7 @@ PYTHON_BUILD = Recipe("python-build", base=PYTHON_RUNTIME, added=_certificates)
 # In the order of building: bases first, then what takes longest.
 RECIPES = (
     *(TRIXIE, REGISTRY, POSTGRES, KAFKA, NODE_BASE),
-    *(PYTHON_RUNTIME, PYTHON_BUILD, REDIS, PAUSE, NODE),
+    *(PYTHON_RUNTIME, PYTHON_BUILD, REDIS, PAUSE, SID, MYSQL, NODE),
 )
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import ImageNotFound, NotFound
 
 from bootstrap.checkout import find_checkout
+from tests.integration.freezing import once_the_engine_knows
 from tests.integration.ports import free_port
 
 RUN_LABEL = "dev.millrace.test-run"
@@ -41,6 +42,7 @@ class Container:
 
     _handle: Any
     ports: Mapping[int, int]
+    _frozen: bool = False
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL after 10 s; files and ports stay."""
@@ -55,11 +57,14 @@ class Container:
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
-        self._handle.pause()
+        once_the_engine_knows(self._handle.pause)
+        self._frozen = True
 
     def unpause(self) -> None:
-        with contextlib.suppress(APIError):
-            self._handle.unpause()
+        """Let it go on; nothing happens to one that is not frozen."""
+        if self._frozen:
+            once_the_engine_knows(self._handle.unpause)
+            self._frozen = False
 
     def pin(self, core: int) -> None:
         """Let it run on one core alone."""

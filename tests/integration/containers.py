@@ -43,6 +43,7 @@ class Container:
     _handle: Any
     ports: Mapping[int, int]
     _frozen: bool = False
+    """By our own doing: what the engine says of it may be of a moment ago."""
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL after 10 s; files and ports stay."""

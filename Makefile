@@ -29,6 +29,8 @@ preview: $(VENV)  ## what `up` would change, held against the policies
 	@$(RUN) preview
 down: $(VENV)     ## remove the platform and the cluster; caches stay
 	@$(RUN) down
+alone: $(VENV)    ## stop what other checkouts run on this machine; their `make up` starts it again
+	@$(RUN) alone
 clean: $(VENV)    ## remove the caches too
 	@$(RUN) clean
 	rm -rf .venv build "$(CACHE)"
@@ -83,4 +85,4 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
-.PHONY: up status smoke load load-compare preview down clean env doctor render pin check test e2e bench format docs tools images check-types check-fast help
+.PHONY: up status smoke load load-compare preview down alone clean env doctor render pin check test e2e bench format docs tools images check-types check-fast help

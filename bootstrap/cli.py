@@ -78,6 +78,12 @@ def down() -> None:
 
 
 @app.command()
+def alone() -> None:
+    """Stop what other checkouts run on this machine; their `make up` starts it again."""
+    lifecycle.alone(find_checkout(), console)
+
+
+@app.command()
 def clean() -> None:
     """Remove what `down` removes, this checkout's state, and the caches shared by checkouts."""
     lifecycle.clean(find_checkout(), console)

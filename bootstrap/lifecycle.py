@@ -14,6 +14,7 @@ from bootstrap.cluster import airgap, k3d
 from bootstrap.cluster.choose import choose_environment
 from bootstrap.engine import answers, ensure_engine, ensure_image_tools
 from bootstrap.images.build import image_steps, remove_images
+from bootstrap.network import stop_others
 from bootstrap.official import link_uv, official_steps, read_releases
 from bootstrap.progress import perform
 from bootstrap.registry import ensure_registry, remove_registry
@@ -208,6 +209,16 @@ def down(checkout: Checkout, console: Console) -> None:
     console.print(
         "the platform and its cluster are gone; caches are kept (make clean removes them)"
     )
+
+
+def alone(checkout: Checkout, console: Console) -> None:
+    """Stop what other checkouts run on this machine; nothing of theirs is lost.
+
+    A run that was cut off leaves its containers, and the engine starts them again with itself.
+    """
+    perform(checkout, [engine_step(checkout)])
+    for name in stop_others(checkout):
+        console.print(f"stopped {name}", highlight=False)
 
 
 def clean(checkout: Checkout, console: Console) -> None:

@@ -72,6 +72,24 @@ def require_port(checkout: Checkout, port: int, use: str) -> None:
         )
 
 
+def running_of_others(checkout: Checkout, client: DockerClient) -> list[Container]:
+    """The containers that other checkouts run on this machine."""
+    running = client.containers.list(filters={"label": LABEL})
+    return [container for container in running if container.labels[LABEL] != checkout.id]
+
+
+def stop_others(checkout: Checkout) -> list[str]:
+    """Stop the containers of other checkouts, for their ports and their share of the machine.
+
+    Stopped and not removed: ``make up`` of theirs starts them again. Returns their names.
+    """
+    with closing(connect()) as client:
+        others = running_of_others(checkout, client)
+        for container in others:
+            container.stop()
+        return sorted(str(container.name) for container in others)
+
+
 def _container_at(client: DockerClient, checkout: Checkout, port: int) -> tuple[str, str] | None:
     """The checkout id and the name of the container published at the port."""
     for container in client.containers.list():

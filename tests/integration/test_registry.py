@@ -9,6 +9,7 @@ import pytest
 
 from bootstrap.checkout import DOCUMENTED_PORTS, Checkout, find_checkout
 from bootstrap.engine import connect
+from bootstrap.network import running_of_others
 from bootstrap.registry import container_name, ensure_registry, remove_registry
 from bootstrap.steps import Report
 from tests.integration.ports import free_port
@@ -66,3 +67,16 @@ def test_ours_is_made_again_once_the_cluster_is_gone(checkout: Checkout) -> None
     assert ensure(checkout) == first
     remove_registry(checkout)
     assert ensure(checkout) != first
+
+
+def test_what_another_checkout_runs_can_be_stopped_and_comes_back(checkout: Checkout) -> None:
+    """As after a run that was cut off: the engine has started its registry again."""
+    ensure(checkout)
+    with closing(connect()) as engine:
+        theirs = engine.containers.get(container_name(checkout))
+        assert theirs in running_of_others(find_checkout(), engine)
+        assert theirs not in running_of_others(checkout, engine)
+        theirs.stop()
+        assert theirs not in running_of_others(find_checkout(), engine)
+        ensure(checkout)
+        assert engine.containers.get(container_name(checkout)).status == "running"

@@ -29,7 +29,7 @@ preview: $(VENV)  ## what `up` would change, held against the policies
 	@$(RUN) preview
 down: $(VENV)     ## remove the platform and the cluster; caches stay
 	@$(RUN) down
-alone: $(VENV)    ## stop what other checkouts run on this machine; their `make up` starts it again
+alone: $(VENV)    ## stop what other checkouts run here (not k3d's); their `make up` starts it again
 	@$(RUN) alone
 clean: $(VENV)    ## remove the caches too
 	@$(RUN) clean

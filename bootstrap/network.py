@@ -73,7 +73,8 @@ def require_port(checkout: Checkout, port: int, use: str) -> None:
 
 
 def running_of_others(checkout: Checkout, client: DockerClient) -> list[Container]:
-    """The containers that other checkouts run on this machine."""
+    """The containers that other checkouts run on this machine, but for what k3d makes: that has
+    none of our labels."""
     running = client.containers.list(filters={"label": LABEL})
     return [container for container in running if container.labels[LABEL] != checkout.id]
 

@@ -62,6 +62,7 @@ def _bundles(kube: Kube, at: datetime) -> Iterator[Certificate]:
 
 
 def _certificate(name: str, pem: bytes, renew_before: str, at: datetime) -> Certificate:
-    end = x509.load_pem_x509_certificate(pem).not_valid_after_utc
+    # A bundle has two while one CA takes over from another.
+    end = min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(pem))
     # A platform made before there was an annotation: nothing is known but the end itself.
     return Certificate(name, (end - at).days, int(renew_before or 0))

@@ -19,6 +19,7 @@ LABEL = "dev.millrace.checkout"
 DOCUMENTED_PORTS: Mapping[str, int] = {
     "http": 30080,
     "data": 30081,
+    "auth": 30082,
     "grpc": 30051,
     "prometheus": 30090,
     "grafana": 30030,

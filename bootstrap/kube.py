@@ -42,6 +42,10 @@ class Kube:
                 raise KubeError(f"this checkout has no cluster ({needed} is missing)")
         return [str(kubectl), "--kubeconfig", str(self.checkout.kubeconfig), *args]
 
+    def environment(self) -> dict[str, str]:
+        """What kubectl is given of this process's variables."""
+        return {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+
     def run(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
         """Run kubectl and give its standard output; ``timeout`` is in seconds.
 
@@ -59,7 +63,7 @@ class Kube:
                 errors="replace",
                 timeout=timeout,
                 check=False,
-                env={key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ},
+                env=self.environment(),
             )
         except subprocess.TimeoutExpired:
             raise KubeError(f"{shown} gave no answer within {timeout:g} s") from None

@@ -27,6 +27,7 @@ from bootstrap.tools import (
     PROVIDER_KUBERNETES,
     PROVIDER_VERSION,
     PULUMI,
+    S3,
     tool_path,
     tool_steps,
 )
@@ -92,11 +93,11 @@ def _launchers(checkout: Checkout) -> Step:
 
 
 def plan_images(checkout: Checkout) -> list[Step]:
-    """What integration tests need: engine, registry, the servers' images, and k3d itself."""
+    """What integration tests need: engine, registry, the servers' images, k3d, and an S3 server."""
     node_needs = {"tools: kubernetes", "tools: coredns"}
     steps = [step for step in _airgap_images(checkout) if node_needs.isdisjoint(step.needs)]
     engine = engine_step(checkout, builds_images=True)
-    return [engine, _registry(checkout), *steps, *tool_steps(checkout, [K3D])]
+    return [engine, _registry(checkout), *steps, *tool_steps(checkout, (K3D, S3))]
 
 
 def engine_step(checkout: Checkout, *, builds_images: bool = False) -> Step:

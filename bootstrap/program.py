@@ -30,7 +30,10 @@ def tidy_stack_files(checkout: Checkout) -> None:
         tidy = re.sub(r"(?m)^encryptionsalt: .*\n", "", text)
         tidy = re.sub(r'(?m)^(  \S+: )"(true|false)"$', r"\1\2", tidy)
         if tidy != text:
-            path.write_text(tidy)
+            # In one go: whoever is killed here leaves the one or the other, and no half of it.
+            draft = path.with_suffix(".yaml.new")
+            draft.write_text(tidy)
+            draft.replace(path)
 
 
 def _finish(process: "subprocess.Popen[str]") -> tuple[str, str]:

@@ -108,6 +108,8 @@ K3D = GoTool(
     variables={"github.com/k3d-io/k3d/v5/version.Version": "v5.8.3"},
 )
 
+S3 = GoTool(name="s3", version="1.8.0", binary="s3")  # for tests of backups
+
 # The order is the order of building: what takes longest begins first.
 AIRGAP_TOOLS = (KUBERNETES, PROVIDER_KUBERNETES, PULUMI, COREDNS)
 

@@ -18,7 +18,7 @@ from bootstrap.registry import PORT_INSIDE as REGISTRY_PORT_INSIDE
 from bootstrap.registry import container_name as registry_name
 
 API_PORT = 6443
-NODE_PORTS = ("http", "data", "grpc", "prometheus", "grafana")
+NODE_PORTS = ("http", "data", "auth", "grpc", "prometheus", "grafana")
 MOST_OPEN_FILES = 1_048_576
 
 # In the kernel's order; Docker 20.10 does not know those added after AUDIT_READ.

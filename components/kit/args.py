@@ -63,6 +63,11 @@ class Files(Args):
     name: pulumi.Output[str]
     version: pulumi.Output[str]
 
+    @property
+    def followed(self) -> Self:
+        """For who reads them again when they change, and so is not rolled for it."""
+        return self.model_copy(update={"version": pulumi.Output.from_input("followed")})
+
     def outputs(self) -> dict[str, pulumi.Output[str]]:
         """What a component registers for this attribute."""
         return {"name": self.name, "version": self.version}

@@ -1,10 +1,16 @@
 """How a pod reaches the shared systems: environment variables and mounted files for each."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from components.kit import paths
 from components.kit.args import Args, Files, Mount, Text
 from components.kit.names import variable
+
+USERNAME: Final = "username"
+"""Key of a password's Secret, where who logs in changes with it."""
+MECHANISM: Final = "mechanism"
+"""Key of the Secret of a Kafka user's password."""
 
 
 class Binding(Args):
@@ -23,9 +29,12 @@ def database(
     password: Files,
     pool_size: int,
     binding: str = "database",
+    names_user: bool = False,
 ) -> Binding:
-    """One PostgreSQL database, TLS with the server's name verified (`DATABASE_*`, or as `binding`
-    says: `data-store`, `DATA_STORE_*`)."""
+    """One database, TLS with the server's name verified (`DATABASE_*`, or as `binding`
+    says: `data-store`, `DATA_STORE_*`). `names_user`: the password's Secret says who logs in with
+    it, in place of `user`."""
+    named = {variable(binding, "USER_FILE"): f"{paths.secret(binding)}/{USERNAME}"}
     return _binding(
         binding,
         password,
@@ -35,16 +44,21 @@ def database(
             variable(binding, "NAME"): name,
             variable(binding, "USER"): user,
             variable(binding, "POOL_SIZE"): str(pool_size),
+            **(named if names_user else {}),
         },
     )
 
 
 def kafka(*, bootstrap_servers: Text, username: str, password: Files) -> Binding:
-    """The Kafka cluster as a SCRAM user (`KAFKA_*`)."""
+    """The Kafka cluster as a SCRAM user (`KAFKA_*`), whose mechanism is beside its password."""
     return _binding(
         "kafka",
         password,
-        {"KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "KAFKA_USERNAME": username},
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+            "KAFKA_USERNAME": username,
+            "KAFKA_MECHANISM_FILE": f"{paths.secret('kafka')}/{MECHANISM}",
+        },
     )
 
 

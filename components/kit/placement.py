@@ -1,13 +1,35 @@
 """Replicas of one thing, seen from each other: where they may run, and how many may go at once."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kit import objects
 from components.kit.args import Text
+
+TOGETHER: Final = "millrace.dev/together"
+"""Label of pods that share a host, because they share a volume."""
+
+
+def together(what: str) -> k8s.core.v1.AffinityArgs:
+    """On the host where pods are that carry `TOGETHER` with the same text, if there are any.
+
+    A claim that one host may write to at a time does not lead its pods together by itself: the
+    second one would be sent anywhere, and wait there for a volume that is attached elsewhere. The
+    first one carries the label itself, which is why it may go to any host.
+    """
+    return k8s.core.v1.AffinityArgs(
+        pod_affinity=k8s.core.v1.PodAffinityArgs(
+            required_during_scheduling_ignored_during_execution=[
+                k8s.core.v1.PodAffinityTermArgs(
+                    topology_key="kubernetes.io/hostname",
+                    label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels={TOGETHER: what}),
+                )
+            ]
+        )
+    )
 
 
 def spread(name: str, *, hosts: int = 0) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:

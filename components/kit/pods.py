@@ -51,6 +51,7 @@ def pod(
     grace_seconds: int | None = None,
     restart_policy: Literal["Never", "OnFailure"] | None = None,
     api_token: bool = False,
+    affinity: k8s.core.v1.AffinityArgs | None = None,
 ) -> k8s.core.v1.PodSpecArgs:
     """One pod that meets Pod Security `restricted`.
 
@@ -65,6 +66,7 @@ def pod(
         grace_seconds: from SIGTERM to SIGKILL; None: the cluster's 30.
         restart_policy: None: always, as Deployments and StatefulSets need it.
         api_token: whether its processes may ask the API server, as what the account may do.
+        affinity: from `placement.together`; None: any host.
 
     Raises:
         ValueError: the uid is reserved for the node's accounts.
@@ -82,6 +84,7 @@ def pod(
         security_context=_security(uid),
         termination_grace_period_seconds=grace_seconds,
         node_selector=dict(node_selector or {}) or None,
+        affinity=affinity,
         topology_spread_constraints=list(spread) or None,
         init_containers=sidecars or None,
         containers=[made for made in containers if made.restart_policy != "Always"],

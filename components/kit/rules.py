@@ -19,9 +19,10 @@ _TOO_WIDE: Final = (
 )
 OWN_ACCOUNTS: Final[Mapping[str, tuple[str, ...]]] = {
     "kafka": ("admin", "broker"),
-    "redis": ("default", "health"),
+    "redis": ("default", "health", "operator"),
 }
-"""Engine to the accounts of its servers that are no service's: super users, and who asks PING."""
+"""Engine to the accounts of its servers that are no service's: super users, who asks PING, and
+who has changed users read."""
 
 
 def check_limit(limit_key: str, limit: str, request_key: str, request: str) -> None:

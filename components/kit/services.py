@@ -1,12 +1,16 @@
 """Services: how pods are found, and the names they are found by."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kit import objects
 from components.kit.args import Text
+
+_POD_NAME: Final = "statefulset.kubernetes.io/pod-name"
+"""A label that Kubernetes gives to every pod of a StatefulSet."""
 
 
 def cluster_service(
@@ -18,8 +22,10 @@ def cluster_service(
     *,
     startup_seconds: int,
     publish_not_ready: bool | None = None,
+    replica: str | None = None,
 ) -> k8s.core.v1.Service:
-    """The ClusterIP Service clients use: ready replicas, unless others are published as well.
+    """The ClusterIP Service clients use: ready replicas, unless others are published as well, or
+    one `replica` of a StatefulSet alone.
 
     Pulumi waits for the first.
     """
@@ -28,7 +34,7 @@ def cluster_service(
         metadata=objects.metadata(name, namespace, label, objects.awaited(startup_seconds)),
         spec=k8s.core.v1.ServiceSpecArgs(
             type="ClusterIP",
-            selector=objects.selector(name),
+            selector=objects.selector(name) | ({_POD_NAME: replica} if replica else {}),
             publish_not_ready_addresses=publish_not_ready,
             ports=_ports(ports),
         ),

@@ -36,6 +36,19 @@ def claimed(name: str, path: str) -> Volume:
     return Volume(None, k8s.core.v1.VolumeMountArgs(name=name, mount_path=path))
 
 
+def claim(name: str, path: str, claim_name: Text) -> Volume:
+    """A claim with a name of its own, writable."""
+    return Volume(
+        k8s.core.v1.VolumeArgs(
+            name=name,
+            persistent_volume_claim=k8s.core.v1.PersistentVolumeClaimVolumeSourceArgs(
+                claim_name=claim_name
+            ),
+        ),
+        k8s.core.v1.VolumeMountArgs(name=name, mount_path=path),
+    )
+
+
 def files(mount: Mount, sub_path: str | None = None) -> Volume:
     """A Secret or ConfigMap as read-only files; `sub_path` mounts that one key as the file `path`.
 

@@ -11,7 +11,12 @@ from pydantic import model_validator
 from components.kit import hashing, objects
 from components.kit.args import Args, Files, Text
 from components.kit.names import check_label
-from components.security.pki import RENEW_BEFORE_DAYS, CertificateAuthority, check_renewal
+from components.security.pki import (
+    RENEW_BEFORE_DAYS,
+    CertificateAuthority,
+    check_renewal,
+    joined,
+)
 
 _USES: Final = {"server": "server_auth", "client": "client_auth"}
 
@@ -27,7 +32,7 @@ class CertificateArgs(Args):
     usages: tuple[Literal["server", "client"], ...] = ("server",)
     validity_days: int = 365
     renew_before_days: int = 90
-    """The first `pulumi up` in this window renews, and the pods that mount it roll."""
+    """The first `pulumi up` in this window renews; so does one that changes who signs."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -44,7 +49,8 @@ class CertificateArgs(Args):
 class Certificate(pulumi.ComponentResource):
     """A key and certificate in one Secret: `tls.crt`, `tls.key` (PKCS#8), `ca.crt`, `keystore.pem`.
 
-    `keystore.pem` is key and certificate in one file, as Kafka wants it.
+    `ca.crt` is the bundle of all CAs that are trusted, `keystore.pem` key and certificate in one
+    file, as Kafka wants it.
 
     Makes: PrivateKey, CertRequest, LocallySignedCert, Secret.
     """
@@ -77,7 +83,7 @@ class Certificate(pulumi.ComponentResource):
             opts=child,
         )
         pkcs8 = pulumi.Output.secret(key.private_key_pem_pkcs8)
-        keystore = pulumi.Output.all(pkcs8, signed.cert_pem).apply(_joined)
+        keystore = pulumi.Output.all(pkcs8, signed.cert_pem).apply(joined)
         secret = k8s.core.v1.Secret(
             args.secret_name,
             metadata=objects.metadata(
@@ -90,7 +96,7 @@ class Certificate(pulumi.ComponentResource):
             data={
                 "tls.crt": signed.cert_pem.apply(encoded),
                 "tls.key": pkcs8.apply(encoded),
-                "ca.crt": authority.certificate_pem.apply(encoded),
+                "ca.crt": authority.bundle_pem.apply(encoded),
                 "keystore.pem": keystore.apply(encoded),
             },
             opts=child,
@@ -101,7 +107,7 @@ class Certificate(pulumi.ComponentResource):
             name=secret.metadata.apply(objects.name_of),
             # Certificates are public; a new key always comes with a new certificate.
             version=pulumi.Output.unsecret(
-                pulumi.Output.all(signed.cert_pem, authority.certificate_pem)
+                pulumi.Output.all(signed.cert_pem, authority.bundle_pem)
             ).apply(lambda pems: hashing.digest("".join(pems))),
         )
         self.register_outputs(
@@ -112,7 +118,3 @@ class Certificate(pulumi.ComponentResource):
 def encoded(text: str) -> str:
     """The value of a key in a Secret's `data`."""
     return base64.b64encode(text.encode()).decode()
-
-
-def _joined(pems: list[str]) -> str:
-    return "".join(pem if pem.endswith("\n") else f"{pem}\n" for pem in pems)

@@ -34,10 +34,13 @@ from components.servers.args import Address, Server, ServerArgs
 
 
 def serve(name: str, args: ServerArgs, server: Server, parent: pulumi.ComponentResource) -> Address:
-    """Certificate `<name>-tls`, the nodes, and the Service `<name>` that leads to them."""
+    """Certificate `<name>-tls`, the nodes, and the Service `<name>` that leads to them.
+
+    The nodes are not rolled for another certificate: they have to read it again while they run.
+    """
     names = tuple(services.host_names(name, args.namespace_name))
     tls = certificate(f"{name}-tls", args, parent, common_name=name, dns_names=names)
-    made = nodes(name, args, server, tls, parent)
+    made = nodes(name, args, server, tls.followed, parent)
     return publish(name, args, server, made, parent)
 
 
@@ -173,8 +176,10 @@ def publish(
     *,
     ports: Mapping[str, int] | None = None,
     not_ready: bool | None = None,
+    replica: str | None = None,
 ) -> Address:
-    """The Service `<name>`: to all ports unless some are given, to ready replicas unless to all."""
+    """The Service `<name>`: to all ports unless some are given, to ready replicas unless to all or
+    to one alone."""
     offered = server.ports if ports is None else ports
     service = services.cluster_service(
         name,
@@ -184,6 +189,7 @@ def publish(
         pulumi.ResourceOptions(parent=parent),
         startup_seconds=server.probes.startup_seconds,
         publish_not_ready=not_ready,
+        replica=replica,
     )
     host = services.host_name(name, args.namespace_name)
     return Address(

@@ -74,7 +74,7 @@ class KafkaArgs(ServerArgs):
 class Kafka(pulumi.ComponentResource):
     """A KRaft cluster with TLS everywhere, SCRAM for clients, and authorization deny-by-default.
 
-    Listeners: CLIENT 9092 (SASL_SSL, SCRAM-SHA-512), CONTROLLER 9093 (mTLS), INTERNAL 9094 (mTLS,
+    Listeners: CLIENT 9092 (SASL_SSL, SCRAM), CONTROLLER 9093 (mTLS), INTERNAL 9094 (mTLS,
     between brokers and for administration). `User:broker` and `User:admin` are super users.
 
     Makes: ConfigMaps, certificates `<name>-tls` and `<name>-admin-tls`, per node group a headless

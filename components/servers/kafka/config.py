@@ -21,6 +21,9 @@ DATA_PATH: Final = "/var/lib/kafka/data"
 BROKER: Final = "broker"
 """Common name of every node's certificate, and so the principal nodes know each other by."""
 ADMIN: Final = "admin"
+MECHANISMS: Final = ("SCRAM-SHA-512", "SCRAM-SHA-256")
+"""In turn, from the first password of a user on: Kafka holds one password of a user per mechanism,
+so the next one is there beside the one in use."""
 
 _LONE_NODE: Final = {"broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 1000}
 """How soon a node that is a whole cluster takes itself back.
@@ -85,11 +88,14 @@ def _security() -> dict[str, str | int]:
         "ssl.endpoint.identification.algorithm": "https",
         "ssl.enabled.protocols": "TLSv1.3,TLSv1.2",
         "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/,DEFAULT",
-        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-        "listener.name.client.sasl.enabled.mechanisms": "SCRAM-SHA-512",
-        "listener.name.client.scram-sha-512.sasl.jaas.config": (
-            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-        ),
+        "sasl.enabled.mechanisms": ",".join(MECHANISMS),
+        "listener.name.client.sasl.enabled.mechanisms": ",".join(MECHANISMS),
+        **{
+            f"listener.name.client.{mechanism.lower()}.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            )
+            for mechanism in MECHANISMS
+        },
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
         "super.users": f"User:{BROKER};User:{ADMIN}",

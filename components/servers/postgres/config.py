@@ -14,15 +14,22 @@ the server owns with mode 0700 whoever owns the volume's root."""
 SOCKET_PATH: Final = "/run/postgresql"
 BINARIES: Final = "/usr/lib/postgresql/17/bin"
 PORT: Final = 5432
+BACKUP_USER: Final = "backup_user"
+"""Reads the write-ahead log and the files of the whole server, and nothing by SQL."""
 
 
 def postgresql_conf(
-    *, max_connections: int, shared_buffers_mebibytes: int, flushes_per_second: int | None = None
+    *,
+    max_connections: int,
+    shared_buffers_mebibytes: int,
+    flushes_per_second: int | None = None,
+    slot_mebibytes: int = 1024,
 ) -> str:
     """The whole configuration; nothing of it lives in the data directory.
 
     `flushes_per_second` bounds those of the write-ahead log: before each, the first that commits
-    waits for others, even where there are none.
+    waits for others, even where there are none. `slot_mebibytes` of the log are kept for an
+    archiver that is away: when it has been away for more, the archive has a gap.
     """
     values = {
         "listen_addresses": "'*'",
@@ -39,6 +46,8 @@ def postgresql_conf(
         # A volume is neither shared nor replicated here, so full durability stays on.
         "wal_level": "'replica'",
         "max_wal_size": "'1GB'",
+        # Who archives the log holds it back while it is away; a full volume would stop the server.
+        "max_slot_wal_keep_size": f"'{slot_mebibytes}MB'",
         "checkpoint_completion_target": 0.9,
         # A transaction someone forgot holds back vacuum and the outbox relay's horizon.
         "idle_in_transaction_session_timeout": "'60s'",
@@ -63,11 +72,16 @@ def postgresql_conf(
 
 
 def pg_hba_conf() -> str:
-    """TLS and SCRAM from the network; the superuser by its own uid on the socket; nothing else."""
+    """TLS and SCRAM from the network; the superuser by its own uid on the socket; nothing else.
+
+    `all` leaves replication out: only the account that takes backups may read the log, as either
+    of its two logins.
+    """
     return (
-        "# type  database  user      address  method\n"
-        "local   all       postgres           peer\n"
-        "hostssl all       all       all      scram-sha-256\n"
+        "# type  database     user         address  method\n"
+        "local   all          postgres              peer\n"
+        "hostssl all          all          all      scram-sha-256\n"
+        f"hostssl replication  {BACKUP_USER},{BACKUP_USER}_b  all  scram-sha-256\n"
     )
 
 
@@ -83,5 +97,12 @@ def passwd(uid: int) -> str:
 def start_script() -> str:
     return filled(
         Path(__file__).with_name("start.sh"),
-        {"BINARIES": BINARIES, "DATA": DATA_PATH, "ADMIN": ADMIN_PATH, "CONFIG": CONFIG_PATH},
+        {
+            "BINARIES": BINARIES,
+            "DATA": DATA_PATH,
+            "ADMIN": ADMIN_PATH,
+            "CONFIG": CONFIG_PATH,
+            "TLS": paths.TLS,
+            "RUN": SOCKET_PATH,
+        },
     )

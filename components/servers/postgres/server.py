@@ -26,7 +26,7 @@ class PostgresArgs(ServerArgs):
 
     admin_password: Files
     """Secret with key `password` in the server's namespace: the superuser's. Letters and digits
-    only; applied at every start, so a rotation takes effect with the roll it causes."""
+    only; applied at every start; a new one while it runs is the provisioning Job's affair."""
     resources: Resources
     storage: Storage
     max_connections: int = Field(default=200, ge=20)

@@ -32,6 +32,11 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   sync
 fi
 
+# Locks of a server that was killed name a process, and by now that number may be another's: of this
+# script's own. Whoever holds the volume has just started, so whose they are is gone; a server in
+# another pod would not be seen by its number either.
+rm -f "$PGDATA/postmaster.pid" @RUN@/.s.PGSQL.*.lock
+
 # The superuser's password follows its Secret on every start, before anyone can connect.
 password=$(tr -d '\r\n' <"$password_file")
 case $password in
@@ -45,6 +50,19 @@ printf "ALTER ROLE postgres PASSWORD '%s'\n" "$password" |
     -c log_statement=none -c log_min_error_statement=panic -c log_min_duration_statement=-1 \
     postgres >/dev/null
 unset password
+
+# Another certificate is taken without a restart: new connections get it, the others stay. Compared
+# by what bash can do itself: a program every few seconds, in every pod, adds up.
+certificate() { IFS= read -r -d '' "$1" <@TLS@/tls.crt || true; }
+certificate served
+while sleep 20; do
+  certificate mounted
+  # shellcheck disable=SC2154 # set by name
+  if [ "$mounted" != "$served" ] && read -r postmaster <"$PGDATA/postmaster.pid"; then
+    kill -HUP "$postmaster"
+    served=$mounted
+  fi
+done &
 
 "$bin/postgres" -D "$PGDATA" -c config_file=@CONFIG@/postgresql.conf &
 # A trapped signal ends `wait` early, with a status of its own: the server's is asked for at its end.

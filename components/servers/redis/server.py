@@ -1,12 +1,13 @@
 """One Redis instance: a cache or, with storage and another eviction policy, a store."""
 
+from collections.abc import Sequence
 from typing import Final, Literal, Self
 
 import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import model_validator
 
-from components.kit import hashing, objects, rules
+from components.kit import objects, rules
 from components.kit.args import Args, Files, Mount, Resources, Storage
 from components.kit.containers import check_fits
 from components.kit.probes import Probes
@@ -27,8 +28,8 @@ class RedisUser(Args):
     """An ACL user that may run `commands` on keys matching `keys`, and nothing else."""
 
     name: str
-    password: pulumi.Output[str]
-    """Secret; only its SHA-256 reaches the ACL file."""
+    passwords: pulumi.Output[list[str]]
+    """Secret; only their SHA-256 reaches the ACL file. Two while one takes the other's place."""
     keys: tuple[str, ...]
     """Glob patterns, like `resource:*`."""
     commands: tuple[str, ...]
@@ -40,10 +41,23 @@ class RedisUser(Args):
         return self
 
 
+class OwnPassword(Args):
+    """Which password a user of the server's own has, as `PasswordArgs` says it."""
+
+    generation: int = 1
+    holds_previous: bool = False
+    accepts_previous: bool = False
+    """Whether the server does, too."""
+
+
 class RedisArgs(ServerArgs):
     """A Redis server. Its object names follow the component's name (`redis-cache`)."""
 
     users: tuple[RedisUser, ...]
+    health: OwnPassword = OwnPassword()
+    """Of who asks PING."""
+    operator: OwnPassword = OwnPassword()
+    """Of who has changed files read."""
     resources: Resources
     max_memory: Quantity = "128Mi"
     eviction: Literal["allkeys-lru", "allkeys-lfu", "volatile-lru", "noeviction"] = "allkeys-lru"
@@ -69,38 +83,55 @@ class RedisArgs(ServerArgs):
 class Redis(pulumi.ComponentResource):
     """A Redis server, TLS only, with named ACL users only (`default` is off).
 
-    Makes: ConfigMap `<name>-config`, Secret `<name>-acl`, Password `<name>-health`, Certificate
-    `<name>-tls`, ServiceAccount, Services `<name>-headless` and `<name>`, StatefulSet.
+    A change of users or passwords does not roll it, which would empty a cache and make a store
+    unreachable: the file changes where it is mounted, and a Job has it read (`operator`).
+
+    Makes: ConfigMap `<name>-config`, Secret `<name>-acl`, Passwords `<name>-health` and
+    `<name>-operator`, Certificate `<name>-tls`, ServiceAccount, Services `<name>-headless` and
+    `<name>`, StatefulSet.
     """
 
     address: Address
+    acl: pulumi.Output[str]
+    """Name of the users as they are now (`config.acl_version`), known once their file is."""
+    operator_files: Files
+    """Secret with the operator's password, in Redis's namespace."""
 
     def __init__(
         self, name: str, args: RedisArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("millrace:data:Redis", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        health = Password(
-            f"{name}-health",
-            PasswordArgs(
-                secret_name=f"{name}-health",
-                namespaces={args.namespace_name: args.namespace},
+        health = _own(f"{name}-health", args, args.health, self)
+        operator = _own(f"{name}-operator", args, args.operator, self)
+        lines = [
+            _accepted(args.health, health).apply(
+                lambda held: config.user_line(config.HEALTH_USER, held, (), ())
             ),
-            opts=child,
-        )
+            _accepted(args.operator, operator).apply(config.operator_line),
+            *(_line(user) for user in args.users),
+        ]
+        acl, self.acl = _acl(name, args, lines, self)
         secrets = (
-            Mount(files=_acl(name, args, health, child), path=config.ACL_PATH),
-            Mount(files=health.files[args.namespace_name], path=config.HEALTH_PATH),
+            Mount(files=acl, path=config.ACL_PATH),
+            Mount(files=health.files[args.namespace_name].followed, path=config.HEALTH_PATH),
+            Mount(files=operator.files[args.namespace_name].followed, path=config.OPERATOR_PATH),
         )
         self.address = server.serve(name, args, _spec(args, secrets), self)
-        self.register_outputs({"address": self.address.outputs()})
+        self.operator_files = operator.files[args.namespace_name]
+        self.register_outputs(
+            {
+                "address": self.address.outputs(),
+                "acl": self.acl,
+                "operator_files": self.operator_files.outputs(),
+            }
+        )
 
 
 def _spec(args: RedisArgs, secrets: tuple[Mount, ...]) -> Server:
     return Server(
         component="redis",
         uid=_UID,
-        command=("redis-server", f"{config.CONFIG_PATH}/redis.conf"),
+        command=("sh", f"{config.CONFIG_PATH}/start.sh"),
         ports={"redis": config.PORT},
         config={
             "redis.conf": config.redis_conf(
@@ -108,6 +139,7 @@ def _spec(args: RedisArgs, secrets: tuple[Mount, ...]) -> Server:
                 eviction=args.eviction,
                 append_fsync=args.append_fsync if args.storage else None,
             ),
+            "start.sh": config.start_script(),
             "ready.sh": config.probe_script(),
         },
         mounts=secrets,
@@ -123,27 +155,47 @@ def _spec(args: RedisArgs, secrets: tuple[Mount, ...]) -> Server:
     )
 
 
-def _acl(name: str, args: RedisArgs, health: Password, child: pulumi.ResourceOptions) -> Files:
-    health_line = health.value.apply(
-        lambda password: config.user_line(config.HEALTH_USER, password, (), ())
+def _own(
+    name: str, args: RedisArgs, own: OwnPassword, parent: pulumi.ComponentResource
+) -> Password:
+    return Password(
+        name,
+        PasswordArgs(
+            secret_name=name,
+            namespaces={args.namespace_name: args.namespace},
+            generation=own.generation,
+            holds_previous=own.holds_previous,
+        ),
+        opts=pulumi.ResourceOptions(parent=parent),
     )
-    lines = [health_line, *(_line(user) for user in args.users)]
-    text = pulumi.Output.secret(pulumi.Output.all(*lines)).apply(config.acl_file)
+
+
+def _accepted(own: OwnPassword, made: Password) -> pulumi.Output[list[str]]:
+    return made.held if own.accepts_previous else made.value.apply(lambda value: [value])
+
+
+def _line(user: RedisUser) -> pulumi.Output[str]:
+    return user.passwords.apply(
+        lambda passwords: config.user_line(user.name, passwords, user.keys, user.commands)
+    )
+
+
+def _acl(
+    name: str,
+    args: RedisArgs,
+    lines: Sequence[pulumi.Output[str]],
+    parent: pulumi.ComponentResource,
+) -> tuple[Files, pulumi.Output[str]]:
+    """The file, which the server is not rolled for, and the name of what is in it."""
+    everyone = pulumi.Output.secret(pulumi.Output.all(*lines))
     secret = k8s.core.v1.Secret(
         f"{name}-acl",
         metadata=objects.metadata(f"{name}-acl", args.namespace, objects.labels(name, "redis")),
         type="Opaque",
-        data={"users.acl": text.apply(encoded)},
-        opts=child,
+        data={"users.acl": everyone.apply(config.acl_file).apply(encoded)},
+        opts=pulumi.ResourceOptions(parent=parent),
     )
-    return Files(
-        kind="Secret",
-        name=secret.metadata.apply(objects.name_of),
-        version=pulumi.Output.unsecret(text.apply(hashing.digest)),
-    )
-
-
-def _line(user: RedisUser) -> pulumi.Output[str]:
-    return user.password.apply(
-        lambda password: config.user_line(user.name, password, user.keys, user.commands)
-    )
+    version = pulumi.Output.unsecret(everyone.apply(config.acl_version))
+    files = Files(kind="Secret", name=secret.metadata.apply(objects.name_of), version=version)
+    there = pulumi.Output.all(version, secret.metadata).apply(lambda known: str(known[0]))
+    return files.followed, there

@@ -6,7 +6,7 @@ methods that they lack (docs/decisions/0031-endpoints-past-the-framework.md).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -54,6 +54,8 @@ class Found(NamedTuple):
     explain: Explain
     rest: str = ""
     """What the path has after the route's own part."""
+    needs: str | None = None
+    """The scope of a token that may call it; None: none is needed."""
 
 
 class DirectRoutes:
@@ -85,6 +87,17 @@ class DirectRoutes:
             )
         self._open.append((method, prefix, takes or _anything, found))
 
+    def declare(self, needs: Mapping[tuple[str, str], str | None]) -> None:
+        """What each route needs, by method and template: as the framework's of the same path."""
+        self._whole = {
+            (method, path): _needing(method, route, needs)
+            for (method, path), route in self._whole.items()
+        }
+        self._open = [
+            (method, prefix, takes, _needing(method, route, needs))
+            for method, prefix, takes, route in self._open
+        ]
+
     def find(self, method: str, path: str) -> Found | None:
         """None: the framework answers."""
         found = self._whole.get((method, path))
@@ -92,8 +105,17 @@ class DirectRoutes:
             return found
         for of, prefix, takes, route in self._open:
             if of == method and path.startswith(prefix) and takes(rest := path[len(prefix) :]):
-                return Found(route.template, route.endpoint, route.explain, rest)
+                return Found(route.template, route.endpoint, route.explain, rest, route.needs)
         return None
+
+
+def _needing(method: str, route: Found, needs: Mapping[tuple[str, str], str | None]) -> Found:
+    if (method, route.template) not in needs:
+        raise ValueError(
+            f"{method} {route.template}: a direct route takes one of the framework with the same"
+            " path, which describes it and says who may call it"
+        )
+    return route._replace(needs=needs[method, route.template])
 
 
 def _anything(_rest: str) -> bool:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.shared.http import problem
 from services.shared.http.books import METHODS, QUIET, Books
 from services.shared.http.direct import DIRECT, Call, Found, Reply
+from services.shared.http.gate import Gate
 from services.shared.http.incoming import (
     DisconnectedError,
     Fields,
@@ -39,7 +40,8 @@ log = get_logger(__name__)
 class RequestContext:
     """ASGI middleware; add it last so that it is the outermost.
 
-    Reads the body, at most `max_body` bytes, or what `larger_bodies` has for a path's beginning,
+    Whom `gate` does not let through is answered with what it says, and nothing of the body is read.
+    Else reads it, at most `max_body` bytes, or what `larger_bodies` has for a path's beginning,
     before the application sees the request: a bigger one is answered with 413 and never held in
     memory, one that takes more than `body_seconds` to arrive with 408.
     """
@@ -49,12 +51,14 @@ class RequestContext:
         app: ASGIApp,
         metrics: HttpMetrics,
         *,
+        gate: Gate | None = None,
         max_body: int = 256 * 1024,
         larger_bodies: Mapping[str, int] | None = None,
         body_seconds: float = 30,
         access_log: AccessLog = "notable",
     ) -> None:
         self._app = app
+        self._gate = gate
         self._books = Books(metrics, access_log == "all")
         self._max_body = max_body
         self._larger_bodies = tuple((larger_bodies or {}).items())
@@ -86,9 +90,9 @@ class RequestContext:
             await send(message)
 
         try:
-            body = b""
-            if has_body(method, fields):
-                body = await self._read(fields, scope, receive)
+            if self._gate is not None:
+                await self._gate.pass_through(scope, fields, found)
+            body = await self._read(fields, scope, receive) if has_body(method, fields) else b""
             if found is None:
                 await self._app(scope, replay(body, receive), send_with_id)
             else:

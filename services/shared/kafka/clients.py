@@ -1,17 +1,20 @@
-"""Kafka client configuration: SASL_SSL with SCRAM-SHA-512, and the settings order depends on.
+"""Kafka client configuration: SASL_SSL with SCRAM, and the settings order depends on.
 
 The names are librdkafka's (its CONFIGURATION.md); values are strings, numbers and booleans.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from confluent_kafka import KafkaError
 
-from services.shared.runtime.settings import KafkaSettings, read_secret
+from services.shared.runtime.settings import KafkaSettings, SettingsError, read_secret
 
 Config = dict[str, Any]
+
+MECHANISMS: Final = ("SCRAM-SHA-512", "SCRAM-SHA-256")
 
 # A producer batch is rejected as a whole when it exceeds the topic's limit (1 MiB by default).
 # Kept far below, a rejected batch can only be one event that is itself too large.
@@ -121,12 +124,22 @@ def is_producer_lost(error: KafkaError) -> bool:
     return is_client_lost(error) or error.code() in _PRODUCER_LOST
 
 
+def _mechanism(file: Path) -> str:
+    """Raises SettingsError when the file names none that is asked for."""
+    said = read_secret(file)
+    if said not in MECHANISMS:
+        raise SettingsError(
+            f"{file}: is none of {' and '.join(MECHANISMS)}; mount the Secret of the password there"
+        )
+    return said
+
+
 def _common(settings: KafkaSettings, client_id: str) -> Config:
     return {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": client_id,
         "security.protocol": "SASL_SSL",
-        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.mechanism": _mechanism(settings.mechanism_file),
         "sasl.username": settings.username,
         "sasl.password": read_secret(settings.password_file),
         "ssl.ca.location": str(settings.ca_file),

@@ -5,21 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
-from services.shared.runtime import certificates
-from services.shared.runtime.logging import get_logger
-from services.shared.runtime.settings import DatabaseSettings, SettingsError, read_secret
+from services.shared.postgres.turnover import NamedConnection, Turnover
+from services.shared.runtime.databases import (
+    DatabaseUnavailableError,
+    connected_within,
+    tls_context,
+    watch_pool,
+)
+from services.shared.runtime.settings import (
+    DatabaseSettings,
+    SettingsError,
+    read_login,
+    read_secret,
+)
 
-log = get_logger(__name__)
+__all__ = [
+    "Connection",
+    "Database",
+    "DatabaseUnavailableError",
+    "connect",
+    "connect_within",
+    "is_unavailable",
+]
 
 Connection = asyncpg.Connection | PoolConnectionProxy
 
@@ -38,25 +52,12 @@ _AWAY = (
 )
 
 
-class DatabaseUnavailableError(Exception):
-    """The database could not be asked, or its answer got lost; the outcome of a write is open."""
-
-
 def is_unavailable(error: BaseException) -> bool:
     """Whether `error` means that the database is away rather than that a statement is wrong."""
     if isinstance(error, asyncpg.InterfaceError):
         # asyncpg says "connection is closed" and "pool is closing" this way, but also DataError.
         return not isinstance(error, ValueError)
     return isinstance(error, _AWAY)
-
-
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """verify-full: the chain must end in our CA and the certificate must name the host."""
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    certificates.watch_servers(context)
-    certificates.watch_bundle(context)
-    return context
 
 
 async def connect(
@@ -66,25 +67,29 @@ async def connect(
     connect_timeout: int = 3,
     command_timeout: float | None = None,
     server_settings: Mapping[str, str] | None = None,
-) -> asyncpg.Connection:
+) -> NamedConnection:
     """One connection; times in seconds, no command_timeout means that a statement may run on.
 
     `server_settings` are parameters of the session, which RESET ALL brings back.
 
-    Password and CA are read each time, so that a rotated file needs no restart.
+    User, password and CA are read each time, so that a rotated file needs no restart.
     Raises whatever asyncpg raises; is_unavailable() sorts it.
     """
-    return await asyncpg.connect(
+    user, password = read_login(settings.user, settings.user_file, settings.password_file)
+    connection = await asyncpg.connect(
+        connection_class=NamedConnection,
         host=settings.host,
         port=settings.port,
-        user=settings.user,
+        user=user,
         database=settings.name,
-        password=read_secret(settings.password_file),
+        password=password,
         ssl=tls_context(str(settings.ca_file)),
         timeout=connect_timeout,
         command_timeout=command_timeout,
         server_settings={"application_name": application_name, **(server_settings or {})},
     )
+    connection.login = user
+    return connection
 
 
 async def connect_within(
@@ -94,22 +99,9 @@ async def connect_within(
 
     Raises DatabaseUnavailableError, which says for how long and why, when `seconds` are over.
     """
-    deadline = time.monotonic() + seconds
-    pause = 0.1
-    while True:
-        try:
-            return await connect(settings, application_name)
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            if time.monotonic() + pause > deadline:
-                raise DatabaseUnavailableError(
-                    f"{settings.name} on {settings.host}:{settings.port} did not let"
-                    f" {settings.user} in within {seconds:g} s ({type(error).__name__}: {error})"
-                ) from error
-            log.info("waiting_for_database", error=type(error).__name__)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2.0)
+    return await connected_within(
+        seconds, settings, lambda: connect(settings, application_name), is_unavailable
+    )
 
 
 async def _reset(connection: Connection) -> None:
@@ -117,21 +109,6 @@ async def _reset(connection: Connection) -> None:
     # a transaction that was left open.
     if connection.is_in_transaction():
         await connection.reset()
-
-
-_gauges: WeakKeyDictionary[CollectorRegistry, Gauge] = WeakKeyDictionary()
-
-
-def _gauge(registry: CollectorRegistry) -> Gauge:
-    """One for all pools of a process: a registry takes a name once."""
-    if registry not in _gauges:
-        _gauges[registry] = Gauge(
-            "db_pool_connections",
-            "Connections of a database's pool: in_use, idle, and the limit max.",
-            ["database", "state"],
-            registry=registry,
-        )
-    return _gauges[registry]
 
 
 class Database:
@@ -158,11 +135,10 @@ class Database:
         self._command_timeout = command_timeout
         self._server_settings = server_settings
         self._pool: asyncpg.Pool | None = None
+        self._turnover = Turnover(self.user, self._connect)
+        self._following: asyncio.Task[None] | None = None
         self._last_success = -math.inf
-        gauge = _gauge(registry)
-        gauge.labels(settings.name, "in_use").set_function(lambda: self._size() - self._idle())
-        gauge.labels(settings.name, "idle").set_function(self._idle)
-        gauge.labels(settings.name, "max").set(settings.pool_size)
+        watch_pool(registry, settings, self._size, self._idle)
 
     def _size(self) -> int:
         return self._pool.get_size() if self._pool else 0
@@ -176,14 +152,24 @@ class Database:
             min_size=0,
             max_size=self._settings.pool_size,
             max_inactive_connection_lifetime=300,
-            connect=self._connect,
+            connect=self._turnover.connect,
+            connection_class=NamedConnection,
             reset=_reset,
         )
+        if self._settings.user_file is not None:
+            self._following = asyncio.create_task(self._turnover.follow(self._pool))
+
+    def user(self) -> str:
+        """Whom a connection that is made now logs in as. Raises SettingsError."""
+        file = self._settings.user_file
+        return self._settings.user if file is None else read_secret(file)
 
     async def close(self, grace_seconds: float = 10.0) -> None:
         """Let running statements finish for `grace_seconds`, then drop what is left."""
         if self._pool is None:
             return
+        if self._following is not None:
+            self._following.cancel()
         pool, self._pool = self._pool, None
         try:
             async with asyncio.timeout(grace_seconds):
@@ -191,7 +177,7 @@ class Database:
         except TimeoutError:
             pool.terminate()
 
-    async def _connect(self, *_args: Any, **_kwargs: Any) -> asyncpg.Connection:
+    async def _connect(self) -> NamedConnection:
         return await connect(
             self._settings,
             self._application_name,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import hiredis
@@ -13,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import DataError, RedisError
 
-from services.shared.runtime.certificates import watch_servers
+from services.shared.runtime.databases import tls_context
 from services.shared.runtime.settings import RedisSettings, read_secret
 
 __all__ = ["RedisError", "client"]
@@ -33,9 +32,11 @@ class _FileCredentials(CredentialProvider):
 
 
 class _Connection(SSLConnection):
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        watch_servers(self.ssl_context.get())
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        # At every connect, so that a rotated CA file needs no restart. redis-py's own would be kept
+        # for as long as the pool lives, and trust what the system trusts beside it.
+        self.ssl_context.context = tls_context(str(self.ca_certs))
+        return super()._connection_arguments()
 
     def pack_command(self, *args: Any) -> list[bytes]:
         # redis-py's own, which is Python, takes longer than a script with its thousands of
@@ -75,9 +76,6 @@ def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16
         port=settings.port,
         credential_provider=_FileCredentials(settings),
         ssl_ca_certs=str(settings.ca_file),
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
-        ssl_min_version=ssl.TLSVersion.TLSv1_2,
         socket_connect_timeout=timeout,
         socket_timeout=timeout,
         retry=Retry(NoBackoff(), 0),

@@ -42,7 +42,7 @@ class ServiceSettings(BaseSettings):
 
 
 class DatabaseSettings(BaseSettings):
-    """One PostgreSQL database, always over TLS with the server's name verified."""
+    """One database, always over TLS with the server's name verified."""
 
     model_config = SettingsConfigDict(
         env_prefix="DATABASE_", frozen=True, extra="ignore", use_attribute_docstrings=True
@@ -56,6 +56,9 @@ class DatabaseSettings(BaseSettings):
     """Database."""
     user: str = Field(min_length=1)
     """Role to log in as."""
+    user_file: FilePath | None = None
+    """File that names it instead, and changes together with the password; read for every
+    connection."""
     password_file: FilePath
     """File that holds the password; read for every connection."""
     ca_file: FilePath
@@ -65,7 +68,7 @@ class DatabaseSettings(BaseSettings):
 
 
 class KafkaSettings(BaseSettings):
-    """A Kafka cluster over SASL_SSL with SCRAM-SHA-512."""
+    """A Kafka cluster over SASL_SSL with SCRAM."""
 
     model_config = SettingsConfigDict(
         env_prefix="KAFKA_", frozen=True, extra="ignore", use_attribute_docstrings=True
@@ -76,7 +79,9 @@ class KafkaSettings(BaseSettings):
     username: str = Field(min_length=1)
     """SCRAM user to log in as."""
     password_file: FilePath
-    """File that holds the password; read for every connection."""
+    """File that holds the password; read when a client is made."""
+    mechanism_file: FilePath
+    """File that holds what the password is for: `SCRAM-SHA-512` or `SCRAM-SHA-256`."""
     ca_file: FilePath
     """File with the CA certificates that the server's must lead to."""
 
@@ -123,8 +128,19 @@ def load(model: type[S]) -> S:
         raise SettingsError("\n".join(lines)) from None
 
 
+def read_login(user: str, user_file: Path | None, password_file: Path) -> tuple[str, str]:
+    """Whom to log in as, and the password, both of one moment. Raises SettingsError."""
+    if user_file is None:
+        return user, read_secret(password_file)
+    while True:
+        named, password = read_secret(user_file), read_secret(password_file)
+        # A mounted Secret changes as a whole: nothing did while the name is the same.
+        if read_secret(user_file) == named:
+            return named, password
+
+
 def read_secret(path: Path) -> str:
-    """The password in a mounted file, without the newline an editor may have left.
+    """What a mounted file holds, without the newline an editor may have left.
 
     Raises SettingsError when the file is missing or empty.
     """
@@ -135,5 +151,5 @@ def read_secret(path: Path) -> str:
             f"{path}: {error.strerror}; mount the secret there or correct the *_PASSWORD_FILE"
         ) from error
     if not value:
-        raise SettingsError(f"{path}: the file is empty; it must hold the password")
+        raise SettingsError(f"{path}: the file is empty; it must hold what it is named for")
     return value

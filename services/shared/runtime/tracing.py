@@ -56,7 +56,9 @@ class TraceContext(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
-_BOUND: ContextVar[tuple[str | None, TraceContext] | None] = ContextVar("bound", default=None)
+_BOUND: ContextVar[tuple[str | None, TraceContext, str | None] | None] = ContextVar(
+    "bound", default=None
+)
 # One variable with what is there anyway: nothing is put together unless a line is logged.
 
 
@@ -73,7 +75,14 @@ def accept_correlation_id(given: str | None) -> str:
 
 def bind(correlation_id: str | None, trace: TraceContext) -> None:
     """Put both ids on every log line of the current task, in place of those bound before."""
-    _BOUND.set((correlation_id, trace))
+    _BOUND.set((correlation_id, trace, None))
+
+
+def identify(client_id: str) -> None:
+    """Put the client as well on every log line of the current task, until something is bound."""
+    bound = _BOUND.get()
+    if bound is not None:
+        _BOUND.set((bound[0], bound[1], client_id))
 
 
 def unbind() -> None:
@@ -86,8 +95,10 @@ def add_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     """A processor of log lines: what is bound."""
     bound = _BOUND.get()
     if bound is not None:
-        correlation_id, trace = bound
+        correlation_id, trace, client_id = bound
         event.setdefault("correlation_id", correlation_id)
         event.setdefault("trace_id", trace.trace_id)
         event.setdefault("span_id", trace.span_id)
+        if client_id is not None:
+            event.setdefault("client_id", client_id)
     return event

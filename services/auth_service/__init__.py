@@ -1,0 +1,1 @@
+"""The authorization server: clients in MySQL, short-lived signed access tokens."""

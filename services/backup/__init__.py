@@ -1,0 +1,1 @@
+"""Takes backups, proves them by restoring, restores them; runs inside a Job's pod."""

@@ -1,0 +1,1 @@
+"""MySQL: logical dumps, and an archive of the binary log."""

@@ -1,0 +1,1 @@
+"""Where backups lie: a folder of a claim, or object storage."""

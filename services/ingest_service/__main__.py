@@ -8,6 +8,7 @@ import uvloop
 
 from services.ingest_service.settings import IngestSettings
 from services.ingest_service.wiring import Means, run
+from services.shared.auth.settings import AuthenticationSettings
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (
     DatabaseSettings,
@@ -30,6 +31,7 @@ def main() -> int:
             load(DatabaseSettings),
             load(StreamSettings),
             load(RedisSettings),
+            load(AuthenticationSettings),
         )
         uvloop.run(run(means))
     except SettingsError as error:

@@ -14,6 +14,7 @@ from services.shared.documents.endpoints import answer_directly
 from services.shared.http import problem
 from services.shared.http.application import Application
 from services.shared.http.direct import DirectRoutes
+from services.shared.http.gate import Guard
 from services.shared.http.health import Readiness, health_routes
 from services.shared.http.problem import ProblemError
 from services.shared.postgres.database import DatabaseUnavailableError
@@ -35,6 +36,7 @@ def create_app(
     readiness: Readiness,
     registry: CollectorRegistry,
     *,
+    guard: Guard | None,
     access_log: AccessLog = "notable",
 ) -> FastAPI:
     """The application; whoever calls it opens and closes what it stands on."""
@@ -46,6 +48,7 @@ def create_app(
     # Why no page of documentation and no redirects: see services/rest_service/app.py.
     app = Application(
         direct,
+        guard=guard,
         context={
             "metrics": HttpMetrics(registry),
             "max_body": settings.max_body_bytes,
@@ -61,6 +64,7 @@ def create_app(
     app.include_router(router)
     app.router.routes.extend(health_routes(service_name, readiness, registry))
     openapi.complete(app, PATH, settings.max_documents)
+    app.finish()
     return app
 
 

@@ -23,6 +23,8 @@ from services.ingest_service.service import IngestService
 from services.ingest_service.settings import IngestSettings
 from services.ingest_service.store import Store
 from services.ingest_service.watch import Watch
+from services.shared.auth.settings import AuthenticationSettings
+from services.shared.auth.wiring import guarded
 from services.shared.http import server
 from services.shared.http.health import Readiness
 from services.shared.postgres.database import Database
@@ -52,6 +54,7 @@ class Means:
     database: DatabaseSettings
     stream: StreamSettings
     cache: RedisSettings
+    authentication: AuthenticationSettings
 
 
 @contextlib.asynccontextmanager
@@ -82,9 +85,16 @@ async def application(
     await database.open()
     looking = asyncio.create_task(watch.keep_looking())
     try:
-        yield create_app(
-            name, ingest, means.ingest, readiness, registry, access_log=means.service.access_log
-        )
+        async with guarded(means.authentication, registry) as guard:
+            yield create_app(
+                name,
+                ingest,
+                means.ingest,
+                readiness,
+                registry,
+                guard=guard,
+                access_log=means.service.access_log,
+            )
     finally:
         # A client of Redis that connects, or closes, may let a cancellation go unheard, and an end
         # must not wait for that.

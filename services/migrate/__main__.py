@@ -1,4 +1,5 @@
-"""python -m services.migrate DATABASE --package PACKAGE [--engine ENGINE] [--to REVISION]"""
+"""python -m services.migrate DATABASE --package PACKAGE [--engine ENGINE] [--to REVISION]
+[--status | --dry-run]"""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ import argparse
 import asyncio
 import logging as stdlib_logging
 import sys
+from dataclasses import asdict
 
 from services.migrate.engine import MigrationError
 from services.migrate.engines import ENGINES
-from services.migrate.runner import migrate
+from services.migrate.runner import migrate, statements, status
 from services.shared.runtime import logging, settings
 
 
@@ -22,6 +24,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--engine", choices=sorted(ENGINES), default="postgres")
     parser.add_argument("--to", default="head", help="revision, head, or base (default: head)")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--status", action="store_true", help="say where the database is and change nothing"
+    )
+    instead.add_argument(
+        "--dry-run", action="store_true", help="print what would be run and change nothing"
+    )
     parser.add_argument(
         "--wait", type=float, default=120, help="seconds to wait for the database (default: 120)"
     )
@@ -32,12 +41,22 @@ def main(argv: list[str] | None = None) -> int:
     log = logging.get_logger(__name__)
     try:
         target = settings.load(settings.DatabaseSettings)
+        whose = (
+            arguments.database,
+            arguments.package,
+            target,
+            ENGINES[arguments.engine],
+        )
+        if arguments.status:
+            found = asyncio.run(status(*whose))
+            log.info("migration_status", database=arguments.database, **asdict(found))
+            return 0
+        if arguments.dry_run:
+            sys.stdout.write(asyncio.run(statements(*whose, to=arguments.to)))
+            return 0
         before, after = asyncio.run(
             migrate(
-                arguments.database,
-                arguments.package,
-                target,
-                ENGINES[arguments.engine],
+                *whose,
                 to=arguments.to,
                 wait_seconds=arguments.wait,
             )

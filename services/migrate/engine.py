@@ -39,3 +39,5 @@ class Engine:
     session: Session
     errors: tuple[type[Exception], ...]
     """What its driver raises, beside what SQLAlchemy makes of it."""
+    journal: bool = False
+    """Whether a revision can be left in the middle: its DDL commits itself (journal.py)."""

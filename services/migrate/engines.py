@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.migrate import postgres
+from services.migrate import mysql, postgres
 from services.migrate.engine import Engine
 
-ENGINES: Final[dict[str, Engine]] = {"postgres": postgres.ENGINE}
+ENGINES: Final[dict[str, Engine]] = {"postgres": postgres.ENGINE, "mysql": mysql.ENGINE}

@@ -69,12 +69,14 @@ class Wake:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _listen_once(self, database: Database, trouble: Trouble) -> None:
+        user = database.user()
         connection = await database.connect()
         try:
             await connection.add_listener(CHANNEL, lambda *_: self.set())
             if trouble.over():
                 log.info("listen_recovered")
-            while not connection.is_closed():
+            # Of another user it would keep the one before from being let go.
+            while not connection.is_closed() and database.user() == user:
                 await asyncio.sleep(_CHECK_SECONDS)
                 await connection.execute("SELECT 1")
         finally:

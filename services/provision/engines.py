@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from services.provision import kafka, postgres, spec
+from services.provision import kafka, mysql, postgres, redis, spec
 
-S = TypeVar("S", spec.PostgresSpec, spec.KafkaSpec)
+S = TypeVar("S", spec.PostgresSpec, spec.MySQLSpec, spec.KafkaSpec, spec.RedisSpec)
 Work = Callable[[Path, float], None]
 """Brings the server to what the spec file says; waits so many seconds for it."""
 
@@ -23,7 +23,15 @@ ENGINES: Final[Mapping[str, Work]] = {
         spec.PostgresSpec,
         lambda wanted, wait: asyncio.run(postgres.provision(wanted, wait_seconds=wait)),
     ),
+    "mysql": _engine(
+        spec.MySQLSpec,
+        lambda wanted, wait: asyncio.run(mysql.provision(wanted, wait_seconds=wait)),
+    ),
     "kafka": _engine(
         spec.KafkaSpec, lambda wanted, wait: kafka.provision(wanted, wait_seconds=wait)
+    ),
+    "redis": _engine(
+        spec.RedisSpec,
+        lambda wanted, wait: asyncio.run(redis.provision(wanted, wait_seconds=wait)),
     ),
 }

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
     NewTopic,
 )
 
+from services.provision import kafka_logins
 from services.provision.kafka_accounts import set_accounts
 from services.provision.kafka_answers import REQUEST_SECONDS, answers
 from services.provision.spec import KafkaSpec, ProvisionError, TopicSpec
@@ -50,6 +51,7 @@ def provision(spec: KafkaSpec, *, wait_seconds: float) -> None:
         partitions = _wait_for_broker(admin, spec.bootstrap_servers, wait_seconds)
         _topics(admin, spec.topics, partitions)
         set_accounts(admin, spec.users)
+        kafka_logins.check(spec)
     except KafkaException as error:
         reason: KafkaError = error.args[0]
         raise ProvisionError(

@@ -9,8 +9,9 @@ left the spec must not keep a password that works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any
+from collections.abc import Container, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 from confluent_kafka.admin import (
     AclBinding,
@@ -27,6 +28,7 @@ from confluent_kafka.admin import (
 )
 
 from services.provision.kafka_answers import REQUEST_SECONDS, answers
+from services.provision.kafka_logins import other
 from services.provision.spec import UserSpec
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import read_secret
@@ -34,6 +36,15 @@ from services.shared.runtime.settings import read_secret
 log = get_logger(__name__)
 
 _SCRAM_ITERATIONS = 8192
+
+_SCRAM: Final = {
+    "SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512,
+    "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256,
+}
+_NAMES: Final = {mechanism: name for name, mechanism in _SCRAM.items()}
+
+Login = tuple[str, str]
+"""A user and a mechanism: Kafka holds one password for both together."""
 
 # resource type, name, operation: enough to compare two rights, since all else is fixed here.
 Right = tuple[ResourceType, str, AclOperation]
@@ -46,22 +57,45 @@ def set_accounts(admin: AdminClient, users: Sequence[UserSpec]) -> None:
     """
     _users(admin, users)
     _rights(admin, users)
-    _remove_others(admin, {user.name for user in users})
+    _remove_others(admin, passwords_of(users))
+
+
+def passwords_of(users: Iterable[UserSpec]) -> dict[Login, Path]:
+    """The file of every password that counts, by whose it is and its mechanism."""
+    found: dict[Login, Path] = {}
+    for user in users:
+        found[user.name, user.mechanism] = user.password_file
+        if user.previous and user.previous.accepted:
+            # Known to the server already, unless its data are new.
+            found[user.name, other(user.mechanism)] = user.previous.password_file
+    return found
 
 
 def _users(admin: AdminClient, users: Iterable[UserSpec]) -> None:
     # Kafka keeps a salted hash, so whether a password has changed cannot be asked: set each time.
-    upsertions: Any = [
-        UserScramCredentialUpsertion(
-            user.name,
-            ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS),
-            read_secret(user.password_file).encode(),
+    upsertions: dict[Login, Any] = {
+        (name, mechanism): UserScramCredentialUpsertion(
+            name,
+            ScramCredentialInfo(_SCRAM[mechanism], _SCRAM_ITERATIONS),
+            read_secret(file).encode(),
         )
-        for user in users
-    ]
+        for (name, mechanism), file in passwords_of(users).items()
+    }
     if upsertions:
-        answers(admin.alter_user_scram_credentials(upsertions, request_timeout=REQUEST_SECONDS))
-        log.info("users_set", users=[upsertion.user for upsertion in upsertions])
+        _alter(admin, upsertions)
+        log.info("users_set", users=_names(upsertions))
+
+
+def _alter(admin: AdminClient, alterations: Mapping[Login, Any]) -> None:
+    for mechanism in _SCRAM:
+        # Kafka refuses a request that names a user twice.
+        these = [made for (_, its), made in alterations.items() if its == mechanism]
+        if these:
+            answers(admin.alter_user_scram_credentials(these, request_timeout=REQUEST_SECONDS))
+
+
+def _names(logins: Iterable[Login]) -> list[str]:
+    return sorted({name for name, _ in logins})
 
 
 def rights_of(user: UserSpec) -> set[Right]:
@@ -107,23 +141,25 @@ def _rights(admin: AdminClient, users: Iterable[UserSpec]) -> None:
         log.warning("rights_taken", rights=_shown(extra), reason="the spec does not give them")
 
 
-def _remove_others(admin: AdminClient, keep: Set[str]) -> None:
-    """Delete the credentials of every user that is not in the spec."""
+def _remove_others(admin: AdminClient, keep: Container[Login]) -> None:
+    """Delete every credential that is not in the spec: of users that left it, and the password
+    before the one in use once it counts no more."""
     # One future for "all users"; the stub knows only the dict of them for users named.
     asked: Any = admin.describe_user_scram_credentials(request_timeout=REQUEST_SECONDS)
     found: Mapping[str, Any] = asked.result()
-    deletions: list[Any] = [
-        UserScramCredentialDeletion(user, credential.mechanism)
+    deletions: dict[Login, Any] = {
+        (user, name): UserScramCredentialDeletion(user, _SCRAM[name])
         for user, described in found.items()
-        if user not in keep
         for credential in described.scram_credential_infos
-    ]
+        if (user, name := _NAMES[credential.mechanism]) not in keep
+    }
     if deletions:
-        answers(admin.alter_user_scram_credentials(deletions, request_timeout=REQUEST_SECONDS))
+        _alter(admin, deletions)
         log.warning(
-            "users_removed",
-            users=sorted({deletion.user for deletion in deletions}),
-            reason="no service of the spec has them",
+            "passwords_removed",
+            users=_names(deletions),
+            passwords=sorted(" ".join(login) for login in deletions),
+            reason="the spec has no such user, or another password of it",
         )
 
 

@@ -9,17 +9,23 @@ its database and all that is in it stay.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 import asyncpg
 
-from services.provision.spec import DatabaseSpec, PostgresSpec, ProvisionError
-from services.shared.postgres.database import (
-    DatabaseUnavailableError,
-    connect,
-    connect_within,
+from services.provision import postgres_administrator
+from services.provision.postgres_logins import Turns, bring, exists, quote, shut_out
+from services.provision.spec import (
+    BackupAccountSpec,
+    DatabaseSpec,
+    PostgresSpec,
+    ProvisionError,
+    second,
 )
+from services.shared.postgres.database import connect
 from services.shared.runtime.logging import get_logger
-from services.shared.runtime.settings import DatabaseSettings, read_secret
+from services.shared.runtime.settings import DatabaseSettings
 
 log = get_logger(__name__)
 
@@ -27,6 +33,9 @@ log = get_logger(__name__)
 # A transaction left open holds back vacuum for the whole server.
 LIMITS = {"idle_in_transaction_session_timeout": "10s", "statement_timeout": "30s"}
 LIMITS_17 = {"transaction_timeout": "30s"}
+
+_SERVICE: Final = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+_BACKUP: Final = "REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS CONNECTION LIMIT 20"
 
 MARKER = "millrace_service"
 """Every role made here is a member of it: no other role may ever be locked out."""
@@ -37,20 +46,24 @@ async def provision(spec: PostgresSpec, *, wait_seconds: float = 120) -> None:
 
     Raises ProvisionError when the server cannot be reached in time or refuses a statement.
     """
-    admin = await _admin(spec, wait_seconds)
+    admin = await postgres_administrator.log_in(spec, wait_seconds)
     try:
         # Two runs at once would race between "does it exist" and "create".
         await admin.execute("SELECT pg_advisory_lock(hashtext('millrace.provision'))")
         # Whom PUBLIC lets in there could read the catalogues, and connect to what clones template1.
         for shared in ("postgres", "template1"):
             await admin.execute(f"REVOKE CONNECT ON DATABASE {shared} FROM PUBLIC")
+        await postgres_administrator.bring_password(spec, admin)
         await _marker(admin)
         for database in spec.databases:
-            await _role(admin, database)
+            await _service(spec, admin, database)
             await _database(admin, database)
         for database in spec.databases:
             await _schema(spec, database)
-        await _lock_out(admin, keep=[database.role for database in spec.databases])
+        if spec.backup is not None:
+            await _backup_account(spec, admin, spec.backup)
+        roles = [database.role for database in spec.databases]
+        await _lock_out(admin, keep=[*roles, *map(second, roles)])
     except (asyncpg.PostgresError, OSError) as error:
         raise ProvisionError(
             f"postgres {spec.host}:{spec.port}: {error}; correct it and run the Job again"
@@ -60,7 +73,7 @@ async def provision(spec: PostgresSpec, *, wait_seconds: float = 120) -> None:
 
 
 async def _marker(admin: asyncpg.Connection) -> None:
-    if not await admin.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", MARKER):
+    if not await exists(admin, MARKER):
         await admin.execute(f"CREATE ROLE {MARKER} NOLOGIN")
 
 
@@ -85,11 +98,7 @@ async def _lock_out(admin: asyncpg.Connection, keep: Sequence[str]) -> None:
     )
     for role in left:
         name = role["rolname"]
-        # First the door, then the room: a session that ended could come back otherwise.
-        await admin.execute(f"ALTER ROLE {quote(name)} WITH NOLOGIN PASSWORD NULL")
-        ended = await admin.fetchval(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1", name
-        )
+        ended = await shut_out(admin, name)
         log.warning(
             "role_locked_out",
             role=name,
@@ -100,30 +109,55 @@ async def _lock_out(admin: asyncpg.Connection, keep: Sequence[str]) -> None:
         )
 
 
-async def _role(admin: asyncpg.Connection, database: DatabaseSpec) -> None:
-    role = quote(database.role)
-    if not await admin.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", database.role):
-        await admin.execute(f"CREATE ROLE {role}")
-        log.info("role_created", role=database.role)
-    await admin.execute(f"GRANT {MARKER} TO {role}")
-    verifier = await _password_literal(admin, read_secret(database.password_file))
-    await admin.execute(
-        f"ALTER ROLE {role} WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
-        f" NOBYPASSRLS PASSWORD {verifier}"
-    )
+async def _service(spec: PostgresSpec, admin: asyncpg.Connection, database: DatabaseSpec) -> None:
+    role = database.role
+    if not await exists(admin, role):
+        await admin.execute(f"CREATE ROLE {quote(role)}")
+        log.info("role_created", role=role)
     limits = LIMITS | (LIMITS_17 if admin.get_server_version() >= (17,) else {})
-    for name, value in limits.items():
-        await admin.execute(f"ALTER ROLE {role} SET {name} = '{value}'")
+
+    async def prepare(admin: asyncpg.Connection, login: str) -> None:
+        await admin.execute(f"GRANT {MARKER} TO {quote(login)}")
+        for name, value in limits.items():
+            await admin.execute(f"ALTER ROLE {quote(login)} SET {name} = '{value}'")
+        if login != role:
+            await admin.execute(f"GRANT {quote(role)} TO {quote(login)}")
+            await admin.execute(f"ALTER ROLE {quote(login)} SET role = {quote(role)}")
+
+    settings = _settings(spec, database.name, database.login or role, database.password_file)
+    turns = Turns(role, settings, database.previous, _SERVICE, prepare)
+    # Whoever is let in has a database to go to: who it was made for is the first, who may log in
+    # before there is one.
+    await bring(admin, turns)
 
 
-async def _password_literal(admin: asyncpg.Connection, password: str) -> str:
-    # ALTER ROLE takes no parameters, so the server itself quotes what we send as one. The setting
-    # keeps a failed statement, and with it the password, out of the server's log.
-    await admin.execute("SET log_statement = 'none'")
-    await admin.execute("SET log_min_error_statement = 'panic'")
-    await admin.execute("SET log_min_duration_statement = -1")
-    await admin.execute("SET password_encryption = 'scram-sha-256'")
-    return await admin.fetchval("SELECT quote_literal($1::text)", password)
+# The files of the server come over the replication protocol. Beside it: to compare what tables
+# hold (pg_read_all_data) at an instant when none is written to, for which it locks them
+# (pg_maintain); to see who replicates (pg_monitor); to mark the instant in the log.
+_BACKUP_GRANTS = (
+    "GRANT pg_read_all_data, pg_maintain, pg_monitor TO {role}",
+    "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO {role}",
+    "GRANT CONNECT ON DATABASE postgres TO {role}",
+)
+
+
+async def _backup_account(
+    spec: PostgresSpec, admin: asyncpg.Connection, account: BackupAccountSpec
+) -> None:
+    # All that are there, not only the spec's: whoever left the spec keeps its data.
+    rows = await admin.fetch(
+        "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate"
+    )
+
+    async def prepare(admin: asyncpg.Connection, login: str) -> None:
+        for grant in _BACKUP_GRANTS:
+            await admin.execute(grant.format(role=quote(login)))
+        for row in rows:
+            database = quote(row["datname"])
+            await admin.execute(f"GRANT CONNECT ON DATABASE {database} TO {quote(login)}")
+
+    settings = _settings(spec, "postgres", account.login or account.user, account.password_file)
+    await bring(admin, Turns(account.user, settings, account.previous, _BACKUP, prepare))
 
 
 async def _database(admin: asyncpg.Connection, database: DatabaseSpec) -> None:
@@ -146,15 +180,8 @@ async def _database(admin: asyncpg.Connection, database: DatabaseSpec) -> None:
 
 async def _schema(spec: PostgresSpec, database: DatabaseSpec) -> None:
     """As the role itself, which also proves that it can log in."""
-    settings = DatabaseSettings(
-        host=spec.host,
-        port=spec.port,
-        name=database.name,
-        user=database.role,
-        password_file=database.password_file,
-        ca_file=spec.ca_file,
-    )
-    own = await connect(settings, "provision")
+    login = database.login or database.role
+    own = await connect(_settings(spec, database.name, login, database.password_file), "provision")
     try:
         # In PostgreSQL 15 and later the database's owner owns this schema too.
         await own.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
@@ -163,24 +190,12 @@ async def _schema(spec: PostgresSpec, database: DatabaseSpec) -> None:
     log.info("database_ready", database=database.name, role=database.role)
 
 
-async def _admin(spec: PostgresSpec, wait_seconds: float) -> asyncpg.Connection:
-    settings = DatabaseSettings(
+def _settings(spec: PostgresSpec, name: str, user: str, password_file: Path) -> DatabaseSettings:
+    return DatabaseSettings(
         host=spec.host,
         port=spec.port,
-        name="postgres",
-        user=spec.admin_user,
-        password_file=spec.admin_password_file,
+        name=name,
+        user=user,
+        password_file=password_file,
         ca_file=spec.ca_file,
     )
-    try:
-        return await connect_within(wait_seconds, settings, "provision")
-    except DatabaseUnavailableError as error:
-        raise ProvisionError(
-            f"{error}; see that it runs and that admin_password_file holds the password it was"
-            " initialised with"
-        ) from error
-
-
-def quote(identifier: str) -> str:
-    """A quoted SQL identifier; the spec has already refused anything unusual."""
-    return '"' + identifier.replace('"', '""') + '"'

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError, model_validator
 
-# Unquoted PostgreSQL identifiers; quoting stays in place all the same.
+# Unquoted identifiers of PostgreSQL and MySQL; quoting stays in place all the same.
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
 
 
@@ -19,8 +19,26 @@ class ProvisionError(Exception):
     """The server is not as the spec wants it; the message says why and what to do."""
 
 
+def second(role: str) -> str:
+    """The role that logs in in turns with `role`."""
+    return f"{role}_b"
+
+
+def _check_login(login: str, role: str) -> None:
+    if login not in ("", role, second(role)):
+        raise ValueError(f"login is {login}; {role} and {second(role)} log in in turns")
+
+
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PreviousSpec(_Spec):
+    """The password before the one in use."""
+
+    password_file: FilePath
+    accepted: bool
+    """If not, it is dropped, and seen to be refused."""
 
 
 class DatabaseSpec(_Spec):
@@ -28,7 +46,32 @@ class DatabaseSpec(_Spec):
 
     name: str = Field(pattern=_NAME)
     role: str = Field(pattern=_NAME)
+    login: str = ""
+    """Who logs in: the role itself, or its second login; empty: itself."""
     password_file: FilePath
+    previous: PreviousSpec | None = None
+    """Of the other one of the two."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        _check_login(self.login, self.role)
+        return self
+
+
+class BackupAccountSpec(_Spec):
+    """Who takes backups of a whole server: reads everything and writes nothing."""
+
+    user: str = Field(pattern=_NAME)
+    login: str = ""
+    """Who logs in: the user itself, or its second login; empty: itself."""
+    password_file: FilePath
+    previous: PreviousSpec | None = None
+    """Of the other one of the two."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        _check_login(self.login, self.user)
+        return self
 
 
 class PostgresSpec(_Spec):
@@ -38,8 +81,40 @@ class PostgresSpec(_Spec):
     port: int = Field(default=5432, ge=1, le=65535)
     admin_user: str = "postgres"
     admin_password_file: FilePath
+    admin_previous: PreviousSpec | None = None
     ca_file: FilePath
     databases: list[DatabaseSpec] = Field(min_length=1)
+    backup: BackupAccountSpec | None = None
+
+
+class AccountSpec(_Spec):
+    """One account of a MySQL server; what it may do follows from what it is for."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
+    password_file: FilePath
+    previous: PreviousSpec | None = None
+
+
+class MySQLDatabaseSpec(_Spec):
+    """One database, the account that services use, and the one that migrations use."""
+
+    name: str = Field(pattern=_NAME)
+    user: AccountSpec
+    owner: AccountSpec
+
+
+class MySQLSpec(_Spec):
+    """A MySQL server, its administrator, and what it must have."""
+
+    host: str
+    port: int = Field(default=3306, ge=1, le=65535)
+    admin_user: str = "root"
+    admin_password_file: FilePath
+    admin_previous: PreviousSpec | None = None
+    ca_file: FilePath
+    databases: list[MySQLDatabaseSpec] = Field(min_length=1)
+    backup: AccountSpec | None = None
+    """Reads all databases of the spec, and the binary log."""
 
 
 class TopicSpec(_Spec):
@@ -51,11 +126,17 @@ class TopicSpec(_Spec):
     config: dict[str, str] = {}
 
 
+Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256"]
+
+
 class UserSpec(_Spec):
     """One SCRAM user and all it may do: topics to produce to and consume, consumer groups."""
 
     name: str = Field(pattern=r"^[a-z0-9._-]{1,100}$")
     password_file: FilePath
+    mechanism: Mechanism = "SCRAM-SHA-512"
+    """That of the password; the one before has the other one."""
+    previous: PreviousSpec | None = None
     produce: list[str] = []
     consume: list[str] = []
     groups: list[str] = []
@@ -65,11 +146,34 @@ class KafkaSpec(_Spec):
     """A Kafka cluster, reached as an administrator with a client certificate."""
 
     bootstrap_servers: str = Field(min_length=1)
+    client_servers: str = Field(min_length=1)
+    """Where users log in."""
     ca_file: FilePath
     certificate_file: FilePath
     key_file: FilePath
     topics: list[TopicSpec] = []
     users: list[UserSpec] = []
+
+
+class CredentialSpec(_Spec):
+    """One user of a Redis server and its password."""
+
+    name: str = Field(pattern=r"^[a-z0-9._-]{1,100}$")
+    password_file: FilePath
+    previous: PreviousSpec | None = None
+
+
+class RedisSpec(_Spec):
+    """A Redis server, who may have its users read again, and what it must have read."""
+
+    host: str
+    port: int = Field(default=6379, ge=1, le=65535)
+    ca_file: FilePath
+    operator: CredentialSpec
+    acl: str = Field(min_length=1)
+    """A user that is in no other file of users."""
+    users: list[CredentialSpec] = []
+    """Those whose passwords are tried."""
 
 
 S = TypeVar("S", bound=_Spec)

@@ -8,6 +8,7 @@ import uvloop
 
 from services.rest_service.settings import DataStoreSettings, IdempotencySettings
 from services.rest_service.wiring import Means, run
+from services.shared.auth.settings import AuthenticationSettings
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (
     DatabaseSettings,
@@ -29,6 +30,7 @@ def main() -> int:
             load(DataStoreSettings),
             load(RedisSettings),
             load(IdempotencySettings),
+            load(AuthenticationSettings),
         )
         uvloop.run(run(means))
     except SettingsError as error:

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from services.contracts.ids import is_uuid7
+from services.contracts.scopes import RESOURCES_READ, RESOURCES_WRITE
 from services.rest_service.headers import ExpectedVersion, IdempotencyKey
 from services.rest_service.models import Resource, ResourceId, ResourceInput, ResourcePage
 from services.rest_service.service import ResourceService
 from services.shared.http.cursors import bad_cursor, seal, unseal
+from services.shared.http.gate import needs
 from services.shared.http.headers import json_only
 from services.shared.http.openapi import problems
 from services.shared.outbox.events import Origin
@@ -65,6 +67,7 @@ router = APIRouter(prefix=PATH, tags=["resources"])
 @router.post(
     "",
     status_code=201,
+    dependencies=[needs(RESOURCES_WRITE)],
     responses=problems(_REASONS, 400, 413, 415, 422),
 )
 async def create(given: ResourceInput, key: IdempotencyKey) -> Resource:
@@ -77,7 +80,7 @@ async def create(given: ResourceInput, key: IdempotencyKey) -> Resource:
     raise NotImplementedError  # answered in endpoints.py, before this
 
 
-@router.get("", responses=problems(_REASONS, 422))
+@router.get("", dependencies=[needs(RESOURCES_READ)], responses=problems(_REASONS, 422))
 async def list_resources(query: Annotated[ListQuery, Query()], service: Service) -> ResourcePage:
     """Resources, newest first."""
     before = _decode_cursor(query.cursor) if query.cursor is not None else None
@@ -88,7 +91,11 @@ async def list_resources(query: Annotated[ListQuery, Query()], service: Service)
     return ResourcePage(items=items, next_cursor=seal(items[-1].id) if more else None)
 
 
-@router.get("/{resource_id}", responses=problems(_REASONS, 404, 422))
+@router.get(
+    "/{resource_id}",
+    dependencies=[needs(RESOURCES_READ)],
+    responses=problems(_REASONS, 404, 422),
+)
 async def get(resource_id: Id) -> Resource:
     """One resource; at most 60 s old when Redis was out of reach of a writer, else current."""
     raise NotImplementedError  # an id that is one is answered in endpoints.py, before this
@@ -96,7 +103,7 @@ async def get(resource_id: Id) -> Resource:
 
 @router.put(
     "/{resource_id}",
-    dependencies=[Depends(_json_only)],
+    dependencies=[needs(RESOURCES_WRITE), Depends(_json_only)],
     responses=problems(_REASONS, 400, 404, 412, 413, 415, 422),
 )
 async def update(
@@ -114,7 +121,12 @@ async def update(
     return resource
 
 
-@router.delete("/{resource_id}", status_code=204, responses=problems(_REASONS, 400, 404, 412, 422))
+@router.delete(
+    "/{resource_id}",
+    status_code=204,
+    dependencies=[needs(RESOURCES_WRITE)],
+    responses=problems(_REASONS, 400, 404, 412, 422),
+)
 async def delete(
     resource_id: Id, service: Service, origin: From, expected: ExpectedVersion
 ) -> None:

@@ -24,6 +24,7 @@ from services.shared.http import middleware as http
 from services.shared.http import problem
 from services.shared.http.application import Application
 from services.shared.http.direct import DirectRoutes
+from services.shared.http.gate import Guard
 from services.shared.http.health import Readiness, health_routes
 from services.shared.http.problem import ProblemError
 from services.shared.postgres.database import DatabaseUnavailableError
@@ -41,6 +42,7 @@ def create_app(
     readiness: Readiness,
     registry: CollectorRegistry,
     *,
+    guard: Guard | None,
     access_log: AccessLog = "notable",
 ) -> FastAPI:
     """The application; whoever calls it opens and closes what it stands on."""
@@ -62,6 +64,7 @@ def create_app(
     # TLS is http; and a path has one spelling.
     app = Application(
         direct,
+        guard=guard,
         context={
             "metrics": HttpMetrics(registry),
             "larger_bodies": {documents.PATH: LIMITS.max_body_bytes},
@@ -86,6 +89,7 @@ def create_app(
     for kind in (DatabaseUnavailableError, KeyReusedError, NotFoundError, VersionMismatchError):
         app.add_exception_handler(kind, explained)
     openapi.complete(app, documents.PATH, LIMITS.max_documents)
+    app.finish()
     return app
 
 

@@ -13,6 +13,8 @@ from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
 from services.rest_service.settings import DataStoreSettings, IdempotencySettings
 from services.rest_service.upkeep import keep_forgetting
+from services.shared.auth.settings import AuthenticationSettings
+from services.shared.auth.wiring import guarded
 from services.shared.http import server
 from services.shared.http.health import Readiness
 from services.shared.outbox.events import Outbox
@@ -33,6 +35,7 @@ class Means:
     data_store: DataStoreSettings
     cache: RedisSettings
     idempotency: IdempotencySettings
+    authentication: AuthenticationSettings
 
 
 async def run(means: Means) -> None:
@@ -52,14 +55,21 @@ async def run(means: Means) -> None:
     outbox = Outbox(database)
     resources = ResourceService(ResourceRepository(database, outbox), cache)
     documents = DocumentService(DocumentStore(data_store), cache)
-    app = create_app(
-        name, resources, documents, readiness, registry, access_log=means.service.access_log
-    )
     await database.open()
     await data_store.open()
     upkeep = asyncio.create_task(keep_forgetting(database, means.idempotency.retention))
     try:
-        await server.serve(app, means.service, readiness, stop)
+        async with guarded(means.authentication, registry) as guard:
+            app = create_app(
+                name,
+                resources,
+                documents,
+                readiness,
+                registry,
+                guard=guard,
+                access_log=means.service.access_log,
+            )
+            await server.serve(app, means.service, readiness, stop)
     finally:
         upkeep.cancel()
         await outbox.close()

@@ -12,9 +12,11 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
+from services.contracts.scopes import DATA_READ, DATA_WRITE
 from services.shared.documents.headers import IdempotencyKey
 from services.shared.documents.openapi import DOCUMENT, as_json, problems
 from services.shared.documents.pages import PAGE, ListQuery
+from services.shared.http.gate import needs
 
 PATH: Final = "/data"
 
@@ -28,7 +30,12 @@ class StoredIds(BaseModel):
 router = APIRouter(prefix=PATH, tags=["data"])
 
 
-@router.post("", status_code=201, responses=problems(400, 413, 415, 422))
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[needs(DATA_WRITE)],
+    responses=problems(400, 413, 415, 422),
+)
 async def store(key: IdempotencyKey) -> StoredIds:
     """Store one document or a batch, all or none.
 
@@ -40,6 +47,7 @@ async def store(key: IdempotencyKey) -> StoredIds:
 
 @router.get(
     "",
+    dependencies=[needs(DATA_READ)],
     response_class=Response,
     responses={**as_json("A page; next_cursor is null on the last one", PAGE), **problems(422)},
 )
@@ -50,6 +58,7 @@ async def list_documents(query: Annotated[ListQuery, Query()]) -> Response:
 
 @router.get(
     "/{document_id:path}",
+    dependencies=[needs(DATA_READ)],
     response_class=Response,
     responses={**as_json("The document", DOCUMENT), **problems(404)},
 )

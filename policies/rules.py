@@ -10,6 +10,7 @@ from policies import (
     rules_scaling,
     rules_secrets,
     rules_state,
+    rules_tokens,
 )
 from policies.rule import Rule, StackRule
 
@@ -24,4 +25,5 @@ RULES: Final[tuple[Rule, ...]] = (
 STACK_RULES: Final[tuple[StackRule, ...]] = (
     *rules_availability.STACK_RULES,
     *rules_scaling.STACK_RULES,
+    *rules_tokens.STACK_RULES,
 )

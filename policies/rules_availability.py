@@ -105,13 +105,18 @@ def _budget(spec: Table, replicas: int | None) -> Iterator[str]:
         )
 
 
+_ONE_OF_A_SET: Final = "statefulset.kubernetes.io/pod-name"
+
+
 def no_dangling_service(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
     pods = [(r.namespace, pod) for r in resources if (pod := pod_of(r)) is not None]
     for service in resources:
         selector = table(service.props, "spec", "selector")
         if service.kind != "Service" or not selector:
             continue
-        behind = [p for ns, p in pods if ns == service.namespace and selects(selector, p.labels)]
+        # The controller adds this one itself; which pods a set has, its template does not say.
+        of_all = {k: v for k, v in selector.items() if k != _ONE_OF_A_SET}
+        behind = [p for ns, p in pods if ns == service.namespace and selects(of_all, p.labels)]
         if not behind:
             yield service, "its selector matches no pod of this stack"
             continue

@@ -1,7 +1,7 @@
 """The images made of this repository's own code: built and pushed here, or given by reference."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,11 +14,10 @@ from components.kit.references import ImageError
 from infra.images.catalogue import Catalogue
 from infra.model.environment import Environment
 from infra.model.images import OwnImageName
+from infra.model.servers import Engine
 
 REPOSITORY_ROOT: Final = Path(__file__).resolve().parents[2]
-SERVERS: Final = ("postgres", "kafka", "redis")
-BUILD_IMAGE: Final = "python-build"
-RUNTIME_IMAGE: Final = "python-runtime"
+SERVERS: Final = ("postgres", "mysql", "kafka", "redis")
 DEFAULT_REGISTRY: Final = "localhost:30500"
 """Where `make up` puts a checkout's registry; names images in a rendering, which pushes nothing."""
 
@@ -28,20 +27,38 @@ class OwnImage:
     """One image: its name in the catalogue, and what it is made of."""
 
     name: OwnImageName
+    folder: str
+    """Where its Dockerfile is."""
     sources: tuple[str, ...]
     """Everything else in the build context is ignored by the Dockerfile."""
+    bases: Mapping[str, str]
+    """Build argument to the name, in the catalogue, of the image it is given."""
 
     @property
     def dockerfile(self) -> str:
-        return f"{self.name}/Dockerfile"
+        return f"{self.folder}/Dockerfile"
 
 
-SERVICES: Final = OwnImage("services", ("services", "pyproject.toml", "uv.lock"))
+_LOCKED: Final = ("pyproject.toml", "uv.lock")
+_PYTHON: Final = {"BUILD_IMAGE": "python-build", "RUNTIME_IMAGE": "python-runtime"}
+SERVICES: Final = OwnImage("services", "services", ("services", *_LOCKED), _PYTHON)
 """The one image that all Python services share."""
 LOADTESTS: Final = OwnImage(
-    "loadtests", ("loadtests", "services/contracts", "pyproject.toml", "uv.lock")
+    "loadtests", "loadtests", ("loadtests", "services/contracts", *_LOCKED), _PYTHON
 )
 """The load generator's."""
+_BACKUP: Final = ("services/backup", SERVICES.sources)
+
+
+def _on(server: Engine) -> Mapping[str, str]:
+    return {"BUILD_IMAGE": _PYTHON["BUILD_IMAGE"], "SERVER_IMAGE": server}
+
+
+BACKUPS: Final[Mapping[Engine, OwnImage]] = {
+    "postgres": OwnImage("backup-postgres", *_BACKUP, bases=_on("postgres")),
+    "mysql": OwnImage("backup-mysql", *_BACKUP, bases=_on("mysql")),
+}
+"""By engine: what takes and restores backups of such a server."""
 
 
 def source_hash(image: OwnImage, root: Path = REPOSITORY_ROOT) -> str:
@@ -76,16 +93,17 @@ def check_images(
     """
     for name in SERVERS:
         catalogue.reference(name)
-    to_build = [image.name for image in own if not catalogue.is_given(image.name)]
+    to_build = [image for image in own if not catalogue.is_given(image.name)]
     if not to_build or environment.render_dir is not None:
         return
-    for name in (BUILD_IMAGE, RUNTIME_IMAGE):
+    for name in (name for image in to_build for name in image.bases.values()):
         catalogue.reference(name)
     if environment.registry is None:
+        first = to_build[0].name
         raise ImageError(
-            f"the {to_build[0]} image is to be built, but MILLRACE_REGISTRY names no registry to "
-            'push it to; run `eval "$(make -s env)"` in this shell, or give an image that exists '
-            f"in millrace:images.overrides.{to_build[0]}"
+            f"the {first} image is to be built, but MILLRACE_REGISTRY names no registry to push it "
+            'to; run `eval "$(make -s env)"` in this shell, or give an image that exists in '
+            f"millrace:images.overrides.{first}"
         )
 
 
@@ -109,10 +127,7 @@ def own_image(
         push=True,
         context=docker_build.BuildContextArgs(location=str(REPOSITORY_ROOT)),
         dockerfile=docker_build.DockerfileArgs(location=str(REPOSITORY_ROOT / made.dockerfile)),
-        build_args={
-            "BUILD_IMAGE": catalogue.reference(BUILD_IMAGE),
-            "RUNTIME_IMAGE": catalogue.reference(RUNTIME_IMAGE),
-        },
+        build_args={arg: catalogue.reference(name) for arg, name in made.bases.items()},
         # A preview touches neither engine nor registry.
         build_on_preview=False,
         opts=opts,

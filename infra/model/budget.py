@@ -1,13 +1,14 @@
-"""How many connections to a PostgreSQL server the platform may open at once.
+"""How many connections to a database server the platform may open at once.
 
 A budget and no guess: where it is exceeded, the server refuses connections in the middle of a
 rollout, when there are most pods and nobody has time to think.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from infra.model.records import Records
+from infra.model.servers import Engine, Server
 
 
 class Size(Protocol):
@@ -19,14 +20,15 @@ class Size(Protocol):
     def database_pool_size(self) -> int: ...
 
 
-SUPERUSERS: Final = 3
-"""superuser_reserved_connections, PostgreSQL's default: nobody else gets them."""
+RESERVED: Final[Mapping[Engine, int]] = {"postgres": 3}
+"""superuser_reserved_connections, PostgreSQL's default: nobody else gets them. What MySQL keeps for
+administrators and probes is beyond its limit."""
 PROVISIONING: Final = 2
 """Its administrator's connection and the one as the role whose database it is at."""
 MIGRATION: Final = 1
 """Of each database: a run at a time, in one session."""
 OPERATORS: Final = 5
-"""A person with psql, a backup, an exporter."""
+"""A person with a shell, a backup, an exporter."""
 
 
 def pods_at_most(replicas: int) -> int:
@@ -50,6 +52,8 @@ def of_services(records: Records, server: str, size: Callable[[str], Size]) -> i
     )
 
 
-def of_others(records: Records, server: str) -> int:
+def of_others(records: Records, server: Server) -> int:
     """Connections that must be left when every service has taken its own."""
-    return SUPERUSERS + PROVISIONING + OPERATORS + MIGRATION * len(records.databases(server=server))
+    reserved = RESERVED.get(server.engine, 0)
+    migrations = MIGRATION * len(records.databases(server=server.name))
+    return reserved + PROVISIONING + OPERATORS + migrations

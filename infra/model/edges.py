@@ -8,26 +8,51 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from infra.model import operations
 from infra.model.records import Records
-from infra.model.servers import DATABASE_ENGINES, Engine, Server
+from infra.model.servers import DATABASE_ENGINES, Engine, Server, dashed
 from infra.model.services import Service
 
 Kind = Literal[
-    "service", "server", "job", "generator", "any", "dns", "kubernetes", "monitoring", "outside"
+    "service",
+    "server",
+    "job",
+    "operation",
+    "generator",
+    "any",
+    "dns",
+    "kubernetes",
+    "monitoring",
+    "outside",
 ]
 
-CLIENT_PORT: Final[dict[Engine, int]] = {"postgres": 5432, "kafka": 9092, "redis": 6379}
-ADMIN_PORT: Final[dict[Engine, int]] = {"postgres": 5432, "kafka": 9094}
-"""Where a provisioning Job connects; engines that have none are not listed."""
-PEER_PORTS: Final[dict[Engine, tuple[int, ...]]] = {"kafka": (9093, 9094)}
+CLIENT_PORT: Final[dict[Engine, int]] = {
+    "postgres": 5432,
+    "mysql": 3306,
+    "kafka": 9092,
+    "redis": 6379,
+}
+ADMIN_PORT: Final[dict[Engine, int]] = {
+    "postgres": 5432,
+    "mysql": 3306,
+    "kafka": 9094,
+    "redis": 6379,
+}
+"""Where a provisioning Job connects."""
+PEER_PORTS: Final[dict[Engine, tuple[int, ...]]] = {"kafka": (9093, 9094), "mysql": (3306,)}
 """Between the pods of one server: KRaft's quorum, and replication."""
+ARCHIVER_PORT: Final = 8080
+"""Where an archiver has its metrics."""
 GENERATOR_PORT: Final = 5557
 """Where the load generator's workers find the one that leads them."""
 
 
 @dataclass(frozen=True)
 class End:
-    """One side of an edge. `name` is empty where the kind says it all."""
+    """One side of an edge. `name` is empty where the kind says it all.
+
+    A job runs with every change of the platform, an operation beside it: by the clock or by hand.
+    """
 
     kind: Kind
     name: str = ""
@@ -84,12 +109,29 @@ def _of_service(records: Records, service: Service) -> Iterator[Edge]:
 
 def _of_server(records: Records, server: Server) -> Iterator[Edge]:
     here = End("server", server.name)
-    if server.engine in ADMIN_PORT:
-        job = End("job", f"{server.name}-provision")
-        yield Edge(job, here, ADMIN_PORT[server.engine], "brings its accounts about")
+    job = End("job", f"{server.name}-provision")
+    yield Edge(job, here, ADMIN_PORT[server.engine], "brings its accounts about")
+    if CLIENT_PORT[server.engine] != ADMIN_PORT[server.engine]:
+        yield Edge(job, here, CLIENT_PORT[server.engine], "tries their passwords")
     if server.engine in DATABASE_ENGINES:
         for database in records.databases(server=server.name):
-            job = End("job", f"migrate-{database}")
+            job = End("job", f"migrate-{dashed(database)}")
             yield Edge(job, here, CLIENT_PORT[server.engine], f"migrates {database}")
+        yield from _of_operations(records, server)
     for port in PEER_PORTS.get(server.engine, ()):
         yield Edge(here, here, port, "its own pods, among themselves")
+
+
+def _of_operations(records: Records, server: Server) -> Iterator[Edge]:
+    """What runs at night and by hand. A bucket's address is the stack file's to say."""
+    here, port = End("server", server.name), CLIENT_PORT[server.engine]
+    for database in records.databases(server=server.name):
+        archiver = End("operation", operations.archiver(server, database))
+        for name, reason in (
+            (operations.backup_job(server, database), "takes and proves backups"),
+            (archiver.name, "archives the log of changes"),
+            (operations.restore_job(database), f"restores {database}"),
+            (operations.migrate_job(database), f"migrates {database} by hand"),
+        ):
+            yield Edge(End("operation", name), here, port, reason)
+        yield Edge(MONITORING, archiver, ARCHIVER_PORT, "its metrics")

@@ -20,13 +20,20 @@ from components.kit.names import (
     variable,
 )
 from infra.model.images import IMAGE_NAMES
-from infra.model.servers import Server
+from infra.model.servers import Server, dashed
 from infra.model.services import DatabaseUse, Service, Sidecar
 
 _STRICT: Final = ConfigDict(strict=True)
-_DATABASE: Final = re.compile("[a-z][a-z0-9]*")
-_NO_DATABASES: Final = ("admin", "none", "postgres", "public", "template0", "template1")
+_DATABASE: Final = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_LONGEST_DATABASE: Final = 26
+"""`_owner` is added to it for an account of MySQL, whose names have 32 characters at most."""
+_NO_DATABASES: Final = (
+    *("admin", "backup", "none", "postgres", "public", "template0", "template1"),
+    *("information_schema", "mysql", "performance_schema", "sys"),
+)
 """Databases, an administrator and words for roles that a server or its Secrets have already."""
+_NO_ENDINGS: Final = ("b", "owner", "restoring", "user")
+"""After an _: what accounts of a database, and it itself while it is restored, are called."""
 
 LARGEST_POOL: Final = 200
 """What a process takes as DATABASE_POOL_SIZE at most."""
@@ -89,11 +96,14 @@ def of_service(service: Service) -> Iterator[str]:
 
 
 def _of_database(here: str, use: DatabaseUse) -> Iterator[str]:
-    if not _DATABASE.fullmatch(use.name) or use.name in _NO_DATABASES:
+    fits = _DATABASE.fullmatch(use.name) and len(use.name) <= _LONGEST_DATABASE
+    if not fits or use.name in _NO_DATABASES or use.name.rpartition("_")[2] in _NO_ENDINGS:
         # A role, an object of Kubernetes and a part of others' names: this suits all of them.
         yield (
-            f"{here}: its database cannot be called {use.name!r}; use lower-case letters and "
-            f"digits, beginning with a letter, and none of {', '.join(_NO_DATABASES)}"
+            f"{here}: its database cannot be called {use.name!r}; use at most "
+            f"{_LONGEST_DATABASE} lower-case letters and digits, beginning with a letter, with "
+            f"single _ between them, none of {', '.join(_NO_DATABASES)}, and nothing that is or "
+            f"ends in _{', _'.join(_NO_ENDINGS)}"
         )
         return
     if use.pool_size is not None and not 1 <= use.pool_size <= LARGEST_POOL:
@@ -102,8 +112,12 @@ def _of_database(here: str, use: DatabaseUse) -> Iterator[str]:
             f"would take; use 1 to {LARGEST_POOL}, or leave it to databasePoolSize"
         )
     yield from _told(f"{here}: database binding {use.binding}", check_name, use.binding)
-    yield from _told(f"{here}: database {use.name}", check_name, f"migrate-{use.name}")
-    yield from _told(f"{here}: database {use.name}", check_label, f"{use.server}-{use.name}")
+    if use.backups_prefix is not None:
+        yield from _told(f"{here}: backups of {use.name}", check_name, use.backups_prefix)
+    yield from _told(f"{here}: database {use.name}", check_name, f"migrate-{dashed(use.name)}")
+    yield from _told(
+        f"{here}: database {use.name}", check_label, f"{use.server}-{dashed(use.name)}-owner"
+    )
 
 
 def _of_sidecar(here: str, sidecar: Sidecar) -> Iterator[str]:

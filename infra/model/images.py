@@ -2,8 +2,12 @@
 
 from typing import Final, Literal, get_args
 
-OwnImageName = Literal["services", "loadtests"]
+OwnImageName = Literal["services", "loadtests", "backup-postgres", "backup-mysql"]
 """Made of this repository's code, so there is no official image of them."""
 OWN_IMAGES: Final[tuple[OwnImageName, ...]] = get_args(OwnImageName)
-IMAGE_NAMES: Final = ("postgres", "kafka", "redis", "python-build", "python-runtime", *OWN_IMAGES)
+IMAGE_NAMES: Final = (
+    *("postgres", "mysql", "kafka", "redis"),
+    *("python-build", "python-runtime"),
+    *OWN_IMAGES,
+)
 """Every name a component or a build asks for."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from infra.model.servers import DATABASE_ENGINES, Server
+from infra.model.servers import BACKED_UP_WHOLE, DATABASE_ENGINES, Server, dashed
 from infra.model.services import Service
 
 Kind = Literal["ConfigMap", "Password", "Secret", "Service", "ServiceAccount"]
@@ -16,6 +16,10 @@ Kind = Literal["ConfigMap", "Password", "Secret", "Service", "ServiceAccount"]
 DATA: Final = "data"
 APPS: Final = "apps"
 """The platform's namespaces."""
+ADMINISTRATOR: Final = "auth-administrator"
+SIGNING_KEYS: Final = "auth-signing-keys"
+"""What who issues tokens is given: the first administrator's secret, and what signs."""
+BACKUP_JOBS: Final = ("backup", "archiver")
 LOADTEST: Final = "loadtest"
 """The load generator's, where the stack has one."""
 
@@ -37,22 +41,36 @@ def of_server(server: Server, databases: tuple[str, ...]) -> Iterator[Made]:
     yield from _nodes(server.name, whose)
     yield Made("Service", server.name, DATA, whose)
     yield Made("Secret", f"{server.name}-tls", DATA, whose)
-    if server.engine == "redis":
-        yield Made("Secret", f"{server.name}-acl", DATA, whose)
-        yield Made("Secret", f"{server.name}-health", DATA, whose)
-        return
     yield Made("ServiceAccount", f"{server.name}-provision", DATA, whose)
     yield Made("ConfigMap", f"{server.name}-provision-spec", DATA, whose)
+    if server.engine == "redis":
+        yield Made("Secret", f"{server.name}-acl", DATA, whose)
+        yield from _password(f"{server.name}-health", whose, DATA)
+        yield from _password(f"{server.name}-operator", whose, DATA)
     if server.engine == "kafka":
         # Whether there are any is the stack file's to say.
         yield from _nodes(f"{server.name}-controller", whose)
         yield Made("Secret", f"{server.name}-admin-tls", DATA, whose)
+    if server.engine == "mysql":
+        yield Made("Secret", f"{server.name}-health", DATA, whose)
+        # Whether there are replicas is the stack file's to say.
+        yield Made("Secret", f"{server.name}-replication", DATA, whose)
     if server.engine in DATABASE_ENGINES:
         yield from _password(f"{server.name}-admin", whose, DATA)
+        yield from _password(f"{server.name}-backup", whose, DATA)
+        whole = server.engine in BACKED_UP_WHOLE
         for database in databases:
             whose = f"the database {database}"
-            yield from _password(f"{server.name}-{database}", whose, DATA, APPS)
-            yield Made("ServiceAccount", f"migrate-{database}", APPS, whose)
+            yield from _password(f"{server.name}-{dashed(database)}", whose, DATA, APPS)
+            if server.engine == "mysql":
+                yield from _password(f"{server.name}-{dashed(database)}-owner", whose, DATA, APPS)
+            yield Made("ServiceAccount", f"migrate-{dashed(database)}", APPS, whose)
+            # Whether there are backups is the stack file's to say.
+            yield Made("ServiceAccount", f"{dashed(database)}-migrate", DATA, whose)
+            for what in ("restore", *(() if whole else BACKUP_JOBS)):
+                yield from _job(f"{dashed(database)}-{what}", whose)
+        for what in BACKUP_JOBS if whole else ():
+            yield from _job(f"{server.name}-{what}", f"the server {server.name}")
 
 
 def of_service(service: Service) -> Iterator[Made]:
@@ -61,12 +79,15 @@ def of_service(service: Service) -> Iterator[Made]:
     yield Made("Service", service.name, APPS, whose)
     if len({port.entry is None for port in service.ports}) > 1:
         yield Made("Service", f"{service.name}-internal", APPS, whose)
+    if service.issues_tokens:
+        yield from _password(ADMINISTRATOR, whose, APPS)
+        yield Made("Secret", SIGNING_KEYS, APPS, whose)
     if service.uses_kafka:
         account = f"the Kafka account of {service.name}"
         yield from _password(f"kafka-{service.name}", account, DATA, APPS)
     for use in service.redis:
         account = f"the Redis binding {use.binding} of {service.name}"
-        yield from _password(f"{use.binding}-{service.name}", account, APPS)
+        yield from _password(f"{use.binding}-{service.name}", account, DATA, APPS)
 
 
 def collisions(made: Iterable[Made]) -> Iterator[str]:
@@ -86,6 +107,11 @@ def _nodes(name: str, whose: str) -> Iterator[Made]:
     yield Made("ServiceAccount", name, DATA, whose)
     yield Made("ConfigMap", f"{name}-config", DATA, whose)
     yield Made("Service", f"{name}-headless", DATA, whose)
+
+
+def _job(name: str, whose: str) -> Iterator[Made]:
+    yield Made("ServiceAccount", name, DATA, whose)
+    yield Made("ConfigMap", f"{name}-spec", DATA, whose)
 
 
 def _password(name: str, whose: str, *namespaces: str) -> Iterator[Made]:

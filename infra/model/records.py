@@ -45,6 +45,17 @@ class Records:
             if use.name == database and use.owns_migrations
         )
 
+    def backups_prefix(self, database: str) -> str | None:
+        """What names of a database's backups begin with, where its owner says so."""
+        return next(
+            (
+                use.backups_prefix
+                for _, use in self._uses()
+                if use.name == database and use.owns_migrations
+            ),
+            None,
+        )
+
     def topics(self) -> tuple[str, ...]:
         """Every topic some service produces or consumes, once, in the order of first use."""
         return tuple(dict.fromkeys(t for s in self.services for t in s.produces + s.consumes))
@@ -52,6 +63,10 @@ class Records:
     def entries(self) -> tuple[str, ...]:
         """The ports of the stack's entry that lead somewhere."""
         return tuple(port.entry for s in self.services for port in s.ports if port.entry)
+
+    def passwords(self) -> tuple[str, ...]:
+        """Every password that a record asks for, by the name of its Secret."""
+        return tuple(made.name for made in self.objects() if made.kind == "Password")
 
     def objects(self) -> tuple[Made, ...]:
         """What the platform makes under names that follow from the records."""

@@ -3,10 +3,28 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Engine = Literal["postgres", "kafka", "redis"]
+Engine = Literal["postgres", "mysql", "kafka", "redis"]
 
-DATABASE_ENGINES: Final[tuple[Engine, ...]] = ("postgres",)
+DATABASE_ENGINES: Final[tuple[Engine, ...]] = ("postgres", "mysql")
 """Those that hold databases with tables: a service's `databases` are on servers of these."""
+
+BACKED_UP_WHOLE: Final[tuple[Engine, ...]] = ("postgres",)
+"""Those whose backups are of a whole server, with every database it holds."""
+
+
+BACKUP_USER: Final = "backup_user"
+"""Who takes backups of a server that holds databases."""
+
+
+def login(role: str, generation: int) -> str:
+    """Who logs in to PostgreSQL with that generation of the role's password: the role itself and a
+    second one in turns, as a role has one password."""
+    return role if generation % 2 else f"{role}_b"
+
+
+def dashed(database: str) -> str:
+    """A database's name as part of an object's of Kubernetes, which knows no `_`."""
+    return database.replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,8 @@ SERVERS: Final = (
     Server("redis-cache", engine="redis", kept=False),
     # What was acknowledged and is not in a database yet.
     Server("redis-stream", engine="redis"),
+    # Who may call: clients of the APIs, and the secrets' hashes.
+    Server("client-database", engine="mysql"),
     # The constrained one.
     Server("data-store", engine="postgres"),
 )

@@ -33,8 +33,11 @@ cannot be."""
 
 @dataclass(frozen=True)
 class DatabaseUse:
-    """A database of a service. Its name, of lower-case letters and digits, is the role's, too, and
-    there is one of it on all servers."""
+    """A database of a service. There is one of its name on all servers.
+
+    Of PostgreSQL's the name is also that of the role that owns it. MySQL's has two accounts,
+    `<name>_user` for services, which changes no table, and `<name>_owner` for migrations.
+    """
 
     name: str
     server: str = "postgres"
@@ -49,6 +52,9 @@ class DatabaseUse:
     pool_size: int | None = None
     """Connections of a pod, where the work sets them rather than the stack: in place of
     databasePoolSize."""
+    backups_prefix: str | None = None
+    """What names of its backups begin with, in the record that owns migrations; else its own name.
+    Servers that are backed up whole give theirs."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,8 @@ class Service:
     sidecars: tuple[Sidecar, ...] = ()
     api_token: bool = False
     """Whether its pods may talk to the Kubernetes API."""
+    issues_tokens: bool = False
+    """Whether it is given the keys that sign, and the first administrator's secret."""
     pod_name_env: tuple[str, ...] = ()
     """Variables that carry the pod's name, which tells the instances of a service apart."""
 
@@ -147,6 +155,7 @@ SERVICES: Final = (
         redis=(
             RedisUse("redis-cache", keys=("resource:*", "synchronous:*"), commands=CACHE_COMMANDS),
         ),
+        calls=("auth-service",),
         ports=(Port("http", 8080, entry="http"),),
     ),
     Service(
@@ -163,7 +172,23 @@ SERVICES: Final = (
             ),
             RedisUse("redis-cache", keys=("document:*",), commands=("mget", "set")),
         ),
+        calls=("auth-service",),
         ports=(Port("http", 8080, entry="data"),),
+    ),
+    Service(
+        name="auth-service",
+        package="auth_service",
+        databases=(
+            DatabaseUse(
+                "client_db",
+                server="client-database",
+                owns_migrations=True,
+                pool_size=25,
+                backups_prefix="clients",
+            ),
+        ),
+        ports=(Port("http", 8080, entry="auth"),),
+        issues_tokens=True,
     ),
     Service(
         name="stream-writer",

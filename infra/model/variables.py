@@ -30,7 +30,9 @@ CONSUMERS: Final = (
     *("KAFKA_GROUP_ID", "KAFKA_TOPICS", "KAFKA_DEAD_LETTER_TOPIC", "KAFKA_RETENTION_HOURS"),
 )
 """What who consumes is told by record and stack."""
-_SET: Final = (*BUILDERS_VARIABLES, *CONSUMERS, "LOG_LEVEL", "HTTP_HOST")
+TOKENS: Final = ("AUTH_MODE", "AUTH_ISSUER", "AUTH_JWKS_URL", "AUTH_AUDIENCE")
+"""What who takes tokens is told by the stack."""
+_SET: Final = (*BUILDERS_VARIABLES, *CONSUMERS, *TOKENS, "LOG_LEVEL", "HTTP_HOST")
 _TYPES: Final = {"boolean": bool, "integer": int, "number": float, "string": str}
 _BOUNDS: Final = {
     "minimum": "ge",
@@ -41,6 +43,11 @@ _BOUNDS: Final = {
     "minLength": "min_length",
     "maxLength": "max_length",
 }
+
+
+def takes_tokens(service: Service) -> bool:
+    """Whether it asks its clients for tokens: it reads how."""
+    return "AUTH_MODE" in _read().get(service.package, {})
 
 
 def settable(service: Service) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ import pulumi
 
 from components.kit import paths
 from components.kit.args import Files, Mount, Resources
-from components.security.secrets import Password, PasswordArgs
+from components.security.secrets import PASSWORD, PREVIOUS, Password, PasswordArgs
 from components.workloads.jobs import Job, JobArgs
 from infra.model.servers import Server
-from infra.stack.foundation import DATA, Foundation
+from infra.stack.foundation import APPS, DATA, Foundation
 
 JOB_SIZE: Final = Resources(
     cpu_request="50m", cpu_limit="1", memory_request="96Mi", memory_limit="256Mi"
@@ -23,10 +23,52 @@ JOB_SIZE: Final = Resources(
 """Of provisioning and migration Jobs: they run once, for seconds, and wait for the server."""
 
 
-def password(ground: Foundation, name: str, *namespaces: str) -> Password:
-    """A password of its own, readable in the namespaces named."""
-    names = {short: ground.namespaces.names[short] for short in namespaces}
-    return Password(name, PasswordArgs(secret_name=name, namespaces=names), ground.child)
+def password(
+    ground: Foundation, name: str, *namespaces: str, beside: Mapping[str, str] | None = None
+) -> Password:
+    """A password of its own, of the generation that the stack file says.
+
+    Args:
+        namespaces: where it is readable at once. A server learns it by a Job that reads it in one
+            of these; to its clients it is handed out after that, by `hand_out`.
+        beside: more keys of its Secrets.
+    """
+    said = ground.settings.rotation.of(name)
+    return Password(
+        name,
+        PasswordArgs(
+            secret_name=name,
+            namespaces={short: ground.namespaces.names[short] for short in namespaces},
+            generation=said.generation,
+            holds_previous=said.held,
+            beside=beside or {},
+        ),
+        ground.child,
+    )
+
+
+def hand_out(ground: Foundation, made: Password, provisioned: Job) -> Files:
+    """The Secret of the services, which changes only once the server knows what it says."""
+    return made.hand_out(APPS, ground.namespaces.names[APPS], provisioned)
+
+
+def credential(ground: Foundation, name: str, what: str) -> dict[str, object]:
+    """A password as a provisioning spec names it, its Secret being mounted for `what`."""
+    folder, previous = paths.secret(what), ground.settings.rotation.of(name)
+    if not previous.held:
+        return {"password_file": f"{folder}/{PASSWORD}"}
+    return {
+        "password_file": f"{folder}/{PASSWORD}",
+        "previous": {
+            "password_file": f"{folder}/{PREVIOUS}",
+            "accepted": previous.previous == "accepted",
+        },
+    }
+
+
+def administrator(ground: Foundation, name: str) -> dict[str, object]:
+    """The server's, likewise: the Secret of that name is mounted for `admin`."""
+    return {f"admin_{key}": value for key, value in credential(ground, name, "admin").items()}
 
 
 def provision(

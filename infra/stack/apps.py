@@ -10,6 +10,7 @@ from components.workloads.scaling import Pace, Scale
 from components.workloads.sidecars import Sidecar
 from components.workloads.workload import Workload, WorkloadArgs
 from infra.model import services, variables
+from infra.model.environment import Environment
 from infra.model.services import Service
 from infra.model.settings import (
     DownSettings,
@@ -19,9 +20,10 @@ from infra.model.settings import (
     ServiceSettings,
     UpSettings,
 )
+from infra.stack import auth, tokens
 from infra.stack.convert import resources
+from infra.stack.databases import Database
 from infra.stack.foundation import APPS, Foundation
-from infra.stack.postgres import Database
 from services.contracts.topics import DEAD_LETTER
 
 
@@ -37,12 +39,19 @@ class Shared:
     """By service name."""
 
 
-def run_services(ground: Foundation, shared: Shared) -> dict[str, Workload]:
+def run_services(
+    ground: Foundation, environment: Environment, shared: Shared
+) -> dict[str, Workload]:
     """Every service, by name."""
-    return {record.name: _service(ground, shared, record) for record in ground.records.services}
+    return {
+        record.name: _service(ground, environment, shared, record)
+        for record in ground.records.services
+    }
 
 
-def _service(ground: Foundation, shared: Shared, record: Service) -> Workload:
+def _service(
+    ground: Foundation, environment: Environment, shared: Shared, record: Service
+) -> Workload:
     settings = ground.settings.services.of(record.name)
     return Workload(
         record.name,
@@ -58,9 +67,17 @@ def _service(ground: Foundation, shared: Shared, record: Service) -> Workload:
             entry=_entry(record, ground.settings.entry),
             sidecars=tuple(_sidecar(ground, sidecar) for sidecar in record.sidecars),
             api_token=record.api_token,
-            bindings=tuple(_bindings(shared, record, settings)),
-            env=_environment(record, settings, ground.settings.kafka),
+            bindings=(
+                *_bindings(shared, record, settings),
+                *auth.bindings(ground, environment, record),
+            ),
+            env={
+                **_environment(record, settings, ground.settings.kafka),
+                **tokens.told(ground.settings, environment, record),
+            },
             pod_name_env=record.pod_name_env,
+            # Kafka's client reads the CA's file once; all others do for every connection.
+            config={"ca": ground.authority.bundle_version} if record.uses_kafka else {},
         ),
         ground.child,
     )

@@ -13,10 +13,13 @@ from infra.model.records import RECORDS, Records
 from infra.model.services import Port, Service
 from infra.model.settings import PlatformSettings
 from infra.stack.apps import Shared, run_services
+from infra.stack.backups import provide_backups
 from infra.stack.foundation import lay
 from infra.stack.kafka import provide_kafka
 from infra.stack.loadtest import provide_load_generator
-from infra.stack.postgres import provide_databases
+from infra.stack.migrations import provide_migrations
+from infra.stack.mysql import provide_mysql
+from infra.stack.postgres import provide_postgres
 from infra.stack.redis import provide_redis
 from infra.stack.urls import url
 
@@ -28,7 +31,9 @@ class Platform(pulumi.ComponentResource):
     """Published service to its URL."""
     namespaces: dict[str, pulumi.Output[str]]
     ca_certificate: pulumi.Output[str]
-    """PEM of the internal CA; public."""
+    """PEM of the internal CA, of two while one takes over from the other; public."""
+    retired_ca_certificate: pulumi.Output[str]
+    """PEM of the one that nobody trusts any more, until it is forgotten; then empty."""
     topics: list[str]
 
     def __init__(
@@ -46,12 +51,15 @@ class Platform(pulumi.ComponentResource):
             pulumi.ResourceOptions(providers=[provider]),
         )
         ground = lay(settings, environment, catalogue, records, self)
+        databases = provide_postgres(ground) | provide_mysql(ground)
         shared = Shared(
-            databases=provide_databases(ground),
+            databases=databases,
             kafka=provide_kafka(ground),
             redis=provide_redis(ground),
         )
-        run_services(ground, shared)
+        run_services(ground, environment, shared)
+        provide_migrations(ground, databases)
+        provide_backups(ground, environment, databases)
         provide_load_generator(ground, environment)
         self.endpoints = {
             _endpoint(service, port): url(settings.entry, environment, port.entry, port.protocol)
@@ -60,7 +68,8 @@ class Platform(pulumi.ComponentResource):
             if port.entry
         }
         self.namespaces = ground.namespaces.names
-        self.ca_certificate = ground.authority.certificate_pem
+        self.ca_certificate = ground.authority.bundle_pem
+        self.retired_ca_certificate = ground.authority.retired_pem
         self.topics = list(records.topics())
         self.register_outputs(self.outputs())
 
@@ -70,6 +79,7 @@ class Platform(pulumi.ComponentResource):
             "endpoints": self.endpoints,
             "namespaces": self.namespaces,
             "ca_certificate": self.ca_certificate,
+            "retired_ca_certificate": self.retired_ca_certificate,
             "topics": self.topics,
         }
 

@@ -27,7 +27,7 @@ def flat(settings: PlatformSettings, records: Records = RECORDS) -> dict[str, st
         engine: {
             name: size_of(name).model_dump(by_alias=True)
             for name in records.server_names(engine=engine)
-            if name != OWN_SECTION[engine]
+            if name != OWN_SECTION.get(engine)
         }
         for engine, size_of in _sizes(settings).items()
     }
@@ -36,7 +36,11 @@ def flat(settings: PlatformSettings, records: Records = RECORDS) -> dict[str, st
 
 def _sizes(settings: PlatformSettings) -> dict[Engine, Callable[[str], Settings]]:
     """Engine to what gives the size of one of its servers, by name."""
-    return {"postgres": settings.postgres_of, "redis": settings.redis_of}
+    return {
+        "postgres": settings.postgres_of,
+        "mysql": settings.mysql_of,
+        "redis": settings.redis_of,
+    }
 
 
 def _leaves(prefix: str, value: object) -> Iterator[tuple[str, str]]:

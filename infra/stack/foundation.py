@@ -47,7 +47,14 @@ def lay(
     namespaces = Namespaces("namespaces", NamespacesArgs(names=(DATA, APPS, *more)), child)
     # The load generator is a user: it comes from outside and trusts what users trust.
     inside = {name: namespaces.names[name] for name in (DATA, APPS)}
+    said = settings.rotation.authority
     authority = CertificateAuthority(
-        "internal-ca", CertificateAuthorityArgs(namespaces=inside), child
+        "internal-ca",
+        CertificateAuthorityArgs(
+            namespaces=inside,
+            generation=said.generation,
+            previous=said.previous if said.previous != "forgotten" else None,
+        ),
+        child,
     )
     return Foundation(settings, catalogue, namespaces, authority, image, records, parent)

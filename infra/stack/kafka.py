@@ -2,11 +2,12 @@
 
 from components.kit import bindings, paths
 from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
+from components.servers.kafka.config import MECHANISMS
 from infra.model.servers import Server
 from infra.model.services import Service
-from infra.stack.accounts import password, provision
+from infra.stack.accounts import credential, hand_out, password, provision
 from infra.stack.convert import once, resources, storage
-from infra.stack.foundation import APPS, DATA, Foundation
+from infra.stack.foundation import DATA, Foundation
 from infra.stack.protection import data_options
 
 
@@ -15,17 +16,23 @@ def provide_kafka(ground: Foundation) -> dict[str, bindings.Binding]:
     record = next(server for server in ground.records.servers if server.engine == "kafka")
     cluster = _cluster(ground, record)
     users = [service for service in ground.records.services if service.uses_kafka]
-    passwords = {u.name: password(ground, f"kafka-{u.name}", DATA, APPS) for u in users}
+    passwords = {
+        u.name: password(
+            ground, _secret(u), DATA, beside={bindings.MECHANISM: _mechanism(ground, u)}
+        )
+        for u in users
+    }
     provisioned = provision(
         ground,
         record,
         spec={
             "bootstrap_servers": cluster.admin_servers,
+            "client_servers": cluster.bootstrap_servers,
             "ca_file": paths.CA_FILE,
             "certificate_file": f"{paths.secret('admin')}/tls.crt",
             "key_file": f"{paths.secret('admin')}/tls.key",
             "topics": _topics(ground),
-            "users": [_user(user) for user in users],
+            "users": [_user(ground, user) for user in users],
         },
         secrets={"admin": cluster.admin_files}
         | {name: made.files[DATA] for name, made in passwords.items()},
@@ -35,7 +42,8 @@ def provide_kafka(ground: Foundation) -> dict[str, bindings.Binding]:
         name: bindings.kafka(
             bootstrap_servers=once(cluster.bootstrap_servers, provisioned.completed),
             username=name,
-            password=made.files[APPS],
+            # A client cannot read it again: its pods are rolled, once Kafka knows it.
+            password=hand_out(ground, made, provisioned),
         )
         for name, made in passwords.items()
     }
@@ -93,10 +101,20 @@ def _topics(ground: Foundation) -> list[dict[str, object]]:
     ]
 
 
-def _user(service: Service) -> dict[str, object]:
+def _secret(service: Service) -> str:
+    return f"kafka-{service.name}"
+
+
+def _mechanism(ground: Foundation, service: Service) -> str:
+    generation = ground.settings.rotation.of(_secret(service)).generation
+    return MECHANISMS[(generation - 1) % len(MECHANISMS)]
+
+
+def _user(ground: Foundation, service: Service) -> dict[str, object]:
     return {
         "name": service.name,
-        "password_file": f"{paths.secret(service.name)}/password",
+        "mechanism": _mechanism(ground, service),
+        **credential(ground, _secret(service), service.name),
         "produce": list(service.produces),
         "consume": list(service.consumes),
         "groups": [service.name] if service.consumes else [],

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from components.workloads.load_generator import LoadGenerator, LoadGeneratorArgs
-from infra.images.own import LOADTESTS, SERVICES, OwnImage, own_image
+from infra.images.own import LOADTESTS, own_image
 from infra.model.environment import Environment
 from infra.model.objects import APPS, LOADTEST
 from infra.model.records import Records
@@ -11,11 +11,6 @@ from infra.model.settings import PlatformSettings
 from infra.stack.convert import resources
 from infra.stack.foundation import Foundation
 from infra.stack.urls import url
-
-
-def images(settings: PlatformSettings) -> tuple[OwnImage, ...]:
-    """Of the images made here those that the stack runs."""
-    return (SERVICES, LOADTESTS) if settings.loadtest.enabled else (SERVICES,)
 
 
 def provide_load_generator(ground: Foundation, environment: Environment) -> None:

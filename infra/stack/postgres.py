@@ -1,44 +1,21 @@
 """PostgreSQL: the servers, and on each a role that owns a migrated database per name."""
 
-from dataclasses import dataclass
-
-import pulumi
-
-from components.kit import bindings, paths
-from components.kit.args import Files, Text
+from components.kit import paths
+from components.kit.args import Files
+from components.kit.bindings import USERNAME
+from components.security.secrets import Password
 from components.servers.postgres.server import Postgres, PostgresArgs
-from components.workloads.jobs import Job, JobArgs
-from infra.model.servers import Server
+from infra.model.servers import BACKUP_USER, Server, dashed, login
 from infra.model.settings import PostgresSettings
-from infra.stack.accounts import JOB_SIZE, password, provision
+from infra.stack.accounts import administrator, credential, hand_out, password, provision
 from infra.stack.convert import once, resources, storage
-from infra.stack.foundation import APPS, DATA, Foundation
+from infra.stack.databases import Database, migrated
+from infra.stack.foundation import DATA, Foundation
+from infra.stack.operators import Account, Operators
 from infra.stack.protection import data_options
 
 
-@dataclass(frozen=True)
-class Database:
-    """One database, reachable as the role of the same name."""
-
-    host: Text
-    """Known once the database is there (and, after `migrated`, has its tables)."""
-    port: Text
-    name: str
-    password: Files
-
-    def binding(self, pool_size: int, name: str = "database") -> bindings.Binding:
-        return bindings.database(
-            host=self.host,
-            port=self.port,
-            name=self.name,
-            user=self.name,
-            password=self.password,
-            pool_size=pool_size,
-            binding=name,
-        )
-
-
-def provide_databases(ground: Foundation) -> dict[str, Database]:
+def provide_postgres(ground: Foundation) -> dict[str, Database]:
     """The servers, and by name every database some service asks for, its migrations applied."""
     found: dict[str, Database] = {}
     for record in ground.records.servers:
@@ -49,9 +26,10 @@ def provide_databases(ground: Foundation) -> dict[str, Database]:
 
 def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> dict[str, Database]:
     admin = password(ground, f"{record.name}-admin", DATA)
-    server = _server(ground, record, settings, admin.files[DATA])
+    backup = _in_turns(ground, record, BACKUP_USER, "backup")
+    server = _server(ground, record, settings, admin.files[DATA].followed)
     roles = {
-        name: password(ground, f"{record.name}-{name}", DATA, APPS)
+        name: _in_turns(ground, record, name, dashed(name))
         for name in ground.records.databases(server=record.name)
     }
     provisioned = provision(
@@ -61,30 +39,61 @@ def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> 
             "host": server.address.host,
             "port": server.address.port,
             "admin_user": "postgres",
-            "admin_password_file": f"{paths.secret('admin')}/password",
+            **administrator(ground, f"{record.name}-admin"),
             "ca_file": paths.CA_FILE,
             "databases": [
-                {"name": name, "role": name, "password_file": f"{paths.secret(name)}/password"}
+                {"name": name, "role": name, **_login(ground, record, name, dashed(name))}
                 for name in roles
             ],
+            "backup": {
+                "user": BACKUP_USER,
+                **_login(ground, record, BACKUP_USER, "backup"),
+            },
         },
-        secrets={"admin": admin.files[DATA]} | {n: role.files[DATA] for n, role in roles.items()},
+        secrets={"admin": admin.files[DATA], "backup": backup.files[DATA]}
+        | {dashed(n): role.files[DATA] for n, role in roles.items()},
         incarnation=settings.incarnation,
     )
-    return {
-        name: _migrated(
+    found: dict[str, Database] = {}
+    for name, role in roles.items():
+        database = Database(
+            host=once(server.address.host, provisioned.completed),
+            port=server.address.port.apply(str),
+            name=name,
+            user=name,
+            password=hand_out(ground, role, provisioned).followed,
+            operators=Operators(
+                administrator=Account("postgres", admin.files[DATA].followed),
+                backup=Account(BACKUP_USER, backup.files[DATA].followed, names_user=True),
+                application=Account(name, role.files[DATA].followed, names_user=True),
+                migrator=Account(name, role.files[DATA].followed, names_user=True),
+            ),
+            names_user=True,
+        )
+        found[name] = migrated(
             ground,
             record,
-            settings,
-            Database(
-                host=once(server.address.host, provisioned.completed),
-                port=server.address.port.apply(str),
-                name=name,
-                password=role.files[APPS],
-            ),
+            database,
+            # The role that owns it.
+            database,
+            deadline_seconds=settings.migration_seconds,
+            incarnation=settings.incarnation,
         )
-        for name, role in roles.items()
-    }
+    return found
+
+
+def _in_turns(ground: Foundation, record: Server, role: str, what: str) -> Password:
+    """The password of a role that logs in in turns with its second one."""
+    name = f"{record.name}-{what}"
+    beside = {USERNAME: login(role, ground.settings.rotation.of(name).generation)}
+    return password(ground, name, DATA, beside=beside)
+
+
+def _login(ground: Foundation, record: Server, role: str, what: str) -> dict[str, object]:
+    """As a provisioning spec names it."""
+    name = f"{record.name}-{what}"
+    who = login(role, ground.settings.rotation.of(name).generation)
+    return {"login": who, **credential(ground, name, what)}
 
 
 def _server(
@@ -107,36 +116,3 @@ def _server(
         ),
         data_options(ground.parent, protect=ground.settings.protect),
     )
-
-
-def _migration(ground: Foundation, record: Server, database: str) -> tuple[str, ...]:
-    owner = ground.records.owner(database)
-    program = ("python", "-m", "services.migrate", database)
-    return (*program, "--package", owner, "--engine", record.engine)
-
-
-def _migrated(
-    ground: Foundation, record: Server, settings: PostgresSettings, database: Database
-) -> Database:
-    """The database after its migrations; whoever connects to the result waits for them.
-
-    Expand and contract: a migration runs while pods of the version before are still serving.
-    """
-    migration = Job(
-        f"migrate-{database.name}",
-        JobArgs(
-            namespace=ground.namespaces.names[APPS],
-            image=ground.services_image,
-            pull_secrets=ground.settings.images.pull_secrets,
-            command=_migration(ground, record, database.name),
-            resources=JOB_SIZE,
-            ca=ground.authority.bundles[APPS],
-            component="migration",
-            bindings=(database.binding(pool_size=1),),
-            deadline_seconds=settings.migration_seconds,
-            after={"incarnation": str(settings.incarnation)},
-        ),
-        ground.child,
-    )
-    host: pulumi.Output[str] = once(database.host, migration.completed)
-    return Database(host=host, port=database.port, name=database.name, password=database.password)

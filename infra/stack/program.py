@@ -9,7 +9,7 @@ from infra.model.environment import Environment, VariableError
 from infra.model.records import RECORDS, RecordError, Records
 from infra.stack import config
 from infra.stack.composition import Platform
-from infra.stack.loadtest import images
+from infra.stack.images import images
 from infra.stack.placeholders import PlaceholderError, refuse_placeholders
 from infra.stack.protection import StandInError, refuse_standins
 from infra.stack.provider import kubernetes_provider
@@ -32,7 +32,7 @@ def run(records: Records = RECORDS) -> None:
         catalogue = Catalogue(
             settings.images.source, settings.images.overrides, environment.images_file
         )
-        check_images(catalogue, environment, images(settings))
+        check_images(catalogue, environment, images(settings, records))
         refuse_placeholders(settings, environment)
         refuse_standins(settings, environment, preview=pulumi.runtime.is_dry_run())
     except (RecordError, ImageError, VariableError, PlaceholderError, StandInError) as error:

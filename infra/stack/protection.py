@@ -5,18 +5,18 @@ import pulumi
 from infra.model.environment import Environment
 from infra.model.settings import PlatformSettings
 
-_HOLDS_DATA = "kubernetes:apps/v1:StatefulSet"
+_HOLDS_DATA = ("kubernetes:apps/v1:StatefulSet", "kubernetes:core/v1:PersistentVolumeClaim")
 
 
-def protect_stateful_sets(
+def protect_data(
     args: pulumi.ResourceTransformationArgs,
 ) -> pulumi.ResourceTransformationResult | None:
-    """Set `protect` on StatefulSets, wherever in a component they are made.
+    """Set `protect` on StatefulSets and claims, wherever in a component they are made.
 
     Not on the whole component: a certificate is replaced when it is renewed and a Job when its
     work changes, and Pulumi refuses to replace what is protected.
     """
-    if args.type_ != _HOLDS_DATA:
+    if args.type_ not in _HOLDS_DATA:
         return None
     opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(protect=True))
     return pulumi.ResourceTransformationResult(props=args.props, opts=opts)
@@ -50,6 +50,4 @@ def refuse_standins(settings: PlatformSettings, environment: Environment, *, pre
 
 def data_options(parent: pulumi.Resource, *, protect: bool) -> pulumi.ResourceOptions:
     """Options of a component that holds data."""
-    return pulumi.ResourceOptions(
-        parent=parent, transformations=[protect_stateful_sets] if protect else []
-    )
+    return pulumi.ResourceOptions(parent=parent, transformations=[protect_data] if protect else [])

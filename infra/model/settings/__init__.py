@@ -11,13 +11,17 @@ Secrets never enter these models: passwords come from `pulumi-random`, certifica
 `pulumi-tls`, both as Outputs.
 """
 
+from infra.model.settings.authentication import AuthenticationSettings
+from infra.model.settings.backups import BackupSettings, ServerBackupSettings
 from infra.model.settings.base import Amounts, ResourceSettings, Settings
 from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
 from infra.model.settings.loadtest import LoadtestSettings
 from infra.model.settings.platform import PlatformSettings
+from infra.model.settings.rotation import AuthoritySettings, PasswordSettings, RotationSettings
 from infra.model.settings.servers import (
     OWN_SECTION,
     KafkaSettings,
+    MySQLSettings,
     PostgresSettings,
     RedisSettings,
     ServersSettings,
@@ -37,17 +41,24 @@ __all__ = [
     "OWN_SECTION",
     "RANGE",
     "Amounts",
+    "AuthenticationSettings",
+    "AuthoritySettings",
+    "BackupSettings",
     "DownSettings",
     "EntrySettings",
     "ImageSettings",
     "KafkaSettings",
     "KubernetesSettings",
     "LoadtestSettings",
+    "MySQLSettings",
+    "PasswordSettings",
     "PlatformSettings",
     "PostgresSettings",
     "RedisSettings",
     "ReplicaRange",
     "ResourceSettings",
+    "RotationSettings",
+    "ServerBackupSettings",
     "ServersSettings",
     "ServiceSettings",
     "ServicesSettings",

@@ -5,12 +5,17 @@ from typing import Annotated, Self
 from pydantic import ValidationInfo, WithJsonSchema, model_validator
 
 from infra.model import budget
+from infra.model.servers import DATABASE_ENGINES, Server
+from infra.model.settings.authentication import AuthenticationSettings
+from infra.model.settings.backups import BackupSettings
 from infra.model.settings.base import Settings, records
 from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
 from infra.model.settings.loadtest import LoadtestSettings
+from infra.model.settings.rotation import RotationSettings
 from infra.model.settings.servers import (
     OWN_SECTION,
     KafkaSettings,
+    MySQLSettings,
     PostgresSettings,
     RedisSettings,
     ServersSettings,
@@ -33,6 +38,9 @@ class PlatformSettings(Settings):
     servers: ServersSettings
     services: ServicesSettings
     entry: EntrySettings
+    authentication: AuthenticationSettings
+    rotation: RotationSettings
+    backups: BackupSettings
     loadtest: LoadtestSettings
     protect: Annotated[bool, _AS_PULUMI_WRITES_IT]
     """Refuse to delete or replace what holds data, whatever the program says."""
@@ -45,6 +53,17 @@ class PlatformSettings(Settings):
             raise ValueError(
                 "protect is true, but kubernetes.volumeRetention is Delete: the StatefulSets would "
                 "be protected and their data not; set kubernetes.volumeRetention to Retain"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _protected_asks_for_tokens(self) -> Self:
+        """With `protect`, `authentication.required` is true: data worth keeping is not for whoever
+        finds the entry."""
+        if self.protect and not self.authentication.required:
+            raise ValueError(
+                "protect is true, but authentication.required is false, so whoever reaches an "
+                "entry could change what is protected; set authentication.required to true"
             )
         return self
 
@@ -65,16 +84,22 @@ class PlatformSettings(Settings):
         `maxConnections`: twice a service's replicas during a rollout, times `databasePoolSize` and
         what its pods hold beside it; then superusers, Jobs and operators."""
         population = records(info)
-        for name in population.server_names(engine="postgres"):
+        for server in population.servers:
+            if server.engine not in DATABASE_ENGINES:
+                continue
+            name = server.name
             wanted = budget.of_services(population, name, self.services.of)
-            kept, most = budget.of_others(population, name), self.postgres_of(name).max_connections
-            key = "postgres" if name == OWN_SECTION["postgres"] else f"servers.postgres.{name}"
+            kept = budget.of_others(population, server)
+            size = self.mysql_of(name) if server.engine == "mysql" else self.postgres_of(name)
+            most, own = size.max_connections, name == OWN_SECTION.get(server.engine)
+            key = server.engine if own else f"servers.{server.engine}.{name}"
             if wanted + kept > most:
                 raise ValueError(
                     f"the services may open {wanted} connections (twice the replicas during a "
                     "rollout, times databasePoolSize and what they hold beside it), Jobs and "
                     f"operators {kept}, but {key}.maxConnections is {most}; raise it to "
-                    f"{wanted + kept} or lower databasePoolSize or replicas"
+                    f"{wanted + kept}, or lower replicas, or databasePoolSize where no record says "
+                    "it"
                 )
         return self
 
@@ -82,6 +107,14 @@ class PlatformSettings(Settings):
         if server == OWN_SECTION["postgres"]:
             return self.postgres
         return self.servers.postgres.get(server) or PostgresSettings()
+
+    def mysql_of(self, server: str) -> MySQLSettings:
+        return self.servers.mysql.get(server) or MySQLSettings()
+
+    def migration_seconds_of(self, server: Server) -> int:
+        """How long one database's migrations may take on a server that holds databases."""
+        sections = self.mysql_of if server.engine == "mysql" else self.postgres_of
+        return sections(server.name).migration_seconds
 
     def redis_of(self, server: str) -> RedisSettings:
         if server == OWN_SECTION["redis"]:

@@ -112,6 +112,34 @@ class PostgresSettings(Settings):
         return self
 
 
+class MySQLSettings(Settings):
+    """A MySQL server; per database one account for services and one for migrations."""
+
+    replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    """The first is the source, which clients are led to; the others are read-only copies of it."""
+    max_connections: Annotated[int, Field(ge=20, le=5000)] = 50
+    """Of all services together, and of Jobs and operators."""
+    buffer_pool: Bytes = "256Mi"
+    """InnoDB's own page cache."""
+    binlog_retention_hours: Annotated[int, Field(ge=1)] = 72
+    """How long the binary log is kept: for replicas that are away, and for who archives it."""
+    resources: ResourceSettings = size("100m", "640Mi", "2", "1Gi")
+    """Of a node."""
+    storage: Bytes = "5Gi"
+    """Its volume; how to let it grow is in the README."""
+    migration_seconds: Annotated[int, Field(ge=60)] = 300
+    """How long one database's migrations may take, all attempts and the image pull included."""
+    incarnation: Incarnation = 1
+    """Raise it by one after the volume was lost: accounts, databases and tables are made again."""
+
+    @model_validator(mode="after")
+    def _buffers_fit(self) -> Self:
+        """`bufferPool` is at most 50 % of the memory limit: its own books, sessions and sorts need
+        the rest."""
+        check_share("bufferPool", self.buffer_pool, self.resources, 0.5)
+        return self
+
+
 class RedisSettings(Settings):
     """A Redis server: the cache, which holds nothing that cannot be read from PostgreSQL again, or
     one that keeps what it holds (`servers.redis.redis-stream`)."""
@@ -142,6 +170,8 @@ class ServersSettings(Settings):
 
     postgres: Mapping[str, PostgresSettings] = {}
     """Name of a PostgreSQL server to what `millrace:postgres` says of the one of that name."""
+    mysql: Mapping[str, MySQLSettings] = {}
+    """Name of a MySQL server to its sizes."""
     redis: Mapping[str, RedisSettings] = {}
     """Name of a Redis server to what `millrace:redis` says of `redis-cache`."""
 
@@ -150,9 +180,9 @@ class ServersSettings(Settings):
         """Every key is the name of a server of that engine, beside `postgres` and `redis-cache`,
         which have sections of their own."""
         tables: Mapping[Engine, Mapping[str, object]]
-        tables = {"postgres": self.postgres, "redis": self.redis}
+        tables = {"postgres": self.postgres, "mysql": self.mysql, "redis": self.redis}
         for engine, listed in tables.items():
-            own = OWN_SECTION[engine]
+            own = OWN_SECTION.get(engine)
             known = tuple(n for n in records(info).server_names(engine=engine) if n != own)
             for name in listed:
                 if name == own:

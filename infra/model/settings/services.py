@@ -85,7 +85,7 @@ class ServiceSettings(Settings):
     resources: ResourceSettings = size("100m", "256Mi", "1", "512Mi")
     """Of a pod."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
-    """Connections to PostgreSQL, per pod."""
+    """Connections to each of its databases, per pod, where its record does not say how many."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The lowest level that is logged."""
     environment: Mapping[str, variables.Value] = {}
@@ -136,6 +136,16 @@ class ServicesSettings(RootModel[dict[str, ServiceSettings]]):
         return ServiceSettings().model_copy(update=said | {"environment": environment})
 
 
+_OWN_KEYS: Final = {"LOG_LEVEL": "logLevel", "DATABASE_POOL_SIZE": "databasePoolSize"}
+"""Variables that have a key of their own beside `environment`."""
+
+
+def _no_variable(name: str, settable: tuple[str, ...]) -> str:
+    if name in _OWN_KEYS:
+        return f"{name} has a key of its own; write {_OWN_KEYS[name]} beside environment"
+    return unknown("variable", name, settable)
+
+
 def _refused(given: Mapping[str, ServiceSettings], known: Records) -> Iterator[InitErrorDetails]:
     of_any = variables.settable_of_any(known.services)
     services = {service.name: service for service in known.services}
@@ -143,9 +153,7 @@ def _refused(given: Mapping[str, ServiceSettings], known: Records) -> Iterator[I
         service = services.get(name)
         settable = variables.settable(service) if service else of_any
         told = {
-            one: unknown("variable", one, settable)
-            for one in settings.environment
-            if one not in settable
+            one: _no_variable(one, settable) for one in settings.environment if one not in settable
         }
         for each in (service,) if service else known.services:
             told |= variables.reasons(each, settings.environment)

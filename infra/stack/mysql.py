@@ -1,0 +1,112 @@
+"""MySQL: the servers, and on each, per migrated database, an account for services and an owner."""
+
+from components.kit import paths
+from components.kit.args import Files
+from components.security.secrets import Password
+from components.servers.mysql.server import MySQL, MySQLArgs
+from infra.model.servers import BACKUP_USER, Server, dashed
+from infra.model.settings import MySQLSettings
+from infra.stack.accounts import administrator, credential, hand_out, password, provision
+from infra.stack.convert import once, resources, storage
+from infra.stack.databases import Database, migrated
+from infra.stack.foundation import DATA, Foundation
+from infra.stack.operators import Account, Operators
+from infra.stack.protection import data_options
+
+
+def provide_mysql(ground: Foundation) -> dict[str, Database]:
+    """The servers, and by name every database some service asks for, its migrations applied."""
+    found: dict[str, Database] = {}
+    for record in ground.records.servers:
+        if record.engine == "mysql":
+            found |= _provide(ground, record, ground.settings.mysql_of(record.name))
+    return found
+
+
+def _provide(ground: Foundation, record: Server, settings: MySQLSettings) -> dict[str, Database]:
+    admin = password(ground, f"{record.name}-admin", DATA)
+    backup = password(ground, f"{record.name}-backup", DATA)
+    server = _server(ground, record, settings, admin.files[DATA].followed)
+    databases = ground.records.databases(server=record.name)
+    users = {n: password(ground, f"{record.name}-{dashed(n)}", DATA) for n in databases}
+    owners = {n: password(ground, f"{record.name}-{dashed(n)}-owner", DATA) for n in databases}
+    secrets = {"admin": admin, "backup": backup}
+    secrets |= {dashed(n): made for n, made in users.items()}
+    secrets |= {f"{dashed(n)}-owner": made for n, made in owners.items()}
+
+    def account(name: str, what: str) -> dict[str, object]:
+        return {"name": name, **credential(ground, f"{record.name}-{what}", what)}
+
+    provisioned = provision(
+        ground,
+        record,
+        spec={
+            "host": server.address.host,
+            "port": server.address.port,
+            **administrator(ground, f"{record.name}-admin"),
+            "ca_file": paths.CA_FILE,
+            "databases": [
+                {
+                    "name": name,
+                    "user": account(f"{name}_user", dashed(name)),
+                    "owner": account(f"{name}_owner", f"{dashed(name)}-owner"),
+                }
+                for name in databases
+            ],
+            "backup": account(BACKUP_USER, "backup"),
+        },
+        secrets={what: made.files[DATA] for what, made in secrets.items()},
+        incarnation=settings.incarnation,
+    )
+
+    def as_account(name: str, user: str, own: Password) -> Database:
+        return Database(
+            host=once(server.address.host, provisioned.completed),
+            port=server.address.port.apply(str),
+            name=name,
+            user=user,
+            password=hand_out(ground, own, provisioned).followed,
+            operators=Operators(
+                administrator=Account("root", admin.files[DATA].followed),
+                backup=Account(BACKUP_USER, backup.files[DATA].followed),
+                application=Account(f"{name}_user", users[name].files[DATA].followed),
+                migrator=Account(f"{name}_owner", owners[name].files[DATA].followed),
+            ),
+        )
+
+    return {
+        name: migrated(
+            ground,
+            record,
+            as_account(name, f"{name}_user", users[name]),
+            as_account(name, f"{name}_owner", owners[name]),
+            deadline_seconds=settings.migration_seconds,
+            incarnation=settings.incarnation,
+        )
+        for name in databases
+    }
+
+
+def _server(
+    ground: Foundation, record: Server, settings: MySQLSettings, admin_password: Files
+) -> MySQL:
+    kubernetes = ground.settings.kubernetes
+    return MySQL(
+        record.name,
+        MySQLArgs(
+            namespace=ground.namespaces.names[DATA],
+            namespace_name=DATA,
+            image=ground.catalogue.reference("mysql"),
+            pull_secrets=ground.settings.images.pull_secrets,
+            authority=ground.authority,
+            admin_password=admin_password,
+            resources=resources(settings.resources),
+            storage=storage(settings.storage, kubernetes),
+            replicas=settings.replicas,
+            max_connections=settings.max_connections,
+            buffer_pool=settings.buffer_pool,
+            binlog_retention_hours=settings.binlog_retention_hours,
+            one_per_host=kubernetes.spread == "hosts",
+        ),
+        data_options(ground.parent, protect=ground.settings.protect),
+    )

@@ -9,6 +9,7 @@ UV_VERSION := 0.13.8
 export UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 VENV := .venv/.synced
 RUN := .venv/bin/python -m bootstrap
+OPERATE := .venv/bin/python -m operations
 PYTEST := .venv/bin/python -m pytest
 
 export STACK PORT_OFFSET
@@ -20,6 +21,8 @@ status: $(VENV)   ## what runs, and the endpoints, one line each
 	@$(RUN) status
 smoke: $(VENV)    ## resources in over HTTP, one processed row per event out, with latencies
 	@.venv/bin/python -m loadtests smoke
+token: $(VENV)    ## an access token on standard output, for ten minutes (SCOPE="data:read …")
+	@.venv/bin/python -m loadtests token --scope '$(SCOPE)'
 load: $(VENV)     ## 10,000 users on documents, held to targets (USERS PACE SECONDS SHAPE TARGET WHERE)
 	@.venv/bin/python -m loadtests load --users '$(USERS)' --pace '$(PACE)' --seconds '$(SECONDS)' --shape '$(SHAPE)' \
 	  --target '$(TARGET)' --flow '$(FLOW)' --rate '$(RATE)' --workers '$(WORKERS)' --where '$(WHERE)'
@@ -43,6 +46,30 @@ render: $(VENV)   ## all manifests of STACK to build/manifests/STACK, no cluster
 pin: $(VENV)      ## fill in official images' digests and tools' checksums (needs their sites)
 	@.venv/bin/python -m infra.images.pin
 	@$(RUN) pin
+
+##@ Databases (DB=restdb and the like)
+schema-load: $(VENV)  ## bring an empty database to the newest revision
+	@$(OPERATE) schema-load --db '$(DB)'
+migrate: $(VENV)  ## bring a database to a revision (TO=revision|status, DRY=1)
+	@$(OPERATE) migrate --db '$(DB)' --to '$(TO)' --dry '$(DRY)'
+backup: $(VENV)   ## take a backup and prove it by restoring it on the side
+	@$(OPERATE) backup --db '$(DB)'
+backups: $(VENV)  ## which backups there are, how old, how large, and when they were proven
+	@$(OPERATE) backups --db '$(DB)'
+restore: $(VENV)  ## put a backup in place of the live data (BACKUP, CONFIRM=the database's name)
+	@$(OPERATE) restore --db '$(DB)' --backup '$(BACKUP)' --confirm '$(CONFIRM)' --migrate-first '$(MIGRATE)'
+restore-drill: $(VENV)  ## restore the newest backup on the side and compare (or BACKUP)
+	@$(OPERATE) restore-drill --db '$(DB)' --backup '$(BACKUP)'
+pitr: $(VENV)     ## put the data of a moment in place of the live ones (TO, CONFIRM)
+	@$(OPERATE) pitr --db '$(DB)' --to '$(TO)' --confirm '$(CONFIRM)' --migrate-first '$(MIGRATE)'
+restore-unlock: $(VENV)  ## undo or finish what an interrupted restore left
+	@$(OPERATE) restore-unlock --db '$(DB)'
+operation: $(VENV)  ## show what runs on a database's server until it is over
+	@$(OPERATE) operation --db '$(DB)'
+rotate: $(VENV)   ## replace a secret while all goes on (SECRET); continues what was interrupted
+	@$(OPERATE) rotate --secret '$(SECRET)' --stack '$(STACK)'
+secrets: $(VENV)  ## what can be rotated, and what is in the middle of it
+	@$(OPERATE) secrets --stack '$(STACK)'
 
 ##@ Work on it
 check: $(VENV)    ## format, lint, types, imports, unit and policy tests: no container, about a minute
@@ -85,4 +112,5 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
-.PHONY: up status smoke load load-compare preview down alone clean env doctor render pin check test e2e bench format docs tools images check-types check-fast help
+.PHONY: up status smoke load load-compare preview down alone clean env doctor render pin \
+  schema-load migrate backup backups restore restore-drill pitr restore-unlock operation rotate secrets check test e2e bench format docs tools images check-types check-fast help

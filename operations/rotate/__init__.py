@@ -1,0 +1,1 @@
+"""Replaces secrets while all goes on: the stack's file says how far it is, updates do the work."""

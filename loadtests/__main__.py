@@ -7,7 +7,7 @@ from rich.console import Console
 
 from bootstrap.checkout import find_checkout
 from bootstrap.cli import exit_with_a_sentence
-from loadtests import smoke
+from loadtests import smoke, tokens
 from loadtests.run.command import load
 from loadtests.run.plan import settings
 from loadtests.verdict.command import compare_saved
@@ -25,6 +25,17 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 def run_smoke() -> None:
     """Create, update, read, list and delete resources, and see every event arrive in order."""
     if not smoke.run(find_checkout(), Console()):
+        raise typer.Exit(1)
+
+
+@app.command("token")
+def run_token(
+    scope: Annotated[
+        str, _given("what it is for, in words; by default all but clients:admin")
+    ] = "",
+) -> None:
+    """Print an access token. The client that got it is deactivated; it lasts until it ends."""
+    if not tokens.show(find_checkout(), Console(stderr=True), tuple(scope.split())):
         raise typer.Exit(1)
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT, Kube, KubeError
-from loadtests import arrivals, traffic
+from loadtests import arrivals, tokens, traffic
 from loadtests.documents import closing
 from loadtests.documents.client import Document, RequestFailed
 from loadtests.documents.ledger import DocumentLedger
@@ -219,7 +219,8 @@ def smoke(checkout: Checkout, console: Console) -> None:
 def run(checkout: Checkout, console: Console) -> bool:
     """The command: False, after a sentence that says why, if anything is not as it should be."""
     try:
-        smoke(checkout, console)
+        with tokens.session(checkout):
+            smoke(checkout, console)
     except (SmokeFailed, KubeError) as error:
         console.print("[red]smoke failed:[/red]", end=" ", highlight=False)
         way_out = f"; {WAY_OUT}" if isinstance(error, KubeError) else ""

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from bootstrap.checkout import Checkout
+from loadtests import tokens
 from loadtests.ledger import Ledger, Write
 from loadtests.outcome import Outcome
 from loadtests.pace import Pace
@@ -30,6 +31,7 @@ def client(checkout: Checkout, connections: int = 32) -> httpx.AsyncClient:
     """A client for rest-service; proxies of the environment are left alone (loopback only)."""
     return httpx.AsyncClient(
         base_url=base_url(checkout),
+        auth=tokens.auth_of(checkout),
         timeout=httpx.Timeout(REQUEST_TIMEOUT, connect=5.0),
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         trust_env=False,

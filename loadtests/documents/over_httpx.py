@@ -9,6 +9,7 @@ import httpx
 from bootstrap.checkout import Checkout
 from loadtests.documents.client import Documents, Reply, Request, RequestFailed
 from loadtests.documents.ways import ASYNC, Way
+from loadtests.tokens import auth_of
 from loadtests.traffic import REQUEST_TIMEOUT, base_url, failure
 
 T = TypeVar("T")
@@ -40,7 +41,10 @@ class HttpxTransport:
 def http_client(checkout: Checkout, way: Way = ASYNC) -> httpx.Client:
     """A client for the published port that a way begins at."""
     return httpx.Client(
-        base_url=base_url(checkout, way.entry), timeout=REQUEST_TIMEOUT, trust_env=False
+        base_url=base_url(checkout, way.entry),
+        auth=auth_of(checkout),
+        timeout=REQUEST_TIMEOUT,
+        trust_env=False,
     )
 
 

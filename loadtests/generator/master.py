@@ -109,6 +109,10 @@ def run(plan: Plan, address: str | None) -> None:
             while runner.worker_count < plan.workers and not told.over.is_set():
                 gevent.sleep(0.1)
         if not told.over.is_set():
+            # What users show goes to every worker ahead of the users themselves.
+            told.hand_on = lambda shown: runner.send_message(orders.TOKEN, shown)
+            if told.shown is not None:
+                told.hand_on(told.shown)
             runner.start_shape()
             gevent.wait([runner.shape_greenlet, told.over], count=1)
             # With the shape's end Locust has stopped its users already; otherwise they stop here.
@@ -141,6 +145,8 @@ class _Orders:
     def __init__(self) -> None:
         self.begin, self.over = Flag(), Flag()
         self.lost = 0
+        self.shown: str | None = None
+        self.hand_on: Callable[[str], object] = lambda _shown: None
         gevent.signal_handler(signal.SIGTERM, self.over.set)
         gevent.spawn(self._read)
 
@@ -154,6 +160,11 @@ class _Orders:
         self.over.set()
 
     def _take(self, word: str) -> None:
+        kind, _, shown = word.partition(" ")
+        if kind == orders.TOKEN:
+            self.shown = shown
+            self.hand_on(shown)
+            return
         match word:
             case orders.BEGIN:
                 self.begin.set()

@@ -5,12 +5,17 @@ from typing import Any
 from locust import runners
 from locust.env import Environment
 
-from loadtests.generator import connections
+from loadtests.generator import connections, transport
 from loadtests.generator.recording import Recorder
 from loadtests.generator.users import USERS, DocumentUser, Journey
+from loadtests.run import messages as orders
 from loadtests.run.plan import Plan
 
 REPORT_SECONDS = 1.0
+
+
+def _on_token(msg: Any, **_: Any) -> None:
+    transport.show(msg.data)
 
 
 def run(plan: Plan, address: str) -> None:
@@ -20,6 +25,7 @@ def run(plan: Plan, address: str) -> None:
     connections.keep()
     environment: Any = Environment(user_classes=[USERS[plan.flow]], host=plan.host)
     runner: Any = environment.create_worker_runner(host, int(port))
+    runner.register_message(orders.TOKEN, _on_token)
     recorder = Recorder(runner.client_id[-12:])
     recorder.attach(environment)
     DocumentUser.journey = Journey(plan, recorder)

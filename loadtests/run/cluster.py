@@ -64,8 +64,7 @@ def _refuse(pod: Seen) -> None:
 class ClusterGenerator:
     """A master and its workers as pods, for as long as it is open. As ``Generator`` otherwise.
 
-    The master's standard streams come here through `kubectl attach`: it ends when this process
-    does, and its workers when it does.
+    The master's standard streams come here by `kubectl attach`; it ends with this process.
     """
 
     def __init__(
@@ -77,6 +76,7 @@ class ClusterGenerator:
         *,
         log: Path,
         console: Console,
+        shown: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._kube = kube
         self._site = site
@@ -85,7 +85,7 @@ class ClusterGenerator:
         self._console = console
         self._master = f"{plan.run}-master"
         command = kube.command("attach", "-i", "-q", "-n", NAMESPACE, self._master)
-        self._attached = Generator(plan, take, log, command)
+        self._attached = Generator(plan, take, log, command, shown)
         self._workers: list[str] = []
         self._lost: dict[str, str] = {}
         self._gone: set[str] = set()
@@ -110,12 +110,17 @@ class ClusterGenerator:
             self._console.print(
                 f"{len(running)} workers run on {', '.join(nodes)}", highlight=False, soft_wrap=True
             )
+            self.hand_on()
             self._attached.say(BEGIN)
             self._open = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def hand_on(self) -> None:
+        """As ``Generator`` does."""
+        self._attached.hand_on()
 
     def stop(self) -> None:
         """Tell the users to leave; they still take the answers they wait for."""

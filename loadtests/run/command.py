@@ -8,6 +8,7 @@ from rich.console import Console
 
 from bootstrap.checkout import Checkout, saved_context
 from bootstrap.kube import WAY_OUT, Kube, KubeError
+from loadtests import tokens
 from loadtests.run import run as runs
 from loadtests.run.plan import Settings
 from loadtests.verdict.command import beside
@@ -37,7 +38,8 @@ def load(checkout: Checkout, chosen: Settings, console: Console) -> int:
         targets = targets_for(str(saved_context(checkout.state).get("stack", "")), chosen.target)
         folder = folder_for(checkout.root)
         try:
-            done = runs.perform(checkout, chosen, folder, console)
+            with tokens.session(checkout):
+                done = runs.perform(checkout, chosen, folder, console)
         finally:
             with suppress(OSError):
                 folder.rmdir()  # of a run that did not begin; no other folder is empty

@@ -12,6 +12,9 @@ from loadtests.outcome import Outcome
 
 BEGIN: Final = "begin"
 """The other way round, on the master's standard input: the users may come."""
+TOKEN: Final = "token"  # noqa: S105 - a word
+"""What users show from now on, behind a space: an Authorization header. Before the first of them
+comes, and again whenever it is renewed."""
 END: Final = "end"
 """They should leave. So they should at the end of the input."""
 LOST: Final = "lost"

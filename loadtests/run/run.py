@@ -4,6 +4,7 @@ import os
 import resource
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -23,6 +24,7 @@ from loadtests.run.preparing import RunFailed, plan_of, seed, warm
 from loadtests.run.progress import Progress
 from loadtests.run.results import Circumstances, add_up
 from loadtests.run.running import Generator
+from loadtests.tokens import header_of
 from loadtests.verdict.results import Books, Run
 
 EMPTY_SECONDS = 300.0
@@ -74,10 +76,13 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
         watch.begin()
         intake = Intake(plan, ledger)
         log = folder / "generator.log"
+        shown = partial(header_of, checkout)
         made = (
-            Generator(plan, intake.take, log)
+            Generator(plan, intake.take, log, shown=shown)
             if site is None
-            else ClusterGenerator(kube, site, plan, intake.take, log=log, console=console)
+            else ClusterGenerator(
+                kube, site, plan, intake.take, log=log, console=console, shown=shown
+            )
         )
         interrupted = _make_load(made, Progress(console, plan, intake, watch.services), console)
         words = made.last_words()
@@ -100,6 +105,7 @@ def _make_load(made: Generator | ClusterGenerator, progress: Progress, console: 
     with made as generator, progress:
         try:
             while not generator.ended(1.0):
+                generator.hand_on()
                 progress.tick()
         except KeyboardInterrupt:
             interrupted = True

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from loadtests.run.messages import BEGIN
+from loadtests.run.messages import BEGIN, TOKEN
 from loadtests.run.plan import PLAN_VARIABLE, Plan
 
 
@@ -27,11 +27,15 @@ class Generator:
         take: Callable[[str], None],
         log: Path,
         command: Sequence[str] | None = None,
+        shown: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """``shown``: what users show at the moment, where they show something."""
         self.trouble: Exception | None = None
         self._take = take
         self._log = log
         self._command = command
+        self._shown = shown
+        self._told: str | None = None
         self._environment = {**os.environ, PLAN_VARIABLE: plan.model_dump_json()}
         self._process: subprocess.Popen[str] | None = None
         self._reader = threading.Thread(target=self._read, name="generator", daemon=True)
@@ -50,6 +54,7 @@ class Generator:
             )
         self._reader.start()
         if self._command is None:
+            self.hand_on()
             self.say(BEGIN)
         return self
 
@@ -71,6 +76,17 @@ class Generator:
             with suppress(BrokenPipeError):
                 stdin.write(word + "\n")
                 stdin.flush()
+
+    def hand_on(self) -> None:
+        """Tell the users what to show, if that is another than before.
+
+        Raises:
+            KubeError: there is nothing any more that they could show.
+        """
+        now = self._shown()
+        if now is not None and now != self._told:
+            self._told = now
+            self.say(f"{TOKEN} {now}")
 
     def stop(self) -> None:
         """Tell the users to leave; they still take the answers they wait for."""

@@ -18,6 +18,9 @@ BENCHES = {
     "ingest": "documents acknowledged per second, through the stream and directly",
     "stream-to-store": "documents from the stream into a database of 100 flushes a second",
     "outbox-latency": "outbox events from their commit to Kafka, and a backlog of them",
+    "token-check": "a request with tokens required, beside the same without",
+    "auth-tokens": "tokens per second and core, beside FastAPI that asks and hashes each time",
+    "client-database": "what statements on clients take while 1,000 are looked up a second",
     "http-stack": "what an endpoint for many small requests should stand on",
 }
 

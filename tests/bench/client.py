@@ -15,7 +15,7 @@ SERVER_CORE, CLIENT_CORE = 0, 1
 
 _SCRIPT = """
 wrk.method = "%(method)s"
-wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Content-Type"] = "%(content_type)s"
 %(body)s
 %(request)s
 function done(summary, latency, requests)
@@ -66,6 +66,7 @@ def load(
     connections: int,
     seconds: int,
     body: str | None = None,
+    content_type: str = "application/json",
     names: int = 0,
 ) -> Figures:
     """POST `body`, or GET without one, over keep-alive connections for some seconds.
@@ -80,6 +81,7 @@ def load(
         _SCRIPT
         % {
             "method": "GET" if body is None else "POST",
+            "content_type": content_type,
             "body": "" if body is None else f"wrk.body = [==[{body}]==]",
             "request": _BY_NAME % names if names else "",
         }

@@ -140,7 +140,13 @@ async def _bench(containers: Containers, folder: Path, report: Report, seconds: 
     await migrate("datadb", RECORDS.owner("datadb"), database, ENGINES["postgres"])
     service = ServiceProcess(
         "services.ingest_service",
-        environment("ingest-service", database, INGEST_HIGH_WATER=10**7, INGEST_MAX_QUEUE=2 * 10**7)
+        environment(
+            "ingest-service",
+            database,
+            AUTH_MODE="off",
+            INGEST_HIGH_WATER=10**7,
+            INGEST_MAX_QUEUE=2 * 10**7,
+        )
         | cache.variables("REDIS")
         | stream.variables("REDIS_STREAM"),
         folder / "service.log",

@@ -109,7 +109,7 @@ async def _service(
     variables |= {f"REDIS_{k.upper()}": str(v) for k, v in redis.settings().model_dump().items()}
     process = ServiceProcess(
         "services.rest_service",
-        environment("rest-service", database) | variables,
+        environment("rest-service", database, AUTH_MODE="off") | variables,
         folder / "rest-service.log",
         root=root,
     )

@@ -17,7 +17,7 @@ import pytest
 from bootstrap import status
 from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.kube import Kube, KubeError
-from loadtests import traffic
+from loadtests import tokens, traffic
 from loadtests.observers.api import kubernetes_api
 from tests.e2e.cluster import last_words, wait_until_settled
 
@@ -35,7 +35,10 @@ ORDER = (
     "test_workloads",
     "test_secrets",
     "test_tls",
+    "test_backups",
+    "test_rotation",
     "test_faults",
+    "test_token_faults",
     "test_outages",
     "test_eviction",
     "test_program",
@@ -89,10 +92,22 @@ def kube(checkout: Checkout) -> Kube:
     return kube
 
 
+@pytest.fixture(scope="session", autouse=True)
+def registered(checkout: Checkout, kube: Kube) -> Iterator[tokens.Tokens]:
+    """The tests are one client of the platform."""
+    with tokens.session(checkout) as got:
+        yield got
+
+
 @pytest.fixture(scope="session")
-def http(checkout: Checkout, kube: Kube) -> Iterator[httpx.Client]:
+def http(checkout: Checkout, registered: tokens.Tokens) -> Iterator[httpx.Client]:
     """A client for the published port of rest-service."""
-    with httpx.Client(base_url=traffic.base_url(checkout), timeout=15, trust_env=False) as client:
+    with httpx.Client(
+        base_url=traffic.base_url(checkout),
+        auth=tokens.Shown(registered),
+        timeout=15,
+        trust_env=False,
+    ) as client:
         yield client
 
 

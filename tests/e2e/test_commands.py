@@ -1,5 +1,6 @@
 """The commands people type, run as they are."""
 
+import json
 import subprocess
 
 from bootstrap.checkout import Checkout
@@ -35,3 +36,15 @@ def test_smoke_sees_every_event_once_and_prints_its_latency(
     assert code == 0, said
     line = next(line for line in said.splitlines() if "POST to processed" in line)
     say(" ".join(line.replace("│", " ").split()))
+
+
+def test_the_readmes_request_is_answered_as_it_is_written(checkout: Checkout, kube: Kube) -> None:
+    readme = (checkout.root / "README.md").read_text()
+    [command] = [line for line in readme.splitlines() if line.startswith("curl -s localhost:")]
+    here = command.replace("localhost:30080", f"localhost:{checkout.port('http')}")
+    done = subprocess.run(
+        ["bash", "-c", here],
+        cwd=checkout.root, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["name"] == "router-1", done.stdout

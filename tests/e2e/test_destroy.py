@@ -10,7 +10,7 @@ import yaml
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
-from loadtests import arrivals, traffic
+from loadtests import arrivals, tokens, traffic
 from loadtests.outcome import Outcome
 from tests.e2e.cluster import NAMESPACES, wait_until_settled
 from tests.e2e.conftest import Say
@@ -33,7 +33,10 @@ def left_over(kube: Kube) -> list[str]:
 def events_flow(checkout: Checkout, kube: Kube, prefix: str, say: Say) -> None:
     wait_until_settled(kube, seconds=60)
     after = arrivals.last_seq(kube)
-    ledger = write_now(checkout, traffic.Stream(prefix, resources=5))
+    # Another platform, which issues its own tokens.
+    tokens.forget(checkout)
+    with tokens.session(checkout):
+        ledger = write_now(checkout, traffic.Stream(prefix, resources=5))
     assert ledger.counts()[Outcome.ACKED] == 25
     arrived_in_order(kube, ledger, prefix, after, seconds=60, say=say)
 

@@ -10,8 +10,10 @@ from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests import arrivals, traffic
 from loadtests.outcome import Outcome
+from loadtests.tokens import Tokens
 from tests.e2e.cluster import away, pods_of, restarts, wait_for
 from tests.e2e.conftest import Say
+from tests.e2e.inside import post_inside
 from tests.e2e.streams import arrived_in_order, background, unsent_events, write_now
 
 pytestmark = pytest.mark.usefixtures("settled")
@@ -49,13 +51,19 @@ def test_without_kafka_requests_succeed_and_events_arrive_later_in_order(
 
 @pytest.mark.timeout(420)
 def test_without_postgres_writes_answer_503_with_retry_after_and_recover_by_themselves(
-    checkout: Checkout, kube: Kube, http: httpx.Client, api: httpx.Client, prefix: str, say: Say
+    checkout: Checkout,
+    kube: Kube,
+    http: httpx.Client,
+    api: httpx.Client,
+    registered: Tokens,
+    prefix: str,
+    say: Say,
 ) -> None:
     after = arrivals.last_seq(kube)
     before = restarts(kube, "apps", "rest-service")
     pod = pods_of(kube, "apps", "rest-service")[0]["metadata"]["name"]
     # Unready pods leave the Service, so the published port has nobody behind it in the end; the
-    # API server's proxy shows what such a pod answers all the same.
+    # API server's proxy, which hands on no tokens, and the pod itself show what it answers then.
     inside = f"/api/v1/namespaces/apps/pods/{pod}:8080/proxy"
     # Slow, so that it lasts through the outage and beyond.
     stream = traffic.Stream(prefix, 250, updates=1, delete=False, concurrency=4, per_second=20)
@@ -63,12 +71,13 @@ def test_without_postgres_writes_answer_503_with_retry_after_and_recover_by_them
         running.wait_for_answers(30, seconds=60)
         with away(kube, "data", "postgres"):
             say("postgres is away")
-            answers = [_post(api, inside, prefix, number) for number in range(5)]
+            given = [_body(prefix, number) for number in range(5)]
+            answers = post_inside(kube, pod, traffic.RESOURCES, given, registered.header())
             for answer in answers:
-                assert answer.status_code == 503, answer.text[:300]
-                assert int(answer.headers["Retry-After"]) >= 1
-                assert answer.headers["Content-Type"].startswith("application/problem+json")
-            say(f"writes answer 503, Retry-After {answers[0].headers['Retry-After']} s")
+                assert answer.status == 503, answer
+                assert int(answer.headers["retry-after"]) >= 1
+                assert answer.headers["content-type"].startswith("application/problem+json")
+            say(f"writes answer 503, Retry-After {answers[0].headers['retry-after']} s")
             assert api.get(f"{inside}/health").status_code == 200
             wait_for("/ready to fail", lambda: api.get(f"{inside}/ready").status_code == 503,
                      seconds=30)  # fmt: skip
@@ -86,15 +95,19 @@ def test_without_postgres_writes_answer_503_with_retry_after_and_recover_by_them
     assert restarts(kube, "apps", "rest-service") == before, "liveness must not need the database"
 
 
-def _post(api: httpx.Client, inside: str, prefix: str, number: int) -> httpx.Response:
+def _body(prefix: str, number: int) -> dict[str, str]:
     # Another prefix than the stream's: these writes are in no ledger.
-    body = {"name": f"away-{prefix}-{number}", "description": "while postgres is away"}
-    return api.post(f"{inside}{traffic.RESOURCES}", json=body)
+    return {"name": f"away-{prefix}-{number}", "description": "while postgres is away"}
+
+
+def _post(http: httpx.Client, prefix: str, number: int) -> httpx.Response:
+    body = _body(prefix, number)
+    return http.post(traffic.RESOURCES, json=body)
 
 
 def _published(http: httpx.Client, prefix: str, number: int) -> str:
     try:
-        return str(_post(http, "", prefix, number).status_code)
+        return str(_post(http, prefix, number).status_code)
     except httpx.TransportError as error:
         return type(error).__name__
 

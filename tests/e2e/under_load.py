@@ -6,6 +6,7 @@ from collections.abc import Generator as Yields
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +21,7 @@ from loadtests.run.intake import Intake
 from loadtests.run.plan import Settings
 from loadtests.run.preparing import plan_of, seed, warm
 from loadtests.run.running import Generator
+from loadtests.tokens import header_of
 from loadtests.verdict.samples import Failure
 from tests.e2e.cluster import wait_for
 from tests.e2e.conftest import Say
@@ -52,7 +54,12 @@ class UnderLoad:
         self._say = say
         self._ledger = DocumentLedger()
         self.intake = Intake(self._plan, self._ledger)
-        self._generator = Generator(self._plan, self.intake.take, folder / "generator.log")
+        self._generator = Generator(
+            self._plan,
+            self.intake.take,
+            folder / "generator.log",
+            shown=partial(header_of, checkout),
+        )
         self._open = ExitStack()
 
     def __enter__(self) -> "UnderLoad":
@@ -81,6 +88,7 @@ class UnderLoad:
 
     def goes_on(self, writes: int = 50, seconds: float = 150.0) -> None:
         """Returns once so many more were acknowledged."""
+        self._generator.hand_on()
         due = self.acknowledged() + writes
         wait_for(f"{writes} more writes", lambda: self.acknowledged() >= due, seconds=seconds)
 

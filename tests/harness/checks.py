@@ -26,7 +26,7 @@ from tests.harness.recording import Recording, Registered, walk
 
 KUBERNETES = "1.36"
 CLUSTER_SCOPED = ("Namespace",)
-ENDS = ("Job", "PodTemplate")
+ENDS = ("CronJob", "Job", "PodTemplate")
 """What makes pods that run to their end: nothing probes them, and no budget keeps them."""
 
 
@@ -49,6 +49,8 @@ def templates(recording: Recording) -> Iterator[tuple[Registered, dict[str, Any]
     for resource in recording.kubernetes():
         if resource.kind in ("Deployment", "StatefulSet", "Job"):
             yield resource, resource.inputs["spec"]["template"]
+        elif resource.kind == "CronJob":
+            yield resource, resource.inputs["spec"]["jobTemplate"]["spec"]["template"]
         elif resource.kind == "PodTemplate":
             yield resource, resource.inputs["template"]
 
@@ -268,7 +270,8 @@ def rolls(recording: Recording) -> Iterator[str]:
             yield f"{resource.name}: a changed file would not reach its pods"
         spec = template["spec"]
         grace = spec.get("terminationGracePeriodSeconds", 30)
-        if resource.kind == "Deployment":
+        alone = resource.kind == "Deployment" and _never_two(resource)
+        if resource.kind == "Deployment" and not alone:
             rolling = resource.inputs["spec"]["strategy"]["rollingUpdate"]
             if (rolling["maxUnavailable"], rolling["maxSurge"]) != (0, 1):
                 yield f"{resource.name}: a rollout takes pods away first"
@@ -279,8 +282,15 @@ def rolls(recording: Recording) -> Iterator[str]:
                 yield f"{resource.name}: is killed while it drains"
         if resource.kind == "StatefulSet" and grace < 30:
             yield f"{resource.name}: {grace} s is not enough to close its files"
-        if resource.kind != "Job" and not spec.get("topologySpreadConstraints"):
+        several = not alone and resource.kind not in ("Job", "CronJob")
+        if several and not spec.get("topologySpreadConstraints"):
             yield f"{resource.name}: its replicas may share one node"
+
+
+def _never_two(deployment: Registered) -> bool:
+    """Two would write the same, and nobody calls it: the old pod is gone before the next starts."""
+    spec = deployment.inputs["spec"]
+    return spec["replicas"] == 1 and spec["strategy"] == {"type": "Recreate"}
 
 
 def mounted(recording: Recording) -> Iterator[str]:
@@ -298,7 +308,8 @@ def mounted(recording: Recording) -> Iterator[str]:
             if mount["name"] not in volumes and mount["name"] not in claims:
                 yield f"{resource.name}: mounts {mount['name']}, which is no volume"
             source = volumes.get(mount["name"], {})
-            writable = "emptyDir" in source or mount["name"] in claims
+            writable = {"emptyDir", "persistentVolumeClaim"} & source.keys()
+            writable = writable or mount["name"] in claims
             if not writable and mount.get("readOnly") is not True:
                 yield f"{resource.name}: {mount['mountPath']} is not read-only"
         for volume in volumes.values():
@@ -324,6 +335,8 @@ def _server_tls(recording: Recording, server: Registered) -> Iterator[str]:
             yield from _kafka_tls(config["server.properties"])
         case "postgres":
             yield from _postgres_tls(config["postgresql.conf"], config["pg_hba.conf"])
+        case "mysql":
+            yield from _mysql_tls(config["my.cnf"], config["start.sh"])
         case "redis":
             yield from _redis_tls(config["redis.conf"])
         case other:
@@ -365,6 +378,20 @@ def _postgres_tls(conf: str, hba: str) -> Iterator[str]:
             yield f"pg_hba admits {kind}, without TLS"
         if (kind, method) not in (("local", "peer"), ("hostssl", "scram-sha-256")):
             yield f"pg_hba admits {kind} by {method}"
+
+
+def _mysql_tls(conf: str, start: str) -> Iterator[str]:
+    found = properties(conf)
+    if found.get("require_secure_transport") != "ON":
+        yield "takes passwords without TLS"
+    if not {"ssl_cert", "ssl_key"} <= found.keys():
+        yield "has no certificate of ours, and would make its own"
+    if found.get("mysqlx") != "OFF":
+        yield "listens with a second protocol"
+    for line in start.splitlines():
+        account = line.split('"')[1] if line.strip().startswith("account ") else "@localhost"
+        if not account.endswith("@localhost") and "REQUIRE SSL" not in line:
+            yield f"lets {account} in without TLS"
 
 
 def _redis_tls(conf: str) -> Iterator[str]:

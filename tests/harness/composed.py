@@ -13,7 +13,7 @@ from infra.model.records import RECORDS, Records
 from infra.model.settings import PlatformSettings
 from infra.stack.composition import Platform
 from infra.stack.diff import load_stack
-from infra.stack.loadtest import images
+from infra.stack.images import images
 from infra.stack.provider import kubernetes_provider
 from tests.harness.platforms import image
 from tests.harness.recording import Recording, build
@@ -30,7 +30,7 @@ def compose(settings: PlatformSettings, records: Records = RECORDS) -> tuple[Rec
             images_file=images_file, registry="localhost:30500", cluster_id="test"
         )
         catalogue = Catalogue(settings.images.source, settings.images.overrides, images_file)
-        check_images(catalogue, environment, images(settings))
+        check_images(catalogue, environment, images(settings, records))
         records.check()
 
         def program() -> Platform:

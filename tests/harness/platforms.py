@@ -11,12 +11,18 @@ from components.security.certificate import Certificate, CertificateArgs
 from components.security.namespaces import Namespaces, NamespacesArgs
 from components.security.pki import CertificateAuthority, CertificateAuthorityArgs
 from components.security.secrets import Password, PasswordArgs
+from components.security.signing import SigningKeys, SigningKeysArgs
 from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
+from components.servers.mysql.server import MySQL, MySQLArgs
 from components.servers.postgres.server import Postgres, PostgresArgs
 from components.servers.redis.server import Redis, RedisArgs, RedisUser
+from components.workloads.claim import Claim, ClaimArgs
+from components.workloads.cronjob import CronJob, CronJobArgs
+from components.workloads.daemon import Daemon, DaemonArgs
 from components.workloads.jobs import Job, JobArgs
 from components.workloads.load_generator import LoadGenerator, LoadGeneratorArgs
 from components.workloads.ports import Entry, Port
+from components.workloads.processes import Kept
 from components.workloads.scaling import Pace, Scale
 from components.workloads.sidecars import Sidecar
 from components.workloads.workload import Workload, WorkloadArgs
@@ -58,6 +64,17 @@ def certificate(**changes: Any) -> Certificate:
         **changes,
     }
     return Certificate("server-tls", CertificateArgs(**args))
+
+
+def signing_keys(**changes: Any) -> SigningKeys:
+    args = {
+        "namespace": "apps",
+        "secret_name": "auth-signing-keys",
+        "keys": ("key-1", "key-2"),
+        "active": "key-1",
+        **changes,
+    }
+    return SigningKeys("auth-signing-keys", SigningKeysArgs(**args))
 
 
 def password(**changes: Any) -> Password:
@@ -109,10 +126,28 @@ def postgres(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Post
     return Postgres("postgres", PostgresArgs(**args), opts)
 
 
+def mysql(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> MySQL:
+    args = {
+        "namespace": "data",
+        "image": image("mysql"),
+        "authority": authority(),
+        "admin_password": files("client-database-admin"),
+        "resources": SIZE,
+        "storage": STORAGE,
+        **changes,
+    }
+    return MySQL("client-database", MySQLArgs(**args), opts)
+
+
+def mysql_of_three() -> MySQL:
+    """A source and two replicas."""
+    return mysql(replicas=3)
+
+
 def redis_user(**changes: Any) -> RedisUser:
     args = {
         "name": "rest-service",
-        "password": pulumi.Output.secret("opensesame"),
+        "passwords": pulumi.Output.secret(["opensesame"]),
         "keys": ("resource:*",),
         "commands": ("get", "set", "del", "eval"),
         **changes,
@@ -222,20 +257,54 @@ def load_generator(opts: pulumi.ResourceOptions | None = None, **changes: Any) -
     return LoadGenerator("load-generator", LoadGeneratorArgs(**args), opts)
 
 
+def claim(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Claim:
+    args = {"namespace": "data", "storage": STORAGE, **changes}
+    return Claim("postgres-backups", ClaimArgs(**args), opts)
+
+
+_BACKGROUND: dict[str, Any] = {
+    "namespace": "data",
+    "image": image("backup-postgres"),
+    "resources": SIZE,
+    "ca": files("millrace-ca", "ConfigMap"),
+    "storage": (Kept(name="backups", path="/backups", claim="postgres-backups"),),
+    "together": "postgres-backups",
+    "spec": '{"database": "restdb"}',
+}
+
+
+def cron_job(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> CronJob:
+    command = ("python", "-m", "services.backup", "postgres", "take", "--spec", "FILE")
+    args = {**_BACKGROUND, "command": command, "schedule": "30 2 * * *", **changes}
+    return CronJob("postgres-backup", CronJobArgs(**args), opts)
+
+
+def daemon(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Daemon:
+    command = ("python", "-m", "services.backup", "postgres", "archive", "--spec", "FILE")
+    args = {**_BACKGROUND, "command": command, **changes}
+    return Daemon("postgres-archiver", DaemonArgs(**args), opts)
+
+
 PROGRAMS: dict[str, Any] = {
     "Namespaces": namespaces,
     "CertificateAuthority": authority,
     "Certificate": certificate,
     "Password": password,
+    "SigningKeys": signing_keys,
     "Kafka": kafka,
     "Kafka of three": kafka_of_three,
     "Postgres": postgres,
+    "MySQL": mysql,
+    "MySQL with replicas": mysql_of_three,
     "Redis": redis,
     "Redis as a store": redis_stream,
     "Workload": workload,
     "Workload in full": workload_in_full,
     "Job": job,
     "LoadGenerator": load_generator,
+    "Claim": claim,
+    "CronJob": cron_job,
+    "Daemon": daemon,
 }
 """Every component once, and in its other shape where it has one."""
 

@@ -5,6 +5,7 @@ unknown value skips its `apply`, and a check inside passes unseen), and the run 
 what `build` returns is complete, so absence can be asserted too.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
@@ -155,6 +156,10 @@ class RecordingHooks:
 
 def build(program: Callable[[], T]) -> tuple[Recording, T]:
     """Run the program to its end. What it raises, also inside `apply`, is raised here."""
+    try:
+        asyncio.get_event_loop()
+    except RuntimeError:  # Pulumi asks for one, and asyncio's own runners leave none behind
+        asyncio.set_event_loop(asyncio.new_event_loop())
     recording = Recording()
     monitor = RecordingMonitor(recording)
     results: list[T] = []

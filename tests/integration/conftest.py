@@ -12,12 +12,15 @@ from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.shared.runtime import logging
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
+from tests.harness.issuer import Issuer
 from tests.integration.containers import Containers
 from tests.integration.kafka_container import kafka, kafka_server
 from tests.integration.servers import (
     Authority,
+    MySQLServer,
     PostgresServer,
     RedisServer,
+    start_mysql,
     start_postgres,
     start_redis,
 )
@@ -28,7 +31,10 @@ MakeDatabase = Callable[[str], Awaitable[DatabaseSettings]]
 
 _numbers = itertools.count(1)
 
-LONGEST = ("test_a_new_service", "test_docker_build", "test_program", "test_kafka_nodes")
+LONGEST = (
+    *("test_a_new_service", "test_docker_build", "test_restores", "test_interruptions"),
+    *("test_program", "test_kafka_nodes", "test_refusals", "test_archives"),
+)
 """Files that take minutes. They begin first: of those that run side by side the last one to end is
 what people wait for."""
 
@@ -41,6 +47,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _json_logs() -> None:
     logging.configure("tests", "WARNING")
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[Issuer]:
+    """Whose tokens the services under test take."""
+    with Issuer() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +73,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="session")
 async def postgres(containers: Containers, authority: Authority) -> PostgresServer:
     server = start_postgres(containers, authority)
+    await server.wait()
+    return server
+
+
+@pytest.fixture(scope="session")
+async def mysql(containers: Containers, authority: Authority) -> MySQLServer:
+    server = start_mysql(containers, authority)
     await server.wait()
     return server
 

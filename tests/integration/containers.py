@@ -56,6 +56,10 @@ class Container:
         """SIGKILL, like a machine that lost power."""
         self._handle.kill()
 
+    def remove(self) -> None:
+        """Before the run's end: what one test has for itself need not wait for it."""
+        _remove(self._handle)
+
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
         once_the_engine_knows(self._handle.pause)
@@ -83,9 +87,10 @@ class Container:
         """Of its processes the ids that this machine knows them by."""
         return [int(one[0]) for one in self._handle.top(ps_args="-eo pid,comm")["Processes"]]
 
-    def execute(self, script: str) -> None:
-        """Run a bash script in it; AssertionError with the output when it fails."""
-        code, output = self._handle.exec_run(["bash", "-ec", script])
+    def execute(self, script: str, user: str = "") -> None:
+        """Run a bash script in it, as its own user or another one; AssertionError with the output
+        when it fails."""
+        code, output = self._handle.exec_run(["bash", "-ec", script], user=user)
         assert code == 0, output.decode(errors="replace")[-3000:]
 
     def logs(self) -> str:
@@ -162,12 +167,14 @@ class Containers:
         host_ports: Mapping[int, int] | None = None,
         memory: str = "1g",
         on_host: bool = False,
+        hostname: str | None = None,
     ) -> Container:
         """Start a container with its ports on free ports of 127.0.0.1.
 
         The host ports are fixed beforehand, so that they survive a stop and a start.
         `host_ports` names them where the server must know its own. `on_host`: on the host's own
-        network, for servers that tell each other and the test the same addresses.
+        network, for servers that tell each other and the test the same addresses. `hostname`: what
+        others of this run may call it, beside its own name.
         """
         self._have(image)
         chosen = {port: (host_ports or {}).get(port) or free_port() for port in ports}
@@ -178,6 +185,7 @@ class Containers:
             name=self._checkout.name(f"test-{what}-{os.getpid()}"),
             labels=self._labels,
             network="host" if on_host else self._network.name,
+            networking_config=self._called(hostname),
             user=f"{uid}:{uid}",
             environment=dict(environment or {}),
             ports={}
@@ -191,6 +199,12 @@ class Containers:
         handle.put_archive("/", _archive(files))
         handle.start()
         return Container(handle, chosen)
+
+    def _called(self, hostname: str | None) -> Any:
+        if hostname is None:
+            return None
+        endpoint = self._engine.api.create_endpoint_config(aliases=[hostname])
+        return {self._network.name: endpoint}
 
     def _have(self, image: str) -> None:
         # The registry has it; the engine may have been pruned since it was built.

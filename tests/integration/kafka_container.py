@@ -54,14 +54,22 @@ class KafkaServer:
             bootstrap_servers=f"localhost:{self.client_port}",
             username=user,
             password_file=self.passwords[user],
+            mechanism_file=self.mechanism(user),
             ca_file=self.authority.ca_file,
         )
+
+    def mechanism(self, user: str, name: str = "SCRAM-SHA-512") -> Path:
+        """The file beside the password."""
+        path = self.passwords[user].with_suffix(".mechanism")
+        path.write_text(name)
+        return path
 
     def spec(self, topics: Sequence[TopicSpec] = (), users: Sequence[UserSpec] = ()) -> KafkaSpec:
         """The platform's users are in every one: whom a spec leaves out is removed."""
         named = {user.name: user for user in (*self._platform_users(), *users)}
         return KafkaSpec(
             bootstrap_servers=f"localhost:{self.internal_port}",
+            client_servers=f"localhost:{self.client_port}",
             ca_file=self.authority.ca_file,
             certificate_file=self.certificate_file,
             key_file=self.key_file,
@@ -69,7 +77,7 @@ class KafkaServer:
             users=list(named.values()),
         )
 
-    def user(self, name: str, **rights: list[str]) -> UserSpec:
+    def user(self, name: str, **rights: Any) -> UserSpec:
         """A user of that name, with a password file made on first mention."""
         if name not in self.passwords:
             self.passwords[name] = self.authority.secret(f"kafka-{name}")

@@ -39,6 +39,7 @@ def environment(
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "KAFKA_USERNAME": kafka.username,
             "KAFKA_PASSWORD_FILE": kafka.password_file,
+            "KAFKA_MECHANISM_FILE": kafka.mechanism_file,
             "KAFKA_CA_FILE": kafka.ca_file,
         }
     return {name: str(value) for name, value in values.items()}
@@ -52,6 +53,8 @@ class ServiceProcess:
     ) -> None:
         """`root`: another checkout to run it from."""
         self.log = log
+        self.headers: dict[str, str] = {}
+        """What its clients show, where whoever starts it says so."""
         self.port = free_port()
         with log.open("ab") as output:
             self._process = subprocess.Popen(

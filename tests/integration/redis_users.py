@@ -14,7 +14,7 @@ def redis_user(service: str, server: str, password: str) -> str:
     """The line of the ACL file for a service on a server, with the rights of its record."""
     [record] = (one for one in SERVICES if one.name == service)
     [use] = (one for one in record.redis if one.server == server)
-    return redis_config.user_line(service, password, use.keys, use.commands)
+    return redis_config.user_line(service, [password], use.keys, use.commands)
 
 
 def tester(password: str) -> str:

@@ -1,16 +1,13 @@
-"""PostgreSQL and Redis as the cluster runs them: same programs, TLS, SCRAM and ACLs."""
+"""PostgreSQL, Redis and, from beside, MySQL as the cluster runs them: same programs, TLS, SCRAM,
+ACLs."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import trustme
 
 from components.kit import paths
 from components.servers.postgres import config as postgres_config
@@ -20,51 +17,24 @@ from services.provision.spec import DatabaseSpec, PostgresSpec
 from services.shared.postgres.database import connect, is_unavailable
 from services.shared.redis import client as redis_client
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
+from tests.integration.authority import Authority, eventually
 from tests.integration.containers import Container, Containers, File
+from tests.integration.mysql_container import MySQLServer, start_mysql
 from tests.integration.redis_users import redis_user
 
+__all__ = [
+    "Authority",
+    "MySQLServer",
+    "PostgresServer",
+    "RedisServer",
+    "eventually",
+    "run_redis",
+    "start_mysql",
+    "start_postgres",
+    "start_redis",
+]
+
 POSTGRES_UID, REDIS_UID = 10003, 10004
-
-
-async def eventually(check: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
-    """Wait until `check` returns something true; AssertionError after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not await check():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {check}"
-        await asyncio.sleep(0.05)
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority of this test run; its certificates are for `localhost` only."""
-
-    folder: Path
-    ca: trustme.CA
-
-    @classmethod
-    def make(cls, folder: Path) -> Authority:
-        authority = cls(folder, trustme.CA())
-        authority.ca.cert_pem.write_to_path(authority.ca_file)
-        return authority
-
-    @property
-    def ca_file(self) -> Path:
-        return self.folder / "ca.crt"
-
-    @property
-    def ca_pem(self) -> bytes:
-        return self.ca.cert_pem.bytes()
-
-    def issue(self, *names: str) -> tuple[bytes, bytes]:
-        """A certificate chain and its private key, both PEM; for `localhost` unless named."""
-        leaf = self.ca.issue_cert(*(names or ("localhost",)))
-        return b"".join(pem.bytes() for pem in leaf.cert_chain_pems), leaf.private_key_pem.bytes()
-
-    def secret(self, name: str) -> Path:
-        """A file with a new password, as a mounted Secret would be."""
-        path = self.folder / f"{name}-{secrets.token_hex(4)}"
-        path.write_text(secrets.token_hex(16))
-        return path
 
 
 @dataclass
@@ -138,11 +108,15 @@ class PostgresServer:
 
 
 def start_postgres(
-    containers: Containers, authority: Authority, *, flushes_per_second: int | None = None
+    containers: Containers,
+    authority: Authority,
+    *,
+    name: str = "postgres",
+    flushes_per_second: int | None = None,
 ) -> PostgresServer:
     """PostgreSQL 17 from the texts the cluster uses, with the data in a folder of the container.
 
-    It flushes nothing to the disk, unless it is told how often it may.
+    No two of a run share a `name`. It flushes nothing to the disk, unless told how often it may.
     """
     chain, key = authority.issue()
     password_file = authority.secret("postgres-admin")
@@ -161,7 +135,7 @@ def start_postgres(
         "/etc/passwd": postgres_config.passwd(uid),
     }
     container = containers.run(
-        "postgres",
+        name,
         containers.image("postgres"),
         ["bash", f"{postgres_config.CONFIG_PATH}/start.sh"],
         uid=uid,
@@ -212,14 +186,16 @@ class RedisServer:
         await client.aclose()
 
 
-def start_redis(containers: Containers, authority: Authority) -> RedisServer:
+def start_redis(
+    containers: Containers, authority: Authority, *, name: str = "redis"
+) -> RedisServer:
     """Redis as the cluster's cache: the same configuration, and rest-service's own ACL."""
     password_file = authority.secret("redis")
     user = redis_user("rest-service", "redis-cache", password_file.read_text())
     conf = redis_config.redis_conf(
         max_memory_bytes=64 * 2**20, eviction="allkeys-lru", append_fsync=None
     )
-    container = run_redis(containers, authority, "redis", conf, [user])
+    container = run_redis(containers, authority, name, conf, [user])
     return RedisServer(container, authority, password_file)
 
 
@@ -234,15 +210,22 @@ def run_redis(
     """A Redis with this configuration, these users and `more` files, its data in a folder of the
     container."""
     chain, key = authority.issue()
+    operator = authority.secret("redis-operator").read_text()
     uid = REDIS_UID
     files = {
         f"{redis_config.CONFIG_PATH}/redis.conf": conf,
-        f"{redis_config.ACL_PATH}/users.acl": redis_config.acl_file(users),
+        f"{redis_config.CONFIG_PATH}/start.sh": redis_config.start_script(),
+        f"{redis_config.ACL_PATH}/users.acl": redis_config.acl_file(
+            users
+            if any(user.startswith(f"user {redis_config.OPERATOR} ") for user in users)
+            else [redis_config.operator_line([operator]), *users]
+        ),
+        f"{redis_config.OPERATOR_PATH}/password": operator,
     }
     return containers.run(
         name,
         containers.image("redis"),
-        ["redis-server", f"{redis_config.CONFIG_PATH}/redis.conf"],
+        ["sh", f"{redis_config.CONFIG_PATH}/start.sh"],
         uid=uid,
         ports=[redis_config.PORT],
         files={path: File(text.encode(), 0o600, uid) for path, text in files.items()}

@@ -164,6 +164,7 @@ class Administrator:
         certificate_file, key_file = admin_files(authority)
         self._spec = KafkaSpec(
             bootstrap_servers=f"localhost:{node.internal}",
+            client_servers=f"localhost:{node.client}",
             ca_file=authority.ca_file,
             certificate_file=certificate_file,
             key_file=key_file,

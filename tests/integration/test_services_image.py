@@ -54,6 +54,7 @@ def test_every_entry_starts_on_a_read_only_root_as_a_high_uid(
     script = """
 import importlib, json, os, sys
 names = ["rest_service", "outbox_relay", "event_worker", "migrate", "provision"]
+import aiomysql  # it asks who it runs as
 for name in names:
     importlib.import_module(f"services.{name}.__main__")
 try:

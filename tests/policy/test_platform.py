@@ -17,7 +17,9 @@ def test_the_whole_platform_passes_every_rule(stack: str):
 
 def test_the_rules_saw_the_platform_and_not_an_empty_list():
     seen = resources(composed("prod"))
-    assert sum(r.kind == "Deployment" for r in seen) == len(RECORDS.services)
+    archivers = [r for r in seen if r.kind == "Deployment" and r.name.endswith("-archiver")]
+    assert archivers
+    assert sum(r.kind == "Deployment" for r in seen) == len(RECORDS.services) + len(archivers)
     # Production's Kafka has controllers beside its brokers.
     assert sum(r.kind == "StatefulSet" for r in seen) == len(RECORDS.servers) + 1
     assert any(r.protect for r in seen)

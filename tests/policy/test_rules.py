@@ -144,6 +144,8 @@ BUDGET, WORKLOAD = good("PodDisruptionBudget"), good("Deployment")
 SINGLE = changed("Deployment", ("spec.replicas", 1))
 THREE = changed("Deployment", ("spec.replicas", 3))
 
+TOKENS_OFF = changed("Deployment", (f"{CONTAINER}.env", [{"name": "AUTH_MODE", "value": "off"}]))
+KEPT = good("ConfigMap", protect=True)
 OPEN = changed("Deployment", ("spec.replicas", MISSING))
 SCALER = good("HorizontalPodAutoscaler")
 RANGE_BUDGET = changed(
@@ -196,6 +198,7 @@ FAILING_STACKS: list[tuple[str, list[Resource], str]] = [
         ]
     ),
     ("autoscaler", [SCALER], "scales web, which is no Deployment of its namespace"),
+    ("tokens-required", [TOKENS_OFF, BUDGET, KEPT], "container web: AUTH_MODE is not required"),
     ("no-dangling-service", [good("Service")], "matches no pod"),
     (
         "no-dangling-service",
@@ -257,6 +260,10 @@ def test_a_tag_that_names_one_release_or_one_build_is_exact(tag: str):
 def test_a_digest_is_exact_even_without_a_tag():
     image = f"registry:5000/web@sha256:{'0' * 64}"
     assert evaluate(RULES, (), [changed("Job", (f"{CONTAINER}.image", image))]) == []
+
+
+def test_a_stack_that_protects_nothing_may_do_without_tokens():
+    assert evaluate((), STACK_RULES, [TOKENS_OFF, BUDGET]) == []
 
 
 def test_a_budget_of_three_may_say_one_unavailable():

@@ -22,6 +22,7 @@ from services.migrate.runner import migrate
 from services.shared.http.health import Readiness
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, ServiceSettings
+from tests.harness.issuer import Issuer
 from tests.integration.containers import Containers
 from tests.integration.ingest_service.stream_server import (
     MAX_MEMORY,
@@ -124,6 +125,7 @@ async def make_ingest(
     cache: Redis,
     stream_server: IngestRedis,
     cache_server: IngestRedis,
+    issuer: Issuer,
 ) -> AsyncIterator[MakeIngest]:
     """`await make_ingest(max_documents=3)`: an application that lets documents in."""
     async with contextlib.AsyncExitStack() as stack:
@@ -135,13 +137,17 @@ async def make_ingest(
                 datadb,
                 stream_server.stream_settings(),
                 cache_server.settings(),
+                issuer.settings,
             )
             registry = new_registry()
             readiness = Readiness(registry)
             app = await stack.enter_async_context(application(means, readiness, registry))
             http = await stack.enter_async_context(
                 httpx.AsyncClient(
-                    transport=httpx.ASGITransport(app=app), base_url="http://ingest", timeout=30
+                    transport=httpx.ASGITransport(app=app),
+                    base_url="http://ingest",
+                    headers=issuer.headers(),
+                    timeout=30,
                 )
             )
             made = Ingest(http, registry, app)
@@ -170,6 +176,7 @@ async def make_process(
     cache: Redis,
     stream_server: IngestRedis,
     cache_server: IngestRedis,
+    issuer: Issuer,
     tmp_path: Path,
 ) -> AsyncIterator[MakeProcess]:
     """`await make_process()`: a process of its own that lets documents in.
@@ -179,7 +186,7 @@ async def make_process(
     made: list[ServiceProcess] = []
 
     async def make(package: str = "ingest_service", **more: str) -> ServiceProcess:
-        variables = environment(package, datadb)
+        variables = environment(package, datadb) | issuer.variables
         variables |= cache_server.variables("REDIS")
         variables |= stream_server.variables("REDIS_STREAM")
         if package != "ingest_service":
@@ -187,6 +194,7 @@ async def make_process(
             variables["WRITER_COPIES_STAY_SECONDS"] = "0"
         log = tmp_path / f"log-{len(made)}"
         started = ServiceProcess(f"services.{package}", variables | more, log)
+        started.headers = issuer.headers()
         made.append(started)
         await eventually(started.ready)
         return started

@@ -71,7 +71,7 @@ async def test_requests_at_once_share_calls_of_the_script(ingest: Ingest, stream
 
 async def test_what_one_process_accepted_another_reads_at_once(make_process: MakeProcess) -> None:
     processes = [await make_process(), await make_process()]
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(headers=processes[0].headers, timeout=30) as http:
 
         async def write_and_read(number: int) -> None:
             writer, reader = (f"http://127.0.0.1:{p.port}{PATH}" for p in processes)
@@ -94,7 +94,7 @@ async def test_what_is_accepted_comes_into_the_database_and_is_never_out_of_sigh
     pods = [await make_process(), await make_process()]
     await make_process("stream_writer", WRITER_ID="writer")
     urls = [f"http://127.0.0.1:{pod.port}{PATH}" for pod in pods]
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(headers=pods[0].headers, timeout=30) as http:
 
         async def replace(name: str) -> None:
             for version in range(30):

@@ -71,7 +71,7 @@ class Ledger:
 
 @contextlib.asynccontextmanager
 async def ledger_of(pod: ServiceProcess) -> AsyncIterator[Ledger]:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(headers=pod.headers, timeout=30) as http:
         yield Ledger(http, f"http://127.0.0.1:{pod.port}{PATH}")
 
 

@@ -78,6 +78,18 @@ async def test_up_down_up_ends_in_the_same_schema(postgres: PostgresServer, kind
 
 
 @pytest.mark.parametrize("kind", ON_POSTGRES)
+async def test_the_sql_is_printed_and_nothing_is_changed(
+    postgres: PostgresServer, kind: str
+) -> None:
+    settings = await postgres.provision(f"printed_{kind}")
+    whose = (kind, RECORDS.owner(kind), settings, ENGINES["postgres"])
+    before = await runner.status(*whose)
+    assert "CREATE TABLE" in await runner.statements(*whose)
+    assert await runner.status(*whose) == before
+    assert (before.revision, before.pending[-1]) == (None, before.head)
+
+
+@pytest.mark.parametrize("kind", ON_POSTGRES)
 async def test_two_runs_at_once_do_not_collide(postgres: PostgresServer, kind: str) -> None:
     settings = await postgres.provision(f"twice_{kind}")
     results = await asyncio.gather(*(migrate(kind, settings) for _ in range(4)))
@@ -150,7 +162,7 @@ async def test_a_package_without_migrations_is_refused_with_those_that_have_some
     restdb: DatabaseSettings,
 ) -> None:
     with pytest.raises(
-        MigrationError, match=r"services/rest_servise/migrations; .*: event_worker, rest_service"
+        MigrationError, match=r"services/rest_servise/migrations; .*: .*event_worker, rest_service"
     ):
         await runner.migrate("restdb", "rest_servise", restdb, ENGINES["postgres"])
 
@@ -165,7 +177,10 @@ async def test_the_command_reads_its_environment_and_logs_one_json_line(
     postgres: PostgresServer,
 ) -> None:
     settings = await postgres.provision("command_line")
-    values = {f"DATABASE_{key.upper()}": str(value) for key, value in settings.model_dump().items()}
+    values = {
+        f"DATABASE_{key.upper()}": str(value)
+        for key, value in settings.model_dump(exclude_none=True).items()
+    }
     run = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "services.migrate", "restdb", "--package", "rest_service"],

@@ -55,21 +55,46 @@ class Project:
         del self._environment["MILLRACE_RENDER_DIR"]
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Callable[[str], Project]:
-    checkout = find_checkout()
-    missing = [tool for tool in TOOLS if not (checkout.bin / tool).exists()]
+@pytest.fixture(scope="module")
+def checkout() -> Checkout:
+    found = find_checkout()
+    missing = [tool for tool in TOOLS if not (found.bin / tool).exists()]
     if missing:
         pytest.fail(f"{', '.join(missing)} not built yet: run make tools")
+    return found
+
+
+@pytest.fixture
+def project(checkout: Checkout, tmp_path: Path) -> Callable[[str], Project]:
+    """A project of the test's own, with nothing in its state."""
     return lambda stack: Project(checkout, stack, tmp_path / stack)
+
+
+@pytest.fixture(scope="module")
+def made_once(
+    checkout: Checkout, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Project]:
+    """A project that was brought up, for whoever needs one: an update takes most of a minute.
+
+    Who changes it leaves state and stack file agreeing with each other.
+    """
+    made: dict[str, Project] = {}
+
+    def give(stack: str) -> Project:
+        if stack not in made:
+            new = Project(checkout, stack, tmp_path_factory.mktemp(stack) / stack)
+            new.up()
+            made[stack] = new
+        return made[stack]
+
+    return give
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_a_stack_renders_validly_and_a_second_run_changes_nothing(
-    project: Callable[[str], Project], stack: str
+    made_once: Callable[[str], Project], stack: str
 ):
-    made = project(stack)
-    made.up()
+    made = made_once(stack)
     assert validate(made.manifests) > 50
     kinds = {document["kind"] for _, document in documents(made.manifests)}
     assert {"Namespace", "Deployment", "StatefulSet", "Job", "PodDisruptionBudget"} <= kinds
@@ -77,14 +102,13 @@ def test_a_stack_renders_validly_and_a_second_run_changes_nothing(
 
 
 def test_the_way_out_for_a_lost_volume_runs_provisioning_and_migrations_again_and_no_more(
-    project: Callable[[str], Project],
+    made_once: Callable[[str], Project],
 ):
     def manifests() -> dict[str, object]:
         found = (document for _, document in documents(made.manifests))
         return {f"{d['kind']} {d['metadata']['name']}": d for d in found}
 
-    made = project("dev")
-    made.up()
+    made = made_once("dev")
     before = manifests()
     made.run("config", "set", "--path", "millrace:postgres.incarnation", "2")
     made.up()
@@ -161,18 +185,18 @@ def test_the_policy_pack_stops_a_preview_that_breaks_a_rule(project: Callable[[s
 
 
 def test_a_changed_quorum_fails_the_preview_and_the_update_before_any_node_changes(
-    project: Callable[[str], Project],
+    made_once: Callable[[str], Project],
 ):
-    made = project("prod")
-    made.up()
-    before = _stateful_sets(made)
-    document = yaml.safe_load(made.stack_file.read_text())
+    made = made_once("prod")
+    before, as_it_was = _stateful_sets(made), made.stack_file.read_text()
+    document = yaml.safe_load(as_it_was)
     document["config"]["millrace:kafka"]["controllers"] = 5
     made.stack_file.write_text(yaml.safe_dump(document))
     for verb in (("preview",), ("up", "--yes", "--skip-preview")):
         said = made.run(*verb, "--stack", made.stack, expect=1)
         assert "would change from 3 voters" in said
         assert "Set millrace:kafka.controllers (or, when it is 0, brokers) back" in said
+    made.stack_file.write_text(as_it_was)
     assert _stateful_sets(made) == before
 
 

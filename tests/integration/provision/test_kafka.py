@@ -189,7 +189,7 @@ def test_a_user_that_left_the_spec_loses_its_password_and_every_right(
     assert "leaver" not in credentials.result()
     assert deliver(kafka_server, "leaver", TOPICS[0]) is not None
     warnings = {line["event"]: line for line in said if line["log_level"] == "warning"}
-    assert "leaver" in warnings["users_removed"]["users"]
+    assert "leaver" in warnings["passwords_removed"]["users"]
     assert f"User:leaver WRITE TOPIC {TOPICS[0]}" in warnings["rights_taken"]["rights"]
 
 

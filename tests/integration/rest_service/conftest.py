@@ -24,12 +24,14 @@ from services.rest_service.documents.service import DocumentService
 from services.rest_service.documents.store import DocumentStore
 from services.rest_service.repository import ResourceRepository
 from services.rest_service.service import ResourceService
+from services.shared.auth.wiring import guarded
 from services.shared.http.health import Readiness
 from services.shared.outbox.events import Outbox
 from services.shared.postgres.database import Database, DatabaseUnavailableError, connect
 from services.shared.redis import client as redis_client
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
+from tests.harness.issuer import Issuer
 from tests.integration.conftest import MakeDatabase
 from tests.integration.ports import free_port
 from tests.integration.servers import PostgresServer, eventually
@@ -89,7 +91,10 @@ async def datadb(make_database: MakeDatabase) -> DatabaseSettings:
 
 @pytest.fixture
 async def rest(
-    restdb: DatabaseSettings, datadb: DatabaseSettings, redis_settings: RedisSettings
+    restdb: DatabaseSettings,
+    datadb: DatabaseSettings,
+    redis_settings: RedisSettings,
+    issuer: Issuer,
 ) -> AsyncIterator[Rest]:
     registry = new_registry()
     database = Database(restdb, registry, application_name="rest-service")
@@ -104,11 +109,13 @@ async def rest(
     outbox = Outbox(database)
     resources = ResourceService(ResourceRepository(database, outbox), cache)
     documents = DocumentService(DocumentStore(data_store), cache)
-    app = create_app("rest-service", resources, documents, readiness, registry)
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url="http://rest", timeout=30
-    ) as client:
-        yield Rest(client, registry, cache, restdb, datadb, readiness)
+    async with guarded(issuer.settings, registry) as guard:
+        app = create_app("rest-service", resources, documents, readiness, registry, guard=guard)
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://rest", headers=issuer.headers(), timeout=30
+        ) as client:
+            yield Rest(client, registry, cache, restdb, datadb, readiness)
     await outbox.close()
     await cache.close()
     await data_store.close()
@@ -143,6 +150,7 @@ async def process(
     restdb: DatabaseSettings,
     datadb: DatabaseSettings,
     redis_settings: RedisSettings,
+    issuer: Issuer,
     tmp_path: Path,
 ) -> AsyncIterator[Process]:
     port, log = free_port(), tmp_path / "log"
@@ -152,9 +160,10 @@ async def process(
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": str(port),
         "DRAIN_SECONDS": "1",
-        **_environment("DATABASE", restdb.model_dump()),
-        **_environment("DATA_STORE", datadb.model_dump()),
-        **_environment("REDIS", redis_settings.model_dump()),
+        **issuer.variables,
+        **_environment("DATABASE", restdb.model_dump(exclude_none=True)),
+        **_environment("DATA_STORE", datadb.model_dump(exclude_none=True)),
+        **_environment("REDIS", redis_settings.model_dump(exclude_none=True)),
     }
     with log.open("wb") as output:
         handle = subprocess.Popen(
@@ -163,7 +172,9 @@ async def process(
             stdout=output,
             stderr=output,
         )
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", headers=issuer.headers(), timeout=30
+    ) as client:
         started = Process(handle, port, client, log)
 
         async def healthy() -> bool:

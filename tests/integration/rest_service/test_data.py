@@ -14,6 +14,7 @@ from services.rest_service.documents.service import DocumentService
 from services.rest_service.documents.store import DocumentStore
 from services.shared.postgres.database import DatabaseUnavailableError, connect
 from services.shared.runtime.settings import DatabaseSettings
+from tests.harness.issuer import Issuer
 from tests.integration.ports import free_port
 from tests.integration.processes import ServiceProcess, environment
 from tests.integration.rest_service.conftest import PATH, LossyDatabase, Rest
@@ -158,19 +159,25 @@ async def test_without_redis_documents_are_written_and_read(
 
 
 async def test_without_the_data_store_documents_are_503_and_resources_go_on(
-    restdb: DatabaseSettings, redis_server: RedisServer, datadb: DatabaseSettings, tmp_path: Path
+    restdb: DatabaseSettings,
+    redis_server: RedisServer,
+    datadb: DatabaseSettings,
+    issuer: Issuer,
+    tmp_path: Path,
 ) -> None:
     away = datadb.model_copy(update={"port": free_port()})
     variables = environment("rest-service", restdb) | {
         f"{prefix}_{name.upper()}": str(value)
         for prefix, settings in (("REDIS", redis_server.settings()), ("DATA_STORE", away))
-        for name, value in settings.model_dump().items()
+        for name, value in settings.model_dump(exclude_none=True).items()
     }
-    process = ServiceProcess("services.rest_service", variables, tmp_path / "log")
+    process = ServiceProcess(
+        "services.rest_service", variables | issuer.variables, tmp_path / "log"
+    )
     try:
         await eventually(process.ready)
         base = f"http://127.0.0.1:{process.port}"
-        async with httpx.AsyncClient(base_url=base, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=base, headers=issuer.headers(), timeout=30) as http:
             for response in (
                 await http.post(DATA, json={}),
                 await http.get(DATA),

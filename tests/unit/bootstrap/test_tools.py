@@ -96,7 +96,7 @@ def test_an_old_go_is_told_with_the_version_to_install(
 
 
 def test_a_module_asks_for_no_newer_go_than_people_are_told() -> None:
-    for tool in (*tools.AIRGAP_TOOLS, tools.K3D):
+    for tool in (*tools.AIRGAP_TOOLS, tools.K3D, tools.S3):
         text = (Path(tools.__file__).parent / "go" / tool.name / "go.mod").read_text()
         (asked,) = re.findall(r"(?m)^go (\S+)$", text)
         assert tuple(map(int, asked.split("."))) <= tools.MINIMUM_GO, tool.name
@@ -104,7 +104,7 @@ def test_a_module_asks_for_no_newer_go_than_people_are_told() -> None:
 
 def test_every_tool_has_a_module_with_checksums() -> None:
     go = Path(tools.__file__).parent / "go"
-    for tool in (*tools.AIRGAP_TOOLS, tools.K3D):
+    for tool in (*tools.AIRGAP_TOOLS, tools.K3D, tools.S3):
         assert (go / tool.name / "go.mod").exists(), tool.name
         assert (go / tool.name / "go.sum").read_text().strip(), tool.name
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pulumi_kubernetes as k8s
 import pytest
+from pydantic import ValidationError
 
 from components.security.pki import RENEW_BEFORE_DAYS
 from tests.harness import platforms
@@ -115,23 +116,67 @@ def test_a_password_is_the_same_in_every_namespace_that_reads_it() -> None:
     assert {s.inputs["metadata"]["namespace"] for s in recording.of("Secret")} == {"data", "apps"}
 
 
-def test_a_password_needs_no_quoting_and_rotates_on_demand() -> None:
-    first = platforms.recorded("Password").of("RandomPassword")[0].inputs
-    second = record(lambda: platforms.password(rotation="2")).of("RandomPassword")[0].inputs
-    assert first["special"] is False
-    assert first["keepers"] != second["keepers"], "other keepers make another password"
+def test_a_password_needs_no_quoting() -> None:
+    assert platforms.recorded("Password").of("RandomPassword")[0].inputs["special"] is False
 
 
-def test_a_rotated_password_has_another_version_which_does_not_give_it_away() -> None:
+def test_a_password_of_the_first_generation_is_what_it_was_before_there_were_several() -> None:
+    recording = platforms.recorded("Password")
+    (made,) = recording.of("RandomPassword")
+    assert (made.name, made.inputs["keepers"]) == ("postgres-restdb", {"rotation": "1"})
+    assert {s.name: set(s.inputs["data"]) for s in recording.of("Secret")} == {
+        "postgres-restdb-data": {"password"},
+        "postgres-restdb-apps": {"password"},
+    }
+
+
+def test_the_next_generation_is_another_password_of_the_same_line() -> None:
+    (made,) = record(lambda: platforms.password(generation=2)).of("RandomPassword")
+    assert (made.name, made.inputs["keepers"]) == ("postgres-restdb-2", {"rotation": "1"})
+
+
+def test_a_previous_password_that_is_held_keeps_its_object_and_lies_beside_the_new_one() -> None:
+    recording = record(lambda: platforms.password(generation=2, holds_previous=True))
+    assert {made.name for made in recording.of("RandomPassword")} == {
+        "postgres-restdb-2",
+        "postgres-restdb",
+    }
+    held = recording.components()[0].outputs["held"]  # type: ignore[index]
+    for secret in recording.of("Secret"):
+        assert [decoded(secret, "password"), decoded(secret, "previous")] == held
+
+
+def test_what_is_handed_out_to_clients_has_no_previous_password_and_waits_for_the_server() -> None:
+    def program() -> None:
+        made = platforms.password(
+            generation=2, holds_previous=True, namespaces={"data": "data"}, beside={"user": "b"}
+        )
+        made.hand_out("apps", "apps", platforms.job())
+
+    recording = record(program)
+    secret = recording.one("Secret", "postgres-restdb-apps")
+    assert set(secret.inputs["data"]) == {"password", "user"}
+    assert decoded(secret, "user") == "b"
+    (job,) = (made for made in recording.of("Job") if made.custom)
+    assert job.urn in secret.dependencies
+
+
+def test_the_first_generation_has_none_before_it() -> None:
+    with pytest.raises(ValidationError, match="raise generation"):
+        platforms.password(holds_previous=True)
+
+
+def test_another_password_has_another_version_which_does_not_give_it_away() -> None:
     outputs = [
-        record(lambda r=rotation: platforms.password(rotation=r)).components()[0]
-        for rotation in ("1", "2")
+        record(lambda c=changes: platforms.password(**c)).components()[0]
+        for changes in ({}, {"generation": 2}, {"generation": 2, "holds_previous": True})
     ]
     versions = [o.outputs["files"]["data"]["version"] for o in outputs]  # type: ignore[index]
-    assert versions[0] != versions[1]
+    assert len(set(versions)) == 3
     for output, version in zip(outputs, versions, strict=True):
         assert version not in output.outputs["value"]  # type: ignore[index]
         assert not any("files" in path for path in output.secret_outputs)
+        assert {"value", "held"} <= {path.split("[")[0] for path in output.secret_outputs}
 
 
 def test_whatever_holds_a_certificate_says_when_an_update_renews_it():

@@ -93,7 +93,9 @@ def test_a_group_opens_only_the_listeners_of_its_role() -> None:
 def test_clients_authenticate_with_scram_over_tls_and_nodes_with_certificates() -> None:
     found = config(COMBINED)
     assert found["listener.security.protocol.map"] == "CLIENT:SASL_SSL,CONTROLLER:SSL,INTERNAL:SSL"
-    assert found["sasl.enabled.mechanisms"] == "SCRAM-SHA-512"
+    assert found["listener.name.client.sasl.enabled.mechanisms"] == "SCRAM-SHA-512,SCRAM-SHA-256"
+    for mechanism in ("scram-sha-512", "scram-sha-256"):
+        assert "ScramLoginModule" in found[f"listener.name.client.{mechanism}.sasl.jaas.config"]
     assert found["ssl.client.auth"] == "required"
     assert found["inter.broker.listener.name"] == "INTERNAL"
 

@@ -274,7 +274,7 @@ MUTATIONS = [
             "certified",
         )
         for shape, target in (
-            ("CertificateAuthority", "security.pki:CertificateAuthority.__init__"),
+            ("CertificateAuthority", "security.pki:_generation"),
             ("Certificate", "security.certificate:Certificate.__init__"),
         )
     ),
@@ -339,7 +339,7 @@ MUTATIONS = [
             ),
             (
                 "Password",
-                "security.secrets:Password.__init__",
+                "security.secrets:Password._generation",
                 "pulumi.Output.secret(",
                 "pulumi.Output.unsecret(",
             ),
@@ -356,9 +356,9 @@ MUTATIONS = [
     Mutation(
         "the secrecy of its password",
         "Password",
-        "security.secrets:Password.__init__",
-        'objects.labels(args.secret_name, "secrets")',
-        'objects.labels(args.secret_name, "x") | {"p": pulumi.Output.unsecret(self.value)}',
+        "security.secrets:Password._secret",
+        'objects.labels(name, "secrets")',
+        'objects.labels(name, "x") | {"p": pulumi.Output.unsecret(self.value)}',
         "secretive",
     ),
     Mutation(

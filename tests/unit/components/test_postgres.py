@@ -32,7 +32,13 @@ def test_the_network_needs_tls_and_scram_and_the_socket_the_servers_own_uid() ->
     assert rules == [
         ["local", "all", "postgres", "peer"],
         ["hostssl", "all", "all", "all", "scram-sha-256"],
+        # `all` is no replication: only who takes backups reads the log, by either of its logins.
+        ["hostssl", "replication", "backup_user,backup_user_b", "all", "scram-sha-256"],
     ]
+
+
+def test_an_archiver_that_is_away_cannot_fill_the_volume() -> None:
+    assert properties(config()["postgresql.conf"])["max_slot_wal_keep_size"] == "'1024MB'"
 
 
 def test_a_transaction_someone_forgot_ends_by_itself() -> None:

@@ -24,6 +24,9 @@ def stack_file(**changes: Any) -> str:
         "servers": {},
         "services": {},
         "entry": {"ports": {"http": 30080}},
+        "authentication": {},
+        "backups": {},
+        "rotation": {},
         "loadtest": {},
         "protect": False,
     } | changes

@@ -3,9 +3,11 @@
 import dataclasses
 
 from components.servers.kafka import config as kafka
+from components.servers.mysql import config as mysql
 from components.servers.postgres import config as postgres
 from components.servers.redis import config as redis
 from components.workloads import load_generator
+from infra.model import variables
 from infra.model.edges import (
     ADMIN_PORT,
     CLIENT_PORT,
@@ -58,6 +60,13 @@ def test_services_reach_each_other_only_as_far_as_they_call():
     assert between(WORKER, REST, calling) == set()
 
 
+def test_whoever_takes_tokens_reaches_the_keys_of_who_issues_them():
+    [issuer] = [End("service", service.name) for service in SERVICES if service.issues_tokens]
+    takers = {End("service", s.name) for s in SERVICES if variables.takes_tokens(s)}
+    assert takers
+    assert {taker for taker in takers if not between(taker, issuer)} == set()
+
+
 def test_what_is_published_is_reached_from_outside_and_nothing_else():
     published = {s.name for s in SERVICES if any(port.entry for port in s.ports)}
     assert {e.target.name for e in edges(RECORDS) if e.source == OUTSIDE} == published
@@ -67,17 +76,29 @@ def test_what_is_published_is_reached_from_outside_and_nothing_else():
 
 def test_each_service_is_scraped_where_it_speaks_http():
     scraped = {e.target for e in edges(RECORDS) if e.source == MONITORING}
-    assert scraped == {End("service", service.name) for service in SERVICES}
+    services = {end for end in scraped if end.kind == "service"}
+    assert services == {End("service", service.name) for service in SERVICES}
     two = with_rest(ports=(Port("grpc", 9000, "grpc"), Port("http", 8080)))
     assert between(MONITORING, REST, two) == {8080}
 
 
 def test_every_job_of_the_platform_has_exactly_the_edges_it_works_over():
-    jobs = {e.source.name: e for e in edges(RECORDS) if e.source.kind == "job"}
+    jobs = {e.source for e in edges(RECORDS) if e.source.kind == "job"}
     made = {job.name for job in composed("airgap").of("Job") if not job.custom}
-    assert set(jobs) == made
-    assert (jobs["kafka-provision"].target, jobs["kafka-provision"].port) == (KAFKA, 9094)
-    assert (jobs["migrate-workerdb"].target, jobs["migrate-workerdb"].port) == (POSTGRES, 5432)
+    assert {job.name for job in jobs} == made
+    assert between(End("job", "kafka-provision"), KAFKA) == {9092, 9094}
+    assert between(End("job", "redis-cache-provision"), CACHE) == {6379}
+    assert between(End("job", "migrate-workerdb"), POSTGRES) == {5432}
+
+
+def test_what_runs_by_the_clock_or_by_hand_has_exactly_the_edges_it_works_over():
+    found = {e.source.name for e in edges(RECORDS) if e.source.kind == "operation"}
+    platform = composed("airgap")
+    made = {one.name for one in platform.of("CronJob")}
+    assert found == made | {one.name for one in platform.of("Deployment") if "archiver" in one.name}
+    assert between(End("operation", "postgres-archiver"), POSTGRES) == {5432}
+    assert between(MONITORING, End("operation", "postgres-archiver")) == {8080}
+    assert between(End("operation", "client-db-restore"), POSTGRES) == set()
 
 
 def test_everything_asks_for_names_both_ways():
@@ -93,12 +114,21 @@ def test_the_kubernetes_api_is_reached_only_where_a_token_was_asked_for():
 def test_the_ports_are_those_that_the_servers_listen_on():
     assert CLIENT_PORT == {
         "postgres": postgres.PORT,
+        "mysql": mysql.PORT,
         "kafka": kafka.CLIENT_PORT,
         "redis": redis.PORT,
     }
-    assert ADMIN_PORT == {"postgres": postgres.PORT, "kafka": kafka.INTERNAL_PORT}
+    assert ADMIN_PORT == {
+        "postgres": postgres.PORT,
+        "mysql": mysql.PORT,
+        "kafka": kafka.INTERNAL_PORT,
+        "redis": redis.PORT,
+    }
     assert load_generator.MASTER_PORT == GENERATOR_PORT
-    assert PEER_PORTS == {"kafka": (kafka.CONTROLLER_PORT, kafka.INTERNAL_PORT)}
+    assert PEER_PORTS == {
+        "kafka": (kafka.CONTROLLER_PORT, kafka.INTERNAL_PORT),
+        "mysql": (mysql.PORT,),
+    }
 
 
 def test_the_load_generator_reaches_what_is_published_and_itself_and_nothing_reaches_it_back():

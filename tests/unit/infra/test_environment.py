@@ -15,8 +15,9 @@ from tests.unit.infra.test_config import stack_file
 
 def load(**services: dict[str, Any]) -> PlatformSettings:
     given = {name.replace("_", "-"): {"environment": of} for name, of in services.items()}
-    ports = {"ports": {"http": 30080, "data": 30081}}
-    return load_file(stack_file(services=given, entry=ports), "Pulumi.dev.yaml")
+    ports = {"ports": {"http": 30080, "data": 30081, "auth": 30082}}
+    servers = {"mysql": {"client-database": {"maxConnections": 110}}}
+    return load_file(stack_file(services=given, entry=ports, servers=servers), "Pulumi.dev.yaml")
 
 
 def told(settings: PlatformSettings) -> dict[str, dict[str, str]]:
@@ -74,7 +75,7 @@ def test_what_is_said_of_all_reaches_those_that_read_it_unless_they_have_their_o
         ("ingest_service", "INGEST_MAX_DOCUMENTS", [1], "a variable holds nothing else"),
         ("ingest_service", "INGEST_MEMORY_HIGH_PERCENT", 100, "less than 100"),
         ("ingest_service", "INGEST_MEMORY_BYTES", 1, "there is no variable"),
-        ("ingest_service", "LOG_LEVEL", "DEBUG", "there is no variable 'LOG_LEVEL'"),
+        ("ingest_service", "LOG_LEVEL", "DEBUG", "key of its own; write logLevel"),
         ("stream_writer", "WRITER_ID", "me", "there is no variable 'WRITER_ID'"),
         ("event_worker", "KAFKA_TOPICS", "mine", "there is no variable 'KAFKA_TOPICS'"),
         ("rest_service", "DATABASE_HOST", "elsewhere", "there is no variable 'DATABASE_HOST'"),

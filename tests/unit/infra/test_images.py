@@ -9,7 +9,7 @@ import pytest
 from components.kit.references import ImageError, check_reference
 from infra.images import pin
 from infra.images.catalogue import Catalogue, LockedImage, read_lock
-from infra.images.own import LOADTESTS, REPOSITORY_ROOT, SERVICES, OwnImage
+from infra.images.own import BACKUPS, LOADTESTS, REPOSITORY_ROOT, SERVICES, OwnImage
 from infra.model.images import IMAGE_NAMES, OWN_IMAGES
 
 DIGEST = "sha256:" + "ab" * 32
@@ -97,11 +97,13 @@ def test_a_lock_file_whose_tag_moves_with_the_next_release_is_refused(
         read_lock(path)
 
 
-@pytest.mark.parametrize("made", [SERVICES, LOADTESTS])
+@pytest.mark.parametrize("made", [SERVICES, LOADTESTS, *BACKUPS.values()])
 def test_a_dockerfile_has_no_images_of_its_own_to_fall_behind_the_lock_file(made: OwnImage):
     text = (REPOSITORY_ROOT / made.dockerfile).read_text()
-    images = re.findall(r"^(?:FROM|ARG) +(\S+)", text, re.MULTILINE)
-    assert images == ["BUILD_IMAGE", "RUNTIME_IMAGE", "${BUILD_IMAGE}", "${RUNTIME_IMAGE}"]
+    stages = re.findall(r"^FROM +\S+ +AS +(\S+)", text, re.MULTILINE)
+    images = set(re.findall(r"^FROM +(\S+)", text, re.MULTILINE)) - set(stages)
+    assert images == {f"${{{argument}}}" for argument in made.bases}
+    assert set(re.findall(r"^ARG +(\w+)", text, re.MULTILINE)) == set(made.bases)
 
 
 def test_a_local_image_comes_from_the_machines_file(tmp_path: Path):

@@ -67,10 +67,11 @@ def test_users_on_the_cluster_go_where_the_node_port_leads_or_come_through_the_b
         return dict(pods.site(found.inputs).entries)
 
     assert entries("airgap") == {
+        "auth": "http://auth-service.apps.svc",
         "data": "http://ingest-service.apps.svc",
         "http": "http://rest-service.apps.svc",
     }
-    assert set(entries("prod")) == {"data", "http"}
+    assert set(entries("prod")) == {"auth", "data", "http"}
     assert all(url.startswith("https://") for url in entries("prod").values())
 
 

@@ -10,7 +10,15 @@ from pulumi.runtime.config import set_all_config
 
 from components.kit.references import ImageError
 from infra.images.catalogue import Catalogue
-from infra.images.own import LOADTESTS, SERVICES, OwnImage, check_images, own_image, source_hash
+from infra.images.own import (
+    BACKUPS,
+    LOADTESTS,
+    SERVICES,
+    OwnImage,
+    check_images,
+    own_image,
+    source_hash,
+)
 from infra.model.environment import Environment, VariableError
 from infra.model.services import Port
 from infra.model.settings import EntrySettings, KubernetesSettings, PlatformSettings
@@ -27,7 +35,7 @@ from tests.harness.recording import record
 DIGEST = "sha256:" + "0" * 64
 
 
-@pytest.mark.parametrize("made", [SERVICES, LOADTESTS])
+@pytest.mark.parametrize("made", [SERVICES, LOADTESTS, *BACKUPS.values()])
 def test_a_render_names_the_image_it_would_build_and_builds_nothing(tmp_path: Path, made: OwnImage):
     environment = Environment(render_dir=tmp_path)
     catalogue = Catalogue("official", {})
@@ -175,9 +183,11 @@ def filled_in() -> PlatformSettings:
     for mark, value in (
         ("0" * 64, "ab" * 32),
         ("registry.example.com", "registry.mill.test"),
+        ("auth.millrace.example.com", "auth.mill.test"),
         ("data.millrace.example.com", "data.mill.test"),
         ("millrace.example.com", "mill.test"),
         ("storageClass: placeholder", "storageClass: gp3"),
+        ("bucket: placeholder", "bucket: mill-backups"),
         ("certificate/placeholder", "certificate/6b1c"),
     ):
         assert mark in text
@@ -190,9 +200,13 @@ def test_every_placeholder_of_the_production_stack_is_refused_by_its_key():
         refuse_placeholders(load_stack("prod"), Environment())
     keys = re.findall(r"^  - millrace:(\S+) is ", str(refused.value), re.MULTILINE)
     assert sorted(keys) == [
+        "backups.s3.bucket",
         "entry.annotations.service.beta.kubernetes.io/aws-load-balancer-ssl-cert",
         "entry.host",
+        "entry.hosts.auth",
         "entry.hosts.data",
+        "images.overrides.backup-mysql",
+        "images.overrides.backup-postgres",
         "images.overrides.services",
         "kubernetes.storageClass",
     ]

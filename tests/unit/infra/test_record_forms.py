@@ -47,17 +47,27 @@ REFUSED: dict[str, tuple[Records, str]] = {
         "the server a{42}: name .* shorten it to 41",
     ),
     "a server's name in capitals": (and_more(Server("Spare", "redis")), "'Spare' is not a DNS"),
-    "a database's name with _": (
-        storing("worker_db"),
-        "worker: its database cannot be called 'worker_db'; use lower-case letters and digits",
+    "a database's name that ends in _": (
+        storing("worker_"),
+        "worker: its database cannot be called 'worker_'; use at most 26 lower-case letters",
     ),
+    "a database's name with two _": (storing("worker__db"), "cannot be called 'worker__db'"),
+    "a database of MySQL's own": (storing("information_schema"), "'information_schema'"),
     "a database's name with -": (storing("worker-db"), "cannot be called 'worker-db'"),
     "a database's name in capitals": (storing("workerDB"), "cannot be called 'workerDB'"),
+    "a database called as another's second role": (
+        storing("restdb_b"),
+        "cannot be called 'restdb_b'; .*ends in _b, _owner, _restoring, _user",
+    ),
+    "a database called as who takes backups": (
+        storing("backup_user"),
+        "cannot be called 'backup_user'",
+    ),
     "a database that begins with a digit": (storing("1db"), "cannot be called '1db'"),
-    "the administrator's database": (storing("postgres"), "'postgres'; .* and none of admin, "),
+    "the administrator's database": (storing("postgres"), "'postgres'; .* none of admin, "),
     "a database whose Secret is the administrator's": (storing("admin"), "called 'admin'"),
     "the database that others are copies of": (storing("template1"), "called 'template1'"),
-    "a database's long name": (storing("a" * 45), "'migrate-a{45}' has 53 characters"),
+    "a database's long name": (storing("a" * 27), "cannot be called 'a{27}'; use at most 26"),
     "a database binding's name in capitals": (
         but_with("relay", databases=(DatabaseUse("frontdb", binding="Front"),)),
         "the service relay: database binding Front: name 'Front' is not a DNS label",
@@ -133,8 +143,8 @@ REFUSED: dict[str, tuple[Records, str]] = {
         r"worker: redis\[0\].commands is 'get': .*; a comma makes it one: \('get',\)",
     ),
     "an engine that there is none of": (
-        and_more(Server("spare", "mysql")),  # pyright: ignore[reportArgumentType]
-        "spare: engine is 'mysql': Input should be 'postgres', 'kafka' or 'redis'",
+        and_more(Server("spare", "oracle")),  # pyright: ignore[reportArgumentType]
+        "spare: engine is 'oracle': Input should be 'postgres', 'mysql', 'kafka' or 'redis'",
     ),
 }
 
@@ -150,7 +160,7 @@ def test_a_record_is_refused_for(name: str):
 
 def test_the_names_that_no_service_may_have_are_those_of_the_servers_own_accounts():
     assert {*OWN_ACCOUNTS["kafka"]} == {kafka.ADMIN, kafka.BROKER}
-    assert {*OWN_ACCOUNTS["redis"]} == {"default", redis.HEALTH_USER}
+    assert {*OWN_ACCOUNTS["redis"]} == {"default", redis.HEALTH_USER, redis.OPERATOR}
 
 
 def test_a_database_may_have_digits_in_its_name():

@@ -69,7 +69,7 @@ def test_no_package_has_migrations_that_no_record_runs():
         ),
         (
             but_with("worker", databases=(DatabaseUse("w", server="mysql", owns_migrations=True),)),
-            "worker uses mysql, which is no postgres server; .* use one of: postgres",
+            "worker uses mysql, which is no postgres or mysql server; .* use one of: postgres",
         ),
         (
             but_with("worker", redis=(RedisUse("postgres", ("a",), ("get",)),)),

@@ -35,6 +35,9 @@ BASE: dict[str, Any] = {
     "servers": {},
     "services": {},
     "entry": {"ports": {"http": 30080}},
+    "authentication": {},
+    "backups": {},
+    "rotation": {},
     "loadtest": {},
     "protect": False,
 }

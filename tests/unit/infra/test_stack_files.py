@@ -11,8 +11,10 @@ import yaml
 
 from bootstrap.checkout import DOCUMENTED_PORTS
 from bootstrap.cluster.node import NODE_PORTS
+from bootstrap.program import LOCAL_STACKS
 from components.kit.quantities import amount
 from infra.model import schema
+from infra.model.edges import edges
 from infra.model.records import RECORDS
 from infra.model.servers import Server
 from infra.model.settings import PlatformSettings, ResourceSettings
@@ -35,6 +37,11 @@ def load(stack: str) -> PlatformSettings:
 
 def test_every_stack_file_is_one_that_these_tests_look_at():
     assert {p.name.split(".")[1] for p in ROOT.glob("Pulumi.*.yaml")} == set(STACKS)
+
+
+@pytest.mark.parametrize("stack", LOCAL_STACKS)
+def test_what_pulumi_leaves_in_a_local_stack_file_is_not_committed(stack: str):
+    assert "encryptionsalt" not in text_of(stack)
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -109,22 +116,47 @@ def test_no_stack_file_holds_a_secret():
 
 def test_airgap_requests_fit_two_cores_with_room_for_the_cluster_and_a_rollout():
     settings = load("airgap")
-    pods: list[tuple[int, ResourceSettings]] = [
-        (settings.kafka.brokers, settings.kafka.resources),
-        *((1, settings.postgres_of(n).resources) for n in RECORDS.server_names(engine="postgres")),
-        *((1, settings.redis_of(n).resources) for n in RECORDS.server_names(engine="redis")),
-        *(
-            # One more while it rolls. What an autoscaler adds comes if there is room for it.
-            (least(settings.services.of(name).replicas) + 1, settings.services.of(name).resources)
-            for name in RECORDS.service_names
-        ),
-    ]
     # Room to grow: ten services that are not there yet.
-    pods.append((10 * 3, settings.services.of("one-to-come").resources))
-    cores = sum(count * amount(size.requests.cpu) for count, size in pods)
-    memory = sum(count * amount(size.requests.memory) for count, size in pods)
+    more = (10 * 3, settings.services.of("one-to-come").resources)
+    cores, memory = asked_for(settings, more, spare=1)
     assert cores <= 1.75, f"{cores} of 2 cores requested; Jobs and the cluster need the rest"
     assert memory <= 12 * 2**30, f"{memory / 2**30:.1f} GiB of 24 requested"
+
+
+def test_dev_requests_fit_two_cores():
+    cores, _ = asked_for(load("dev"), spare=0)
+    assert cores <= 1.75, f"{cores} of 2 cores requested; Jobs and the cluster need the rest"
+
+
+def asked_for(
+    settings: PlatformSettings, *more: tuple[int, ResourceSettings], spare: int
+) -> tuple[float, float]:
+    """Cores and bytes that all pods request, with `spare` more of each service as it rolls. What an
+    autoscaler adds comes if there is room for it."""
+    pods = [
+        (settings.kafka.brokers, settings.kafka.resources),
+        *((1, settings.postgres_of(n).resources) for n in RECORDS.server_names(engine="postgres")),
+        *(
+            (settings.mysql_of(n).replicas, settings.mysql_of(n).resources)
+            for n in RECORDS.server_names(engine="mysql")
+        ),
+        *((1, settings.redis_of(n).resources) for n in RECORDS.server_names(engine="redis")),
+        (len(archivers()), settings.backups.archiver_resources),
+        *(
+            (least(settings.services.of(n).replicas) + spare, settings.services.of(n).resources)
+            for n in RECORDS.service_names
+        ),
+        *more,
+    ]
+    return (
+        sum(count * amount(size.requests.cpu) for count, size in pods),
+        sum(count * amount(size.requests.memory) for count, size in pods),
+    )
+
+
+def archivers() -> set[str]:
+    """Of every server whose changes are archived."""
+    return {end.name for edge in edges(RECORDS) if "archiver" in (end := edge.source).name}
 
 
 def least(replicas: int | ReplicaRange) -> int:

@@ -55,6 +55,7 @@ def test_a_second_checkout_shifts_host_ports_and_leaves_those_inside(checkout: C
     assert published_ports(replace(checkout, port_offset=100)) == {
         "30080/tcp": 30180,
         "30081/tcp": 30181,
+        "30082/tcp": 30182,
         "30051/tcp": 30151,
         "30090/tcp": 30190,
         "30030/tcp": 30130,

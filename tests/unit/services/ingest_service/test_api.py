@@ -19,7 +19,8 @@ PATH = "/api/data"
 def app_without_servers() -> FastAPI:
     registry = new_registry()
     settings = IngestSettings(max_documents=7)
-    return create_app("in", cast(IngestService, None), settings, Readiness(registry), registry)
+    nothing = cast(IngestService, None)
+    return create_app("in", nothing, settings, Readiness(registry), registry, guard=None)
 
 
 def client() -> httpx.AsyncClient:
@@ -57,5 +58,5 @@ def test_the_document_says_what_a_body_may_be() -> None:
     named = set(re.findall(r"'#/components/schemas/(\w+)'", str(document)))
     assert {"Document", "Ids", "Problem"} <= named <= set(document["components"]["schemas"])
     assert set(document["paths"][f"{PATH}/{{document_id}}"]["get"]["responses"]) == {
-        "200", "404", "500", "503",
+        "200", "401", "403", "404", "500", "503",
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import asyncpg
 import pytest
@@ -43,3 +44,57 @@ async def test_a_lasting_outage_is_logged_once_however_often_the_relay_tries_to_
             await database.asked.get()
         listening.cancel()
     assert [line["event"] for line in lines] == ["listen_lost"]
+
+
+class Listener:
+    """A connection that can be listened on."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def is_closed(self) -> bool:
+        return self.closed
+
+    async def add_listener(self, _channel: str, _callback: object) -> None:
+        pass
+
+    async def execute(self, _query: str) -> None:
+        pass
+
+    async def close(self, *, timeout: float) -> None:
+        assert timeout > 0
+        self.closed = True
+
+
+class ListenedDatabase(CountedDatabase):
+    """Lets anybody listen."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        super().__init__(settings)
+        self.made: list[Listener] = []
+
+    async def connect(self) -> asyncpg.Connection:
+        self.made.append(Listener())
+        self.asked.put_nowait(None)
+        return cast("asyncpg.Connection", self.made[-1])
+
+
+async def test_it_listens_as_whoever_logs_in_from_now_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wake, "_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(wake, "_CHECK_SECONDS", 0.001)
+    file, user = tmp_path / "file", tmp_path / "username"
+    file.write_text("secret")
+    user.write_text("restdb")
+    database = ListenedDatabase(
+        DatabaseSettings(
+            host="localhost", name="d", user="u", user_file=user, password_file=file, ca_file=file
+        )
+    )
+    listening = asyncio.create_task(wake.Wake().listen(database))
+    await database.asked.get()
+    user.write_text("restdb_b")
+    await database.asked.get()
+    assert [made.closed for made in database.made] == [True, False]
+    listening.cancel()

@@ -8,8 +8,7 @@ from services.provision.engines import ENGINES as PROVISIONED
 
 def test_every_server_that_holds_accounts_of_its_own_has_an_engine():
     engines = {server.engine for server in RECORDS.servers}
-    # Redis reads its users from a file that the program mounts.
-    assert engines - {"redis"} == set(PROVISIONED)
+    assert engines == set(PROVISIONED)
 
 
 def test_every_server_with_databases_has_an_engine_for_their_migrations():

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 # pyright: reportPrivateImportUsage=false
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from confluent_kafka.admin import AclOperation, ResourceType
 
+from components.servers.kafka import config
 from services.provision.kafka import check_topic, config_changes
-from services.provision.kafka_accounts import rights_of
-from services.provision.spec import ProvisionError, TopicSpec, UserSpec
+from services.provision.kafka_accounts import passwords_of, rights_of
+from services.provision.spec import Mechanism, PreviousSpec, ProvisionError, TopicSpec, UserSpec
+from services.shared.kafka.clients import MECHANISMS
 
 
 def topic(partitions: int, factor: int = 1) -> TopicSpec:
@@ -52,3 +55,24 @@ def test_producers_write_consumers_read_and_nobody_gets_more(tmp_path: Path) -> 
         (ResourceType.GROUP, "g", AclOperation.READ),
     }
     assert rights_of(UserSpec(name="u", password_file=password)) == set()
+
+
+def account(file: Path, previous: PreviousSpec | None) -> UserSpec:
+    return UserSpec(name="u", password_file=file, mechanism="SCRAM-SHA-256", previous=previous)
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_the_password_before_counts_by_the_other_mechanism_and_only_while_it_is_accepted(
+    tmp_path: Path, accepted: bool
+) -> None:
+    new, old = tmp_path / "password", tmp_path / "previous"
+    for file in (new, old):
+        file.write_text("x")
+    found = passwords_of([account(new, PreviousSpec(password_file=old, accepted=accepted))])
+    assert found.pop(("u", "SCRAM-SHA-256")) == new
+    assert found == ({("u", "SCRAM-SHA-512"): old} if accepted else {})
+
+
+def test_clients_servers_and_what_provisions_them_know_the_same_mechanisms() -> None:
+    assert MECHANISMS == config.MECHANISMS
+    assert set(MECHANISMS) == set(get_args(Mechanism))

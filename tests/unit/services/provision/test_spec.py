@@ -41,6 +41,7 @@ def test_a_postgres_spec_has_the_usual_defaults(tmp_path: Path, files: dict[str,
 def test_a_kafka_spec_names_topics_and_users(tmp_path: Path, files: dict[str, str]) -> None:
     content = {
         "bootstrap_servers": "kafka-0:9094",
+        "client_servers": "kafka:9092",
         "ca_file": files["ca"],
         "certificate_file": files["certificate"],
         "key_file": files["key"],

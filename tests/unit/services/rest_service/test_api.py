@@ -29,6 +29,7 @@ def app_without_servers() -> FastAPI:
         cast(DocumentService, None),
         Readiness(registry),
         registry,
+        guard=None,
     )
 
 

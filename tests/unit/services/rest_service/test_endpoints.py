@@ -52,7 +52,7 @@ def by_the_framework() -> FastAPI:
 def past_it() -> FastAPI:
     registry = new_registry()
     service, documents = cast(ResourceService, Stored()), cast(DocumentService, None)
-    return create_app("rest", service, documents, Readiness(registry), registry)
+    return create_app("rest", service, documents, Readiness(registry), registry, guard=None)
 
 
 @pytest.fixture

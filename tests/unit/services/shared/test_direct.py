@@ -13,6 +13,7 @@ from structlog.testing import CapturingLogger
 from services.shared.http import books
 from services.shared.http.application import Application
 from services.shared.http.direct import Call, DirectRoutes, Reply
+from services.shared.http.gate import openly
 from services.shared.http.problem import ProblemError, unavailable
 from services.shared.runtime.metrics import HttpMetrics
 
@@ -39,10 +40,13 @@ def client_and_registry(**context: Any) -> tuple[httpx.AsyncClient, CollectorReg
     direct = DirectRoutes()
     direct.add("POST", "/things", echo, explain)
     direct.add("GET", "/things/{name:path}", echo, explain)
-    app = Application(direct, context={"metrics": HttpMetrics(registry), **context})
-    app.get("/things/{name:path}")(lambda name: 1 / 0)  # only described
+    app = Application(direct, guard=None, context={"metrics": HttpMetrics(registry), **context})
+    free = [openly("nobody is asked here")]
+    app.get("/things/{name:path}", dependencies=free)(lambda name: 1 / 0)  # only described
+    app.post("/things", dependencies=free)(lambda: 1 / 0)
     app.get("/health")(lambda: {"status": "ok"})
-    app.get("/framed")(lambda: {"framed": True})
+    app.get("/framed", dependencies=free)(lambda: {"framed": True})
+    app.finish()
     transport = httpx.ASGITransport(app=app)
     return httpx.AsyncClient(transport=transport, base_url="http://x", headers=HEADERS), registry
 

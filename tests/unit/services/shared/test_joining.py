@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.shared.http.application import Application
 from services.shared.http.direct import Call, DirectRoutes, Reply
+from services.shared.http.gate import openly
 from services.shared.http.limits import BoundedProtocol
 from services.shared.runtime.metrics import HttpMetrics
 
@@ -86,7 +87,10 @@ async def direct_port() -> AsyncIterator[int]:
     direct = DirectRoutes()
     direct.add("POST", "/", echo, lambda error: None)
     metrics = HttpMetrics(CollectorRegistry())
-    async with listening(Application(direct, context={"metrics": metrics, "max_body": 9})) as it:
+    app = Application(direct, guard=None, context={"metrics": metrics, "max_body": 9})
+    app.post("/", dependencies=[openly("nobody is asked here")])(lambda: None)
+    app.finish()
+    async with listening(app) as it:
         yield it
 
 

@@ -15,16 +15,21 @@ from services.shared.kafka.clients import (
     is_topic,
     producer_config,
 )
-from services.shared.runtime.settings import KafkaSettings
+from services.shared.runtime.settings import KafkaSettings, SettingsError
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> KafkaSettings:
-    password, ca = tmp_path / "password", tmp_path / "ca.crt"
+    password, ca, mechanism = (tmp_path / name for name in ("password", "ca.crt", "mechanism"))
     password.write_text("secret\n")
+    mechanism.write_text("SCRAM-SHA-512")
     ca.write_text("")
     return KafkaSettings(
-        bootstrap_servers="kafka:9092", username="u", password_file=password, ca_file=ca
+        bootstrap_servers="kafka:9092",
+        username="u",
+        password_file=password,
+        mechanism_file=mechanism,
+        ca_file=ca,
     )
 
 
@@ -61,6 +66,15 @@ def test_every_connection_is_encrypted_verified_and_authenticated(settings: Kafk
     assert config["sasl.mechanism"] == "SCRAM-SHA-512"
     assert config["ssl.endpoint.identification.algorithm"] == "https"
     assert config["sasl.password"] == "secret"
+
+
+def test_the_mechanism_is_the_one_beside_the_password(settings: KafkaSettings) -> None:
+    settings.mechanism_file.write_text("SCRAM-SHA-256\n")
+    config = producer_config(settings, "c", message_timeout_ms=4000)
+    assert config["sasl.mechanism"] == "SCRAM-SHA-256"
+    settings.mechanism_file.write_text("PLAIN")
+    with pytest.raises(SettingsError, match="is none of SCRAM-SHA-512 and SCRAM-SHA-256; mount"):
+        producer_config(settings, "c", message_timeout_ms=4000)
 
 
 def test_librdkafka_knows_every_setting(settings: KafkaSettings) -> None:

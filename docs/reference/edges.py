@@ -11,6 +11,7 @@ from infra.model.servers import Engine
 
 _SHAPES: Final[dict[Engine, tuple[str, str]]] = {
     "postgres": ("[(", ")]"),
+    "mysql": ("[(", ")]"),
     "redis": ("[(", ")]"),
     "kafka": ("[[", "]]"),
 }
@@ -24,8 +25,13 @@ _NAMED: Final = {
 
 
 def diagram(records: Records = RECORDS) -> str:
-    """A flowchart of services, servers, Jobs and the way in; what every pod needs is left out."""
-    found = [edge for edge in edges(records) if not {edge.source, edge.target} & {DNS, MONITORING}]
+    """A flowchart of services, servers, Jobs and the way in; what every pod needs is left out, and
+    what runs by the clock or by hand."""
+    found = [
+        edge
+        for edge in edges(records)
+        if not {edge.source, edge.target} & {DNS, MONITORING} and edge.source.kind != "operation"
+    ]
     ends = dict.fromkeys(end for edge in found for end in (edge.source, edge.target))
     jobs = [end for end in ends if end.kind == "job"]
     served = {edge.source: edge.target for edge in found if edge.source in jobs}

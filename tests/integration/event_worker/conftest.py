@@ -30,7 +30,7 @@ async def workerdb(make_database: MakeDatabase) -> DatabaseSettings:
 
 @pytest.fixture
 async def rows(workerdb: DatabaseSettings) -> AsyncIterator[Rows]:
-    connection = await connect(workerdb, "test-rows")
+    connection = await connect(workerdb, "test-rows", connect_timeout=30)
     yield Rows(connection)
     await connection.close()
 

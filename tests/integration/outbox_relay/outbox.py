@@ -33,7 +33,7 @@ class Outbox:
 
     @classmethod
     async def open(cls, settings: DatabaseSettings) -> Outbox:
-        return cls(await connect(settings, "test-outbox"))
+        return cls(await connect(settings, "test-outbox", connect_timeout=30))
 
     async def write(
         self,

@@ -93,7 +93,7 @@ class ServiceProcess:
         """None while it does not listen."""
         try:
             async with httpx.AsyncClient() as client:
-                return await client.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+                return await client.get(f"http://127.0.0.1:{self.port}{path}", timeout=30)
         except httpx.TransportError:
             return None
 

@@ -100,7 +100,7 @@ class PostgresServer:
 
     async def as_admin(self, statement: str, database: str = "postgres") -> list[asyncpg.Record]:
         settings = self.admin.model_copy(update={"name": database})
-        connection = await connect(settings, "test")
+        connection = await connect(settings, "test", connect_timeout=30)
         try:
             return await connection.fetch(statement)
         finally:

@@ -18,6 +18,10 @@ from tests.integration.processes import ServiceProcess, environment
 
 StartWorker = Callable[..., ServiceProcess]
 
+UNHURRIED = {"KAFKA_SESSION_TIMEOUT_MS": 60_000}
+"""For tests that count rebalances or messages: a member that gets no time for the six seconds of a
+session loses its partitions, and rightly reads again what it had not committed."""
+
 
 @pytest.fixture
 async def workerdb(make_database: MakeDatabase) -> DatabaseSettings:
@@ -26,7 +30,7 @@ async def workerdb(make_database: MakeDatabase) -> DatabaseSettings:
 
 @pytest.fixture
 async def rows(workerdb: DatabaseSettings) -> AsyncIterator[Rows]:
-    connection = await connect(workerdb, "test-rows")
+    connection = await connect(workerdb, "test-rows", connect_timeout=30)
     yield Rows(connection)
     await connection.close()
 

@@ -71,7 +71,7 @@ async def test_an_event_that_lies_unread_in_its_partition_is_not_missing_however
     await eventually(rows.reach(10, "held_events"))
     await eventually(lambda: waits_for(worker, f"{CREATED}/{unread[0]}"))
     assert await rows.count() == 0
-    assert await worker.metric("worker_held_events_overdue") == 10
+    await eventually(lambda: all_are_overdue(worker, 10))
     idler.leave()
     await eventually(rows.reach(20))
     assert set(map(tuple, (await rows.versions()).values())) == {(1, 2)}
@@ -121,6 +121,11 @@ async def test_a_topic_that_is_not_there_is_no_evidence(
 ) -> None:
     with pytest.raises(NoEvidenceError):
         await asyncio.to_thread(Consumed(client_config, [CREATED, "resource.unknown"]).ends)
+
+
+async def all_are_overdue(worker: ServiceProcess, events: float) -> bool:
+    """As of the last look, which may be later than the one that first told of some."""
+    return await worker.metric("worker_held_events_overdue") == events
 
 
 async def waits_for(worker: ServiceProcess, what: str) -> bool:

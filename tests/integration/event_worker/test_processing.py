@@ -15,7 +15,7 @@ from services.contracts.topics import (
     TASK_COMPLETED,
     TASK_PROCESS,
 )
-from tests.integration.event_worker.conftest import StartWorker
+from tests.integration.event_worker.conftest import UNHURRIED, StartWorker
 from tests.integration.event_worker.messages import Rows, Sender
 from tests.integration.kafka_container import Reader
 from tests.integration.processes import ServiceProcess
@@ -101,7 +101,7 @@ async def test_any_order_of_arrival_gives_the_order_of_writing(
 async def test_a_repeated_message_is_stored_once_and_counted(
     start_worker: StartWorker, sender: Sender, rows: Rows
 ) -> None:
-    worker = start_worker()
+    worker = start_worker(**UNHURRIED)
     event_id = new_id()
     for _ in range(3):
         sender.send(RESOURCE_CREATED, "again", version=1, event_id=event_id)
@@ -117,19 +117,19 @@ async def test_a_repeated_message_is_stored_once_and_counted(
 async def test_a_missing_event_is_given_up_after_the_deadline_and_stored_late_if_it_comes(
     start_worker: StartWorker, sender: Sender, rows: Rows
 ) -> None:
-    worker = start_worker(WORKER_GAP_DEADLINE_SECONDS=1)
+    worker = start_worker(WORKER_GAP_DEADLINE_SECONDS=1, **UNHURRIED)
     sender.resource("gap", "c", 1)
     sender.resource("gap", "u", 3)
     sender.resource("gap", "u", 5)
     sender.flush()
     await eventually(rows.reach(3))
     assert await rows.versions() == {"gap": [1, 3, 5]}
-    assert await worker.metric("worker_gaps_released_total") == 2
+    await eventually(lambda: metric_is(worker, "worker_gaps_released_total", 2))
     sender.resource("gap", "u", 2)
     sender.resource("gap", "u", 6)
     sender.flush()
     await eventually(rows.reach(5))
-    assert await outcome_is(worker, "late", 1)
+    await eventually(lambda: outcome_is(worker, "late", 1))
 
 
 async def test_bad_messages_go_to_the_dead_letter_topic_with_the_reason_and_stop_nothing(
@@ -168,7 +168,7 @@ async def test_bad_messages_go_to_the_dead_letter_topic_with_the_reason_and_stop
     sender.send(created, None, {"id": "no key"})
     sender.resource("fine", "c", 1)
     sender.flush()
-    worker = start_worker()
+    worker = start_worker(**UNHURRIED)
     await eventually(rows.reach(1))
     letters = await dead_letters.wait(len(bad) + 1)
     reasons = [headers_of(letter)["dead_letter_reason"] for letter in letters]
@@ -183,7 +183,7 @@ async def test_bad_messages_go_to_the_dead_letter_topic_with_the_reason_and_stop
     await eventually(lambda: metric_is(worker, handled, len(bad) + 2))
     assert await worker.metric("kafka_consumer_dead_letters_total") == len(bad) + 1
     assert worker.terminate() == 0
-    again = start_worker()
+    again = start_worker(**UNHURRIED)
     sender.resource("fine", "u", 2)
     sender.flush()
     await eventually(rows.reach(2))

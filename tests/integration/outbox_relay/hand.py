@@ -17,7 +17,8 @@ from tests.integration.counting import CountingDatabase
 class Hand:
     """A relay's leases and store, moved by hand."""
 
-    def __init__(self, database: CountingDatabase, owner: str, ttl: float = 30) -> None:
+    def __init__(self, database: CountingDatabase, owner: str, ttl: float = 300) -> None:
+        """`ttl`: by far longer than any test takes, which renews nothing meanwhile."""
         self.metrics = RelayMetrics(CollectorRegistry())
         self.leases = Leases(database, self.metrics, owner, ttl)
         self.store = OutboxStore(database, owner)

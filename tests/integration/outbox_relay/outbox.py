@@ -13,7 +13,7 @@ from services.contracts.topics import RESOURCE_CREATED
 from services.shared.outbox.lanes import lane_of
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.kafka_container import headers_of
+from tests.integration.kafka_container import Reader, headers_of
 
 _INSERT = """
 INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type, payload,
@@ -33,7 +33,7 @@ class Outbox:
 
     @classmethod
     async def open(cls, settings: DatabaseSettings) -> Outbox:
-        return cls(await connect(settings, "test-outbox"))
+        return cls(await connect(settings, "test-outbox", connect_timeout=30))
 
     async def write(
         self,
@@ -111,3 +111,9 @@ def versions_by_key(messages: list[Message], keys: set[str]) -> dict[str, list[i
             seen.add(headers["event_id"])
             order[key].append(int(headers["aggregate_version"]))
     return dict(order)
+
+
+async def complete(reader: Reader, keys: set[str], total: int) -> bool:
+    """Whether `total` events of `keys` are there, each counted once however often it was sent."""
+    await reader.take()
+    return sum(len(found) for found in versions_by_key(reader.messages, keys).values()) == total

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -76,12 +78,22 @@ END
         """)
 
     def kill(self) -> None:
-        """Take it away as a machine that lost power."""
-        self.server.container.execute(f"kill -9 $(cat {_FOLDER}/pid)")
+        """Take it away as a machine that lost power, and wait until the cluster knows.
 
-    def _create_topics(self) -> None:
+        Until then the other broker takes what is sent to THIN, and shows it to readers afterwards.
+        """
+        self.server.container.execute(f"kill -9 $(cat {_FOLDER}/pid)")
+        admin, give_up = self._admin(), time.monotonic() + 60
+        while True:
+            thin = admin.list_topics(THIN, timeout=30).topics[THIN].partitions.values()
+            if all(partition.isrs == [0] for partition in thin):
+                return
+            assert time.monotonic() < give_up, "the cluster does not notice that a broker is gone"
+            time.sleep(0.1)
+
+    def _admin(self) -> AdminClient:
         spec = self.server.spec()
-        admin = AdminClient(
+        return AdminClient(
             {
                 "bootstrap.servers": spec.bootstrap_servers,
                 "security.protocol": "SSL",
@@ -90,9 +102,11 @@ END
                 "ssl.key.location": str(spec.key_file),
             }
         )
+
+    def _create_topics(self) -> None:
         lame = [[1] if number in LEADERLESS else [0] for number in range(PARTITIONS)]
         thin = [[0, 1]] * PARTITIONS
-        made = admin.create_topics(
+        made = self._admin().create_topics(
             [
                 NewTopic(LAME, PARTITIONS, replica_assignment=lame),
                 NewTopic(

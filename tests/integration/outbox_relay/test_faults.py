@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from services.outbox_relay import __main__ as command
 from tests.integration.kafka_container import KafkaServer, Reader
 from tests.integration.outbox_relay.conftest import StartRelay
-from tests.integration.outbox_relay.outbox import Outbox, versions_by_key
+from tests.integration.outbox_relay.outbox import Outbox, complete, versions_by_key
 from tests.integration.processes import ServiceProcess
 from tests.integration.servers import PostgresServer, eventually
 
@@ -61,7 +62,7 @@ async def test_a_relay_told_to_stop_hands_its_lanes_over_at_once(
     outbox: Outbox, start_relay: StartRelay, reader: Reader
 ) -> None:
     # With this lease, a take-over by expiry would outlast the test's patience.
-    patience = {"RELAY_LEASE_TTL_SECONDS": 60, "RELAY_MESSAGE_TIMEOUT_MS": 1000}
+    patience = {"RELAY_LEASE_TTL_SECONDS": 300, "RELAY_MESSAGE_TIMEOUT_MS": 30_000}
     first = start_relay(**patience)
     await eventually(lambda: balanced(outbox, 1))
     await outbox.write(*[f"handed-{n}" for n in range(50)])
@@ -71,7 +72,7 @@ async def test_a_relay_told_to_stop_hands_its_lanes_over_at_once(
     assert await outbox.value("SELECT count(*) FROM relay_member") == 0
     start_relay(**patience)
     await outbox.write("handed-0")
-    await reader.wait(51, seconds=30)
+    await reader.wait(51)
 
 
 async def test_lanes_are_shared_when_a_relay_joins_and_taken_over_when_it_dies(
@@ -81,10 +82,10 @@ async def test_lanes_are_shared_when_a_relay_joins_and_taken_over_when_it_dies(
     await eventually(lambda: balanced(outbox, 1))
     second = start_relay()
     await eventually(lambda: balanced(outbox, 2))
-    assert await first.metric("outbox_lanes_leased") == 32
+    await eventually(lambda: metric_is(first, "outbox_lanes_leased", 32))
     second.kill()
     await eventually(lambda: balanced(outbox, 1))
-    assert await first.metric("outbox_lease_changes_total") >= 64 + 32 + 32
+    await eventually(lambda: changes_at_least(first, 64 + 32 + 32))
 
 
 async def test_events_wait_out_kafkas_absence_without_being_blamed_for_it(
@@ -107,12 +108,11 @@ async def test_events_wait_out_kafkas_absence_without_being_blamed_for_it(
     assert spent < 4, "a relay that waits must not spin"
     assert await outbox.unsent() == 200
     assert await outbox.value("SELECT max(attempts) FROM outbox_events") in (1, 2)
-    response = await relay.get("/ready")
-    assert response is not None
-    assert response.status_code == 200, "readiness is about the database only"
+    await eventually(relay.ready)  # readiness is about the database only
     kafka.restart()
     await eventually(outbox.all_sent)
-    await after.wait(200)
+    # A broker that has just started may be slow enough for some to be sent twice.
+    await eventually(lambda: complete(after, keys, 200))
     assert versions_by_key(after.messages, keys) == {key: list(range(2, 22)) for key in keys}
     assert await outbox.parked_keys() == []
     after.close()
@@ -121,15 +121,18 @@ async def test_events_wait_out_kafkas_absence_without_being_blamed_for_it(
 async def test_a_lasting_absence_of_the_database_is_logged_when_it_begins_and_when_it_ends(
     outbox: Outbox, start_relay: StartRelay, healthy_postgres: PostgresServer
 ) -> None:
-    relay = start_relay()
+    # A turn without usable lanes asks the database nothing. These stay usable for long enough that
+    # one of the turns, up to a second apart, meets the absence.
+    relay = start_relay(RELAY_LEASE_TTL_SECONDS=10)
     await eventually(lambda: balanced(outbox, 1))
+    began = time.monotonic()
     healthy_postgres.container.stop()
     await eventually(lambda: logged(relay, "lease_renewal_failed"))
     healthy_postgres.container.start()
     await eventually(lambda: logged(relay, "lease_renewal_recovered"))
     log = relay.log.read_text()
-    assert log.count('"lease_renewal_failed"') == 1
-    assert log.count('"database_unavailable"') <= 1
+    assert 1 <= log.count('"lease_renewal_failed"') <= most_lines(began)
+    assert log.count('"database_unavailable"') <= most_lines(began)
     await eventually(lambda: logged(relay, "turns_recovered"))
 
 
@@ -137,11 +140,12 @@ async def test_a_lost_wake_up_call_is_logged_when_it_is_lost_and_when_it_is_back
     start_relay: StartRelay, healthy_postgres: PostgresServer
 ) -> None:
     healthy_postgres.container.stop()
+    began = time.monotonic()
     relay = start_relay()
     await eventually(lambda: logged(relay, "listen_lost"))
     healthy_postgres.container.start()
     await eventually(lambda: logged(relay, "listen_recovered"))
-    assert relay.log.read_text().count('"listen_lost"') == 1
+    assert 1 <= relay.log.read_text().count('"listen_lost"') <= most_lines(began)
 
 
 async def test_wrong_settings_end_the_relay_with_the_variables_named(
@@ -150,6 +154,11 @@ async def test_wrong_settings_end_the_relay_with_the_variables_named(
     monkeypatch.setenv("SERVICE_NAME", "")
     assert await asyncio.to_thread(command.main, []) == 1
     assert "SERVICE_NAME" in capsys.readouterr().err
+
+
+def most_lines(began: float) -> int:
+    """How often a trouble that began no earlier may be logged: at once, then every 30 seconds."""
+    return 1 + int((time.monotonic() - began) // 30)
 
 
 async def logged(relay: ServiceProcess, event: str) -> bool:
@@ -176,9 +185,12 @@ async def more_sent(outbox: Outbox, before: int) -> int:
     return await sent()
 
 
-async def complete(reader: Reader, keys: set[str], total: int) -> bool:
-    await reader.take()
-    return sum(len(found) for found in versions_by_key(reader.messages, keys).values()) == total
+async def metric_is(relay: ServiceProcess, name: str, value: float) -> bool:
+    return await relay.metric(name) == value
+
+
+async def changes_at_least(relay: ServiceProcess, count: float) -> bool:
+    return await relay.metric("outbox_lease_changes_total") >= count
 
 
 async def failed_sends(relay: ServiceProcess) -> bool:

@@ -83,12 +83,12 @@ async def test_an_expired_lease_that_nobody_took_still_marks_but_does_not_claim(
 async def test_a_lease_near_its_end_starts_no_batch(
     outbox: Outbox, database: CountingDatabase
 ) -> None:
-    relay = Hand(database, "one", ttl=30)
+    relay = Hand(database, "one", ttl=300)
     await relay.leases.balance()
     await outbox.write("waits")
-    assert await relay.claim(lease_left=31) == []
-    assert relay.leases.usable(31) == {}
-    assert len(await relay.claim(lease_left=25)) == 1
+    assert await relay.claim(lease_left=301) == []
+    assert relay.leases.usable(301) == {}
+    assert len(await relay.claim(lease_left=200)) == 1
 
 
 async def test_a_restarted_relay_waits_for_its_own_old_leases(

@@ -57,7 +57,7 @@ class Rest:
         return response.json()
 
     async def rows(self, query: str, *args: object) -> list[asyncpg.Record]:
-        connection = await connect(self.database, "test")
+        connection = await connect(self.database, "test", connect_timeout=30)
         try:
             return await connection.fetch(query, *args)
         finally:
@@ -101,8 +101,13 @@ async def rest(
     await database.open()
     data_store = Database(datadb, registry, application_name="rest-service")
     await data_store.open()
+    # Longer than Redis takes on a busy machine: tests count hits and errors.
+    patience = 2.0
     cache = VersionedCache(
-        redis_client.client(redis_settings, timeout=0.5), registry, timeout=0.5, probe_interval=0.1
+        redis_client.client(redis_settings, timeout=patience),
+        registry,
+        timeout=patience,
+        probe_interval=0.1,
     )
     readiness = Readiness(registry)
     readiness.add("database", database.ping)
@@ -159,7 +164,7 @@ async def process(
         "SERVICE_NAME": "rest-service",
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": str(port),
-        "DRAIN_SECONDS": "1",
+        "DRAIN_SECONDS": "2",  # long enough for a test on a busy machine to see it
         **issuer.variables,
         **_environment("DATABASE", restdb.model_dump(exclude_none=True)),
         **_environment("DATA_STORE", datadb.model_dump(exclude_none=True)),

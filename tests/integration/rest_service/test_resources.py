@@ -221,7 +221,7 @@ async def test_whoever_listens_learns_of_every_event_of_a_burst(rest: Rest) -> N
             seen = await listener.fetchval("SELECT count(*) FROM outbox_events")
         return seen == 300
 
-    await eventually(all_seen, seconds=10)
+    await eventually(all_seen)
     assert 1 <= heard < 300
     await listener.close()
 

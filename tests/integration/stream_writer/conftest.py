@@ -24,6 +24,10 @@ USER = "stream-writer"
 
 _numbers = itertools.count(1)
 
+NOBODY_DIED = {"WRITER_CLAIM_AFTER_SECONDS": 3600}
+"""For tests that count deliveries, commits or lines: a process that gets no time for a second would
+otherwise take its own entries for those of a reader that is gone, and write them once more."""
+
 
 @pytest.fixture(scope="session")
 async def stream_server(containers: Containers, authority: Authority) -> RedisServer:

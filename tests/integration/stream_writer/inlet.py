@@ -93,7 +93,7 @@ class Documents:
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._settings, "test-documents")
+            self._connection = await connect(self._settings, "test-documents", connect_timeout=30)
         return await self._connection.fetch(query, *args)
 
     async def close(self) -> None:

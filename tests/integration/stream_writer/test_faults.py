@@ -15,7 +15,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from services.shared.stream import names
 from tests.integration.processes import ServiceProcess
 from tests.integration.servers import PostgresServer, RedisServer, eventually
-from tests.integration.stream_writer.conftest import StartWriter
+from tests.integration.stream_writer.conftest import NOBODY_DIED, StartWriter
 from tests.integration.stream_writer.inlet import Documents, Inlet
 
 
@@ -108,8 +108,8 @@ async def test_nothing_that_was_accepted_is_lost_when_postgres_is_killed(
     producer: Producer,
 ) -> None:
     assert datadb
-    # Long enough for a try to connect, which takes a while on a busy machine.
-    claim_after = 3
+    # Long enough for a try to connect, and for a process that gets no time on a busy machine.
+    claim_after = 10
     more = {"WRITER_CLAIM_AFTER_SECONDS": claim_after}
     writers = [start_writer(f"writer-{n}", **more) for n in range(2)]
     await goes_on(producer, documents)
@@ -133,8 +133,9 @@ async def test_a_writer_that_was_frozen_and_comes_back_changes_nothing(
     inlet: Inlet, documents: Documents, start_writer: StartWriter
 ) -> None:
     ids = [f"document-{n}" for n in range(50)]
-    # The next turn to commit is far away, so it has all of them in hand when it freezes.
-    turn = (time.time() + 10) * 1e6
+    # The next turn to commit is far away, so it has all of them in hand when it freezes, however
+    # long it takes to start. A turn more than a minute ahead would be taken for a wrong clock.
+    turn = (time.time() + 25) * 1e6
     await inlet.redis.set(names.BUDGET, f"{turn:.0f}")
     for name in ids:
         await inlet.add(name, {"version": 1})
@@ -208,7 +209,7 @@ async def test_readers_that_are_gone_leave_the_group_when_others_have_what_they_
     await inlet.add("a", {})
     await inlet.redis.xreadgroup(names.GROUP, "busy", {names.STREAM: ">"})
     writer = start_writer("writer")
-    await eventually(lambda: only_ours(inlet), seconds=30)
+    await eventually(lambda: only_ours(inlet))
     assert await documents.count() == 1
     assert writer.terminate() == 0
     assert await inlet.consumers() == set()
@@ -219,7 +220,7 @@ async def test_entries_wait_for_a_database_that_is_not_migrated_yet(
 ) -> None:
     await documents.fetch("ALTER TABLE documents RENAME TO later")
     await inlet.add("a", {"n": 1})
-    writer = start_writer()
+    writer = start_writer(**NOBODY_DIED)
     await eventually(lambda: at_least(writer, "writer_retries_total", 2))
     assert (await inlet.length(), await inlet.dead()) == (1, [])
     await documents.fetch("ALTER TABLE later RENAME TO documents")

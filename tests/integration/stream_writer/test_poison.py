@@ -12,7 +12,7 @@ from services.shared.stream import names
 from services.stream_writer import __main__ as command
 from tests.integration.processes import ServiceProcess
 from tests.integration.servers import eventually
-from tests.integration.stream_writer.conftest import StartWriter
+from tests.integration.stream_writer.conftest import NOBODY_DIED, StartWriter
 from tests.integration.stream_writer.inlet import Documents, Inlet
 
 Operator = Callable[..., Awaitable[tuple[int, str]]]
@@ -51,7 +51,7 @@ async def test_entries_that_the_database_refuses_are_put_away_and_all_others_are
     await inlet.add("zero\0", {})
     await inlet.add("x" * 9000 + "y" * 9000, {})
     await inlet.redis.xadd(names.STREAM, {"something": "else"})
-    writer = start_writer()
+    writer = start_writer(**NOBODY_DIED)
     await eventually(inlet.empty)
     assert await documents.count() in (30, 31)  # the long id may compress below the limit
     dead = {letter.get("id", "?"): letter for letter in await inlet.dead()}
@@ -115,7 +115,7 @@ async def test_dead_letters_are_listed_replayed_and_discarded(
 ) -> None:
     for name in ("a", "b", "c"):
         await inlet.add(name, NUL, cid="c-1")
-    writer = start_writer()
+    writer = start_writer(**NOBODY_DIED)
     await eventually(inlet.empty)
     letters = {letter["id"]: letter["letter"] for letter in await inlet.dead()}
     code, said = await operator("dead", "list")

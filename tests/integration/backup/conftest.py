@@ -19,6 +19,13 @@ _ROOT = Path(__file__).parents[3]
 _BACKUP = "backup_user"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever comes first also builds an image, maybe beside two others who build the same."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(900))
+
+
 def _image(containers: Containers, server: str) -> str:
     """What the cluster's Jobs run; layers that did not change come from the engine's cache."""
     built, _ = containers.engine.images.build(

@@ -113,7 +113,7 @@ async def test_an_archiver_that_is_behind_says_so_and_is_ready_again_when_it_is_
 async def _get(port: int, path: str) -> tuple[int, str]:
     def ask() -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

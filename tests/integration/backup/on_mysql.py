@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.provision.spec import MySQLSpec
+from services.shared.mysql import lockout
 from services.shared.mysql.connections import connect, is_unavailable
 from tests.integration.authority import eventually
 from tests.integration.backup.pod import BACKUPS, SCRATCH, Pod
@@ -125,15 +126,15 @@ class OnMySQL:
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[list[int]]:
         """Somebody who writes all the while, and comes back when thrown out."""
-        done = [0]
+        done, over = [0], asyncio.Event()
 
         async def write() -> None:
-            while True:
+            while not over.is_set():
                 try:
                     connection = await connect(self.pod.accounts["client_db"], "writer")
                     try:
                         async with connection.cursor() as cursor:
-                            while True:
+                            while not over.is_set():
                                 await cursor.execute("INSERT INTO written (id) VALUES (NULL)")
                                 await connection.commit()
                                 done[0] += 1
@@ -147,8 +148,22 @@ class OnMySQL:
         try:
             yield done
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            # Not cut off: a row on its way could be written after somebody counted them.
+            over.set()
+            await asyncio.wait_for(task, 60)
+
+    @asynccontextmanager
+    async def loaded_held_up(self) -> AsyncIterator[None]:
+        """Somebody provisions accounts and does not end: a restore that has loaded waits for half a
+        minute, with the application in."""
+        other = await connect(self.server.admin, "other")
+        try:
+            async with other.cursor() as cursor:
+                await cursor.execute("SELECT GET_LOCK(%s, 0) AS got", (lockout.LOCK,))
+                assert (await cursor.fetchone())["got"] == 1
+            yield
+        finally:
+            other.close()
 
     @asynccontextmanager
     async def swap_held_up(self) -> AsyncIterator[None]:
@@ -170,6 +185,12 @@ class OnMySQL:
                 " AND state LIKE 'Waiting for table metadata%'"
             )
         )
+
+    async def forsaken(self) -> bool:
+        """Whether the server has seen that nobody works on backups any more."""
+        lock = f"millrace-backup-{self.name}"
+        (row,) = await self.ask(f"SELECT IS_FREE_LOCK('{lock}') AS free", database="mysql")
+        return row["free"] == 1
 
     async def loading(self) -> bool:
         """Whether a restore has begun to put rows beside the live ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -133,16 +133,17 @@ class OnPostgres:
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[list[int]]:
         """Somebody who writes all the while, and comes back when thrown out."""
-        done = [0]
+        done, over = [0], asyncio.Event()
 
         async def write() -> None:
-            while True:
+            while not over.is_set():
                 try:
                     own = await connect(self.pod.accounts[self.name], "writer")
-                    while True:
+                    while not over.is_set():
                         await own.execute("INSERT INTO written DEFAULT VALUES")
                         done[0] += 1
                         await asyncio.sleep(0.005)
+                    await own.close()
                 except Exception as error:
                     if not is_unavailable(error):
                         raise
@@ -153,8 +154,9 @@ class OnPostgres:
             yield done
         finally:
             assert not task.done(), task.exception()
-            task.cancel()
-            await asyncio.wait({task})
+            # Not cut off: a row on its way could be written after somebody counted them.
+            over.set()
+            await asyncio.wait_for(task, 60)
 
     @asynccontextmanager
     async def swap_held_up(self) -> AsyncIterator[None]:
@@ -167,6 +169,10 @@ class OnPostgres:
         finally:
             other.terminate()
 
+    def loaded_held_up(self) -> AbstractAsyncContextManager[None]:
+        """A restore that has loaded waits, for its swap."""
+        return self.swap_held_up()
+
     async def swapping(self) -> bool:
         """Whether a swap waits."""
         return bool(
@@ -176,6 +182,10 @@ class OnPostgres:
                 database="postgres",
             )
         )
+
+    async def forsaken(self) -> bool:
+        """Whether the server has seen that nobody works on backups any more."""
+        return not await self.ask("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")
 
     async def loading(self) -> bool:
         """Whether a restore has begun to put rows beside the live ones."""

@@ -28,7 +28,10 @@ async def test_a_restore_killed_while_it_loads_leaves_the_data_and_is_done_again
     name = await server.pod.take()
     await server.add("new")
     before = await server.contents()
-    await killed(server, server.loading, "restore", "--backup", name)
+    # Else it may be done before it is seen to load, or before the signal gets there.
+    async with server.loaded_held_up():
+        await killed(server, server.loading, "restore", "--backup", name)
+    await eventually(server.forsaken)
     assert await server.contents() == before
     assert await server.let_in()
     await server.pod.restore(name)
@@ -59,6 +62,7 @@ async def test_a_swap_that_is_killed_leaves_the_data_and_the_application_is_let_
         assert not await server.let_in()
         await pod.do("unlock")
     await eventually(server.let_in)
+    await eventually(server.forsaken)
     assert await server.contents() == before
     await pod.do(*order)
     assert await server.said() == ["a", "b"]
@@ -81,6 +85,7 @@ async def test_a_backup_killed_half_way_is_none_and_the_next_one_is_taken(server
         f" | grep -q .; do sleep 0.01; done'; kill -KILL -- -$(cat {said}.pid)"
     )
     assert await pod.backups() == []
+    await eventually(server.forsaken)
     name = await pod.take("--drill")
     assert [row["backup"] for row in await pod.backups()] == [name]
 

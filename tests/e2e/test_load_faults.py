@@ -5,6 +5,7 @@ to is gone. None may be told of a success that is lost, and none may fail withou
 """
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -54,7 +55,7 @@ def load(checkout: Checkout, kube: Kube, tmp_path: Path, say: Say) -> UnderLoad:
     return UnderLoad(checkout, USERS, tmp_path, say)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_every_fault_under_load_loses_no_document_and_no_failure_is_unexplained(
     load: UnderLoad, checkout: Checkout, kube: Kube, api: httpx.Client, prefix: str, say: Say
 ) -> None:
@@ -96,14 +97,16 @@ def pods_are_killed_while_one_writer_is_frozen_past_its_claim(
 
     before = claimed()
     with load.fault("a writer is frozen"):
-        with frozen(kube, sleeping):
-            with load.fault("all ingest pods are killed", CUT_OFF):
+        with ExitStack() as killing:
+            with frozen(kube, sleeping):
+                wait_for("entries to be claimed", lambda: claimed() > before, seconds=CLAIM_SECONDS)
+                killing.enter_context(load.fault("all ingest pods are killed", CUT_OFF))
                 ingest = pods_of(kube, APPS, INGEST)
                 for pod in ingest:
                     kill_minus_9(kube, pod)
-                for pod in ingest:
-                    wait_for_restart(kube, APPS, pod, seconds=RESTART_SECONDS)
-            wait_for("entries to be claimed", lambda: claimed() > before, seconds=CLAIM_SECONDS)
+            # It goes on before they are back: after a minute of silence the kubelet restarts it.
+            for pod in ingest:
+                wait_for_restart(kube, APPS, pod, seconds=RESTART_SECONDS)
         wait_until_settled(kube, seconds=60)
 
 
@@ -147,7 +150,7 @@ def the_store_is_killed_and_stays_away_until_admission_says_no(
             load.goes_on()
             say("the store is away, and writes go on")
             with Writer(checkout, f"{prefix}-fill", size=400, text=LARGE) as filler:
-                wait_for("admission to say no", lambda: filler.refused > 3, seconds=60)
+                wait_for("admission to say no", lambda: filler.refused > 3, seconds=150)
             say(f"admission says no after {filler.writes} documents more")
         back = time.monotonic()
         wait_for_room(checkout, prefix)
@@ -157,4 +160,4 @@ def the_store_is_killed_and_stays_away_until_admission_says_no(
 
 def wait_for_room(checkout: Checkout, prefix: str) -> None:
     with Writer(checkout, f"{prefix}-room", size=1) as asking:
-        wait_for("documents to be taken again", lambda: asking.writes > 0, seconds=60)
+        wait_for("documents to be taken again", lambda: asking.writes > 0, seconds=150)

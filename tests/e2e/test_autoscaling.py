@@ -58,7 +58,7 @@ def test_the_metrics_api_is_reached_with_certificates_that_are_checked(kube: Kub
         assert served["spec"]["caBundle"]
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 def test_load_adds_pods_no_up_takes_them_away_and_their_leaving_loses_no_document(
     checkout: Checkout, kube: Kube, prefix: str, say: Say
 ) -> None:
@@ -70,12 +70,13 @@ def test_load_adds_pods_no_up_takes_them_away_and_their_leaving_loses_no_documen
                 load.enter_context(Writer(checkout, f"{prefix}-{n}", size=20)) for n in range(BUSY)
             ]
             wait_for("more pods", lambda: ready(kube) > least, seconds=150)
+        # From here on pods may leave: on a busy machine all have before the preview is over.
+        before = len(calm.acknowledged)
         scaled = pods(kube)
         say(f"{scaled} pods under load")
         # The number is the autoscaler's: the program neither sees nor takes back what it did.
         preview = pulumi(checkout, "preview", "--expect-no-changes")
         assert preview.code == 0, preview.tail
-        before = len(calm.acknowledged)
         wait_for(f"{least} pods again", lambda: ready(kube) == pods(kube) == least, seconds=180)
         during = dict(list(calm.acknowledged.items())[before:])
     writers = (calm, *busy)

@@ -133,6 +133,7 @@ class Writer:
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._between = threading.Lock()
         self.acknowledged: set[int] = set()
+        """Goes on growing: whoever looks through it takes a copy."""
         self.refused = 0
 
     def _write(self) -> None:

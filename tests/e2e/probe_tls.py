@@ -12,7 +12,7 @@ import ssl
 import struct
 import sys
 
-SECONDS = 5.0
+SECONDS = 30.0
 POSTGRES_TLS_REQUEST = struct.pack("!II", 8, 80877103)
 
 

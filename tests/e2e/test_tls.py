@@ -33,7 +33,7 @@ def probe_pod(kube: Kube) -> dict[str, Any]:
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
-            "activeDeadlineSeconds": 90,
+            "activeDeadlineSeconds": 240,
             "securityContext": spec["securityContext"],
             "volumes": [volume],
             "containers": [
@@ -65,7 +65,7 @@ def probed(kube: Kube) -> Iterator[dict[str, Any]]:
             lambda: {"Succeeded": "Succeeded", "Failed": "Failed"}.get(
                 kube.json("get", "pod", POD, "-n", "apps")["status"]["phase"]
             ),
-            seconds=90,
+            seconds=240,
         )
         said = kube.run("logs", POD, "-n", "apps")
         assert phase == "Succeeded", said

@@ -28,7 +28,7 @@ from tests.e2e.streams import (
 )
 
 WRITES = 5000
-PER_SECOND = 100  # slow enough that writes go on while each victim is away
+PER_SECOND = 50  # slow enough that writes go on while each victim is away, half a minute each
 # At so many answered writes these pods of a workload (by age) fall. The relays one after the
 # other, so that each has to take over the other's lanes; the workers together, so that nobody
 # is left. Each victim is back (ready) before the next falls: every number belongs to one fault.
@@ -38,13 +38,14 @@ KILLS = (
     (2000, "apps", "event-worker", slice(None)),
     (3000, "data", "kafka", slice(None)),
 )
-RESTART_SECONDS = 60.0  # from a killed pod to a ready one, its volume attached again
+RESTART_SECONDS = 150.0
+"""From a killed pod to a ready one, its volume attached again, without an idle core."""
 DRAIN_SECONDS = 120.0
 
 pytestmark = pytest.mark.usefixtures("settled")
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 def test_kill_9_of_relay_worker_and_kafka_during_5000_writes_loses_and_reorders_nothing(
     checkout: Checkout, kube: Kube, prefix: str, say: Say
 ) -> None:
@@ -83,7 +84,7 @@ def test_kill_9_of_relay_worker_and_kafka_during_5000_writes_loses_and_reorders_
         kube, running.ledger, prefix, after, seconds=DRAIN_SECONDS, say=say
     )
     assert verdict.arrived == WRITES
-    wait_for("the outbox to be drained", lambda: unsent_events(kube) == 0, seconds=30)
+    wait_for("the outbox to be drained", lambda: unsent_events(kube) == 0, seconds=120)
     last = max(row.processed_at for row in rows)
     for (names, at, back), until in zip(
         killed, [*(kill[1] for kill in killed[1:]), last], strict=True
@@ -99,7 +100,7 @@ def test_kill_9_of_relay_worker_and_kafka_during_5000_writes_loses_and_reorders_
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(480)
 def test_kill_9_of_postgres_loses_no_acknowledged_write_and_shows_no_refused_one(
     checkout: Checkout, kube: Kube, prefix: str, say: Say
 ) -> None:

@@ -51,7 +51,7 @@ def test_a_document_that_cannot_be_stored_is_refused_with_the_field(http: httpx.
     assert [error["field"] for error in answer.json()["errors"]] == ["body.1.name"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_kill_9_of_the_store_loses_no_stored_document_and_leaves_resources_alone(
     checkout: Checkout, http: httpx.Client, kube: Kube, prefix: str, say: Say
 ) -> None:
@@ -61,7 +61,7 @@ def test_kill_9_of_the_store_loses_no_stored_document_and_leaves_resources_alone
         [pod] = pods_of(kube, "data", STORE)
         kill_minus_9(kube, pod)
         assert http.post(RESOURCES, json={"name": prefix}).status_code == 201
-        wait_for_restart(kube, "data", pod, seconds=60)
+        wait_for_restart(kube, "data", pod, seconds=150)
         before = writer.writes
         wait_for("more", lambda: writer.writes > before + 50, seconds=60)
     writer.check_books(kube)

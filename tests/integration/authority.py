@@ -11,6 +11,10 @@ from pathlib import Path
 
 import trustme
 
+PATIENCE = 30
+"""Seconds for a connection of a test's own: services give up after 3, which a busy machine may take
+for TLS and a password."""
+
 
 async def eventually(check: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
     """Wait until `check` returns something true; AssertionError after `seconds`."""

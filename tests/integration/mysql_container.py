@@ -12,7 +12,7 @@ from services.provision import mysql as provisioner
 from services.provision.spec import AccountSpec, MySQLDatabaseSpec, MySQLSpec
 from services.shared.mysql.connections import connect, is_unavailable
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.authority import Authority, eventually
+from tests.integration.authority import PATIENCE, Authority, eventually
 from tests.integration.containers import Container, Containers, File
 
 MYSQL_UID = 10005
@@ -92,7 +92,8 @@ class MySQLServer:
         return True
 
     async def as_admin(self, statement: str, database: str = "mysql") -> list[dict[str, Any]]:
-        connection = await connect(self.admin.model_copy(update={"name": database}), "test")
+        settings = self.admin.model_copy(update={"name": database})
+        connection = await connect(settings, "test", connect_timeout=PATIENCE)
         try:
             async with connection.cursor() as cursor:
                 await cursor.execute(statement)

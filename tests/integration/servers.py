@@ -17,7 +17,7 @@ from services.provision.spec import DatabaseSpec, PostgresSpec
 from services.shared.postgres.database import connect, is_unavailable
 from services.shared.redis import client as redis_client
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
-from tests.integration.authority import Authority, eventually
+from tests.integration.authority import PATIENCE, Authority, eventually
 from tests.integration.containers import Container, Containers, File
 from tests.integration.mysql_container import MySQLServer, start_mysql
 from tests.integration.redis_users import redis_user
@@ -100,7 +100,7 @@ class PostgresServer:
 
     async def as_admin(self, statement: str, database: str = "postgres") -> list[asyncpg.Record]:
         settings = self.admin.model_copy(update={"name": database})
-        connection = await connect(settings, "test", connect_timeout=30)
+        connection = await connect(settings, "test", connect_timeout=PATIENCE)
         try:
             return await connection.fetch(statement)
         finally:

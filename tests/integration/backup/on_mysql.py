@@ -12,7 +12,7 @@ from typing import Any
 from services.provision.spec import MySQLSpec
 from services.shared.mysql import lockout
 from services.shared.mysql.connections import connect, is_unavailable
-from tests.integration.authority import eventually
+from tests.integration.authority import PATIENCE, eventually
 from tests.integration.backup.pod import BACKUPS, SCRATCH, Pod
 from tests.integration.mysql_container import MySQLServer
 
@@ -88,7 +88,9 @@ class OnMySQL:
     async def let_in(self) -> bool:
         """Whether the application may log in."""
         try:
-            connection = await connect(self.pod.accounts["client_db"], "test")
+            connection = await connect(
+                self.pod.accounts["client_db"], "test", connect_timeout=PATIENCE
+            )
         except Exception as error:
             if not is_unavailable(error):
                 raise
@@ -156,7 +158,7 @@ class OnMySQL:
     async def loaded_held_up(self) -> AsyncIterator[None]:
         """Somebody provisions accounts and does not end: a restore that has loaded waits for half a
         minute, with the application in."""
-        other = await connect(self.server.admin, "other")
+        other = await connect(self.server.admin, "other", connect_timeout=PATIENCE)
         try:
             async with other.cursor() as cursor:
                 await cursor.execute("SELECT GET_LOCK(%s, 0) AS got", (lockout.LOCK,))
@@ -168,7 +170,8 @@ class OnMySQL:
     @asynccontextmanager
     async def swap_held_up(self) -> AsyncIterator[None]:
         """Somebody reads a table and does not end: a swap waits, with the application out."""
-        reader = await connect(self.server.admin.model_copy(update={"name": self.name}), "reader")
+        settings = self.server.admin.model_copy(update={"name": self.name})
+        reader = await connect(settings, "reader", connect_timeout=PATIENCE)
         try:
             async with reader.cursor() as cursor:
                 await cursor.execute("BEGIN")

@@ -13,7 +13,7 @@ import asyncpg
 
 from services.backup.postgres import tables
 from services.shared.postgres.database import connect, is_unavailable
-from tests.integration.authority import eventually
+from tests.integration.authority import PATIENCE, eventually
 from tests.integration.backup.pod import BACKUPS, SCRATCH, Pod
 from tests.integration.servers import PostgresServer
 
@@ -46,7 +46,7 @@ class OnPostgres:
         return found
 
     async def as_owner(self, *statements: str) -> None:
-        own = await connect(self.pod.accounts[self.name], "test")
+        own = await connect(self.pod.accounts[self.name], "test", connect_timeout=PATIENCE)
         for statement in statements:
             await own.execute(statement)
         await own.close()
@@ -81,7 +81,12 @@ class OnPostgres:
 
     async def contents(self) -> Any:
         """The same for the same rows in the same tables."""
-        own = await connect(self.pod.accounts[self.name], "test", server_settings=tables.SETTINGS)
+        own = await connect(
+            self.pod.accounts[self.name],
+            "test",
+            connect_timeout=PATIENCE,
+            server_settings=tables.SETTINGS,
+        )
         found = await tables.contents(own, self.name)
         await own.close()
         return {key: table for key, table in found.items() if not key.endswith(".written")}
@@ -96,7 +101,7 @@ class OnPostgres:
     async def let_in(self) -> bool:
         """Whether the application may log in."""
         try:
-            own = await connect(self.pod.accounts[self.name], "test")
+            own = await connect(self.pod.accounts[self.name], "test", connect_timeout=PATIENCE)
         except Exception as error:
             if not is_unavailable(error):
                 raise
@@ -161,7 +166,7 @@ class OnPostgres:
     @asynccontextmanager
     async def swap_held_up(self) -> AsyncIterator[None]:
         """Somebody changes something of the database and does not end: a swap waits."""
-        other = await connect(self.server.admin, "other")
+        other = await connect(self.server.admin, "other", connect_timeout=PATIENCE)
         try:
             await other.execute("BEGIN")
             await other.execute(f"COMMENT ON DATABASE {self.name} IS NULL")

@@ -11,6 +11,7 @@ import pytest
 from services.contracts.topics import DEAD_LETTER
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.conftest import MakeDatabase
 from tests.integration.event_worker.messages import Rows, Sender
 from tests.integration.kafka_container import TOPICS, WORKER, KafkaServer, Reader
@@ -30,7 +31,7 @@ async def workerdb(make_database: MakeDatabase) -> DatabaseSettings:
 
 @pytest.fixture
 async def rows(workerdb: DatabaseSettings) -> AsyncIterator[Rows]:
-    connection = await connect(workerdb, "test-rows", connect_timeout=30)
+    connection = await connect(workerdb, "test-rows", connect_timeout=PATIENCE)
     yield Rows(connection)
     await connection.close()
 

@@ -13,6 +13,7 @@ from services.contracts.topics import RESOURCE_CREATED
 from services.shared.outbox.lanes import lane_of
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.kafka_container import Reader, headers_of
 
 _INSERT = """
@@ -33,7 +34,7 @@ class Outbox:
 
     @classmethod
     async def open(cls, settings: DatabaseSettings) -> Outbox:
-        return cls(await connect(settings, "test-outbox", connect_timeout=30))
+        return cls(await connect(settings, "test-outbox", connect_timeout=PATIENCE))
 
     async def write(
         self,

@@ -32,6 +32,7 @@ from services.shared.redis import client as redis_client
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
 from tests.harness.issuer import Issuer
+from tests.integration.authority import PATIENCE
 from tests.integration.conftest import MakeDatabase
 from tests.integration.ports import free_port
 from tests.integration.servers import PostgresServer, eventually
@@ -57,7 +58,7 @@ class Rest:
         return response.json()
 
     async def rows(self, query: str, *args: object) -> list[asyncpg.Record]:
-        connection = await connect(self.database, "test", connect_timeout=30)
+        connection = await connect(self.database, "test", connect_timeout=PATIENCE)
         try:
             return await connection.fetch(query, *args)
         finally:

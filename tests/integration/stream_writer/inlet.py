@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
 from services.shared.stream import names
+from tests.integration.authority import PATIENCE
 
 _ADD = """
 local entry = redis.call('XADD', KEYS[1], '*', 'id', ARGV[1], 'doc', unpack(ARGV, 2))
@@ -93,7 +94,9 @@ class Documents:
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._settings, "test-documents", connect_timeout=30)
+            self._connection = await connect(
+                self._settings, "test-documents", connect_timeout=PATIENCE
+            )
         return await self._connection.fetch(query, *args)
 
     async def close(self) -> None:

@@ -45,9 +45,9 @@ class Container:
     _frozen: bool = False
     """By our own doing: what the engine says of it may be of a moment ago."""
 
-    def stop(self) -> None:
-        """SIGTERM, then SIGKILL after 10 s; files and ports stay."""
-        self._handle.stop(timeout=10)
+    def stop(self, seconds: int = 10) -> None:
+        """SIGTERM, then SIGKILL after so long; files and ports stay."""
+        self._handle.stop(timeout=seconds)
 
     def start(self) -> None:
         self._handle.start()
@@ -224,12 +224,14 @@ class Containers:
     def _remove_leftovers(self) -> None:
         # Of runs that were killed; a run that is still going keeps its own.
         filters: dict[str, Any] = {"label": [f"{k}={v}" for k, v in self._checkout.labels.items()]}
-        for handle in self._engine.containers.list(all=True, filters=filters):
+        # Others of this run that work side by side remove theirs, or the same leftovers, meanwhile.
+        for handle in self._engine.containers.list(all=True, filters=filters, ignore_removed=True):
             if _abandoned(handle.labels):
                 _remove(handle)
         for network in self._engine.networks.list(filters=filters):
             if _abandoned(network.attrs["Labels"]):
-                network.remove()
+                with contextlib.suppress(NotFound):
+                    network.remove()
 
 
 def _abandoned(labels: Mapping[str, str]) -> bool:

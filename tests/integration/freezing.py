@@ -12,7 +12,7 @@ def once_the_engine_knows(change: Callable[[], None]) -> None:
     The engine hears of either once more from containerd, later and in another thread, and until
     both have arrived may take a running container for a paused one, or the reverse.
     """
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 60
     while True:
         try:
             return change()

@@ -78,7 +78,7 @@ class MySQLServer:
 
     async def wait(self) -> None:
         """Until it takes connections."""
-        await eventually(self._answers, 120)
+        await eventually(self._answers, 240)
 
     async def _answers(self) -> bool:
         assert self.container.running(), self.container.logs()

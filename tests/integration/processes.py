@@ -75,7 +75,7 @@ class ServiceProcess:
     def terminate(self) -> int:
         """SIGTERM; the exit code, which is that of an orderly end."""
         self.signal(signal.SIGTERM)
-        return self._process.wait(30)
+        return self._process.wait(60)
 
     @property
     def pid(self) -> int:

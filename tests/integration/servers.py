@@ -84,8 +84,9 @@ class PostgresServer:
         )
 
     async def wait(self) -> None:
-        """Until it takes connections."""
-        await eventually(self._answers)
+        """Until it takes connections: a first start waits until the machine's disk has all that
+        anybody has written."""
+        await eventually(self._answers, 240)
 
     async def _answers(self) -> bool:
         assert self.container.running(), self.container.logs()

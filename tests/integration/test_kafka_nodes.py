@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import (
     AdminClient,
@@ -26,6 +27,8 @@ from tests.integration.containers import Container, Containers, File
 from tests.integration.kafka_container import KAFKA_UID, admin_files, tls_files
 from tests.integration.ports import free_port
 from tests.integration.servers import Authority
+
+pytestmark = pytest.mark.timeout(900)  # a wait alone may take a third of it, see until()
 
 CONFIG = kafka_config.CONFIG_PATH
 READY = ("bash", f"{CONFIG}/ready.sh")

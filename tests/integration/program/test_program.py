@@ -12,6 +12,8 @@ from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.render import documents, throw_away_project, validate
 from infra.model.records import RECORDS
 
+pytestmark = pytest.mark.timeout(900)  # a command may take 240 s, and there are several
+
 TOOLS = ("pulumi", "pulumi-language-python")
 
 

@@ -8,6 +8,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -20,6 +21,8 @@ from bootstrap.images.recipes import REGISTRY, image_tag
 from tests.integration.containers import Container, Containers, File
 from tests.integration.containers import TestEnvironmentError as LackError
 from tests.integration.standins.project import Project, interrupt
+
+pytestmark = pytest.mark.timeout(900)  # dozens of commands that take seconds each alone
 
 PORT = 5000
 # In memory: a registry that was stopped has lost everything, as when an engine dies.
@@ -141,6 +144,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def listed(containers: Containers, **which: Any) -> list[Any]:
+    """The engine's containers, of which other tests remove theirs while it is asked for each."""
+    return containers.engine.containers.list(ignore_removed=True, **which)
+
+
 def words(containers: Containers, ref: str) -> str:
     """What the image of the registry holds."""
     containers.engine.images.pull(ref)
@@ -235,7 +243,7 @@ def test_a_failed_build_shows_the_step_and_leaves_nothing(
     project = image_project
     (project.folder / "context" / "Dockerfile").write_text(FAILING)
     project.config |= WITH_SHELL | {"base": containers.image("python-runtime")}
-    before = {c.id for c in containers.engine.containers.list(all=True)}
+    before = {c.id for c in listed(containers, all=True)}
     failed = project.up_fails()
     diagnostics = failed.split("Diagnostics:")[1]
     assert "the build failed at Step 3/" in diagnostics
@@ -244,7 +252,7 @@ def test_a_failed_build_shows_the_step_and_leaves_nothing(
     assert "returned a non-zero code: 1" in diagnostics
     assert "image" not in project.resources()
     assert not containers.engine.images.list(name=project.config["tag"])
-    after = containers.engine.containers.list(all=True)
+    after = listed(containers, all=True)
     assert not [c for c in after if c.id not in before and "building with" in str(c.attrs)]
     assert project.steps()["image"] == "create"
 
@@ -257,7 +265,7 @@ def test_an_interrupted_build_ends_at_once_and_leaves_nothing(
     project.config |= WITH_SHELL | {"base": containers.image("python-runtime")}
 
     def building() -> bool:
-        running = containers.engine.containers.list()
+        running = listed(containers)
         return any("sleep 1000" in str(c.attrs["Config"]["Cmd"]) for c in running)
 
     with project.interrupted_up() as update:

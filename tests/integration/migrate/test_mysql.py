@@ -95,7 +95,7 @@ async def test_a_lock_that_somebody_holds_is_not_waited_for_for_ever(
     owner: DatabaseSettings, revise: Revise
 ) -> None:
     revise(1, FIRST, FIRST_BACK)
-    async with ENGINE.session(owner, "shop", wait_seconds=5, lock_seconds=1):
+    async with ENGINE.session(owner, "shop", wait_seconds=60, lock_seconds=1):
         with pytest.raises(MigrationError, match="another migration has not finished within 1 s"):
             await migrate(owner, lock_seconds=1)
 

@@ -95,7 +95,11 @@ async def test_the_probe_gets_in_when_all_connections_are_taken(own: MySQLServer
     with pytest.raises(OperationalError) as refused:
         await connect(own.admin, "test")
     assert is_unavailable(refused.value)
-    assert own.ready()
+
+    async def gets_in() -> bool:
+        return own.ready()
+
+    await eventually(gets_in)
     for connection in taken:
         connection.close()
 
@@ -186,6 +190,6 @@ async def test_it_refuses_to_start_over_a_folder_that_is_no_data_of_mysql(
 
 
 async def test_a_stop_is_orderly_and_needs_no_recovery(own: MySQLServer) -> None:
-    own.container.stop()
+    own.container.stop(60)  # killed before, it has not been orderly
     assert own.container.exit_code() == 0
     assert "Shutdown complete" in own.container.logs()

@@ -65,7 +65,7 @@ async def test_it_handles_every_message_once_buries_the_bad_and_ends_in_order(
 
     await eventually(all_consumed)
     assert await first.metric("kafka_consumer_dead_letters_total") == 1
-    assert await first.ready()
+    await eventually(first.ready)
     assert first.terminate() == 0
 
     second = start(variables)

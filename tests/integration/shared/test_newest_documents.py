@@ -33,7 +33,11 @@ def table(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def database(make_database: MakeDatabase) -> AsyncIterator[Database]:
-    database = Database(await make_database("datadb"), CollectorRegistry(), application_name="test")
+    settings = await make_database("datadb")
+    # Megabytes are packed and unpacked in one statement.
+    database = Database(
+        settings, CollectorRegistry(), application_name="test", command_timeout=30.0
+    )
     await database.open()
     yield database
     await database.close()

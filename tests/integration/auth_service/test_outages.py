@@ -77,6 +77,11 @@ async def issued(auth: ServiceProcess, settings: AuthSettings, number: int) -> l
         return [await token(who) for _ in range(number)]
 
 
+async def has_keys(rest: ServiceProcess) -> None:
+    """It is ready without them, and its first look may have been given up."""
+    await eventually(lambda: rest.metric("auth_keys"))
+
+
 async def written(rest: ServiceProcess, token: str) -> int:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rest.port}", timeout=60) as http:
         headers = {"authorization": f"Bearer {token}"}
@@ -88,6 +93,7 @@ async def test_while_auth_service_is_away_its_tokens_are_taken_and_nobody_is_les
 ) -> None:
     shown, unseen = await issued(process, auth_settings, 2)
     rest = await make_rest()
+    await has_keys(rest)
     assert await written(rest, shown) == 201
     process.kill()
 
@@ -97,7 +103,7 @@ async def test_while_auth_service_is_away_its_tokens_are_taken_and_nobody_is_les
     await eventually(missed)  # it looked for keys in vain
     assert [await written(rest, token) for token in (shown, unseen)] == [201, 201]
     assert await written(rest, unseen[:-4] + "AAAA") == 401
-    assert await rest.ready()
+    await eventually(rest.ready)
     # One that never saw the keys can tell nobody from anybody: not refused for good, and up.
     late = await make_rest()
     assert await written(late, shown) == 503
@@ -111,13 +117,15 @@ async def test_while_the_client_database_is_away_keys_are_had_also_by_who_starts
 ) -> None:
     before, unseen = await issued(process, auth_settings, 2)
     rest = await make_rest()
+    await has_keys(rest)
     assert await written(rest, before) == 201
     healthy_mysql.container.kill()
     late = await make_rest()
+    await has_keys(late)
     for service in (rest, late):
         assert [await written(service, token) for token in (before, unseen)] == [201, 201]
-        assert await service.ready()
-    assert await process.ready()
+        await eventually(service.ready)
+    await eventually(process.ready)
 
 
 async def test_nobody_is_sent_to_an_auth_service_that_never_saw_its_database(
@@ -132,14 +140,15 @@ async def test_nobody_is_sent_to_an_auth_service_that_never_saw_its_database(
     )
     started = ServiceProcess("services.auth_service", variables, tmp_path / "never.log")
 
-    async def answers() -> httpx.Response | None:
-        return await started.get("/ready")
+    async def told_why() -> bool:
+        response = await started.get("/ready")
+        if response is None:
+            return False
+        assert response.status_code == 503
+        # Or that it has no answer yet, when this takes more than a second.
+        return response.json()["checks"] == {"database": "DatabaseUnavailableError"}
 
     try:
-        await eventually(answers)
-        response = await answers()
-        assert response is not None
-        assert response.status_code == 503
-        assert response.json()["checks"] == {"database": "DatabaseUnavailableError"}
+        await eventually(told_why)
     finally:
         started.kill()

@@ -126,11 +126,15 @@ async def test_ten_thousand_wrong_secrets_cost_no_bcrypt_and_keep_no_right_one_o
 async def test_wrong_secrets_of_one_client_and_address_do_not_count_for_others(auth: Auth) -> None:
     client, other = await auth.register(), await auth.register()
     async with auth.from_elsewhere() as http:
-        told = [
-            (await http.post(TOKEN, data=GRANT, auth=(client.client_id, f"{n}"))).status_code
-            for n in range(11)
-        ]
-        assert told == [401] * 10 + [429]
+        began, told = time.monotonic(), list[int]()
+        while 429 not in told and len(told) < 100:
+            wrong = (client.client_id, f"{len(told)}")
+            told.append((await http.post(TOKEN, data=GRANT, auth=wrong)).status_code)
+        # Ten a minute: those at once, and one more for each six seconds that this has taken.
+        most = 10 + int((time.monotonic() - began) / 6)
+        assert told[:10] == [401] * 10
+        assert told[10:] == [401] * (len(told) - 11) + [429]
+        assert len(told) <= most + 1
         assert (await http.post(TOKEN, data=GRANT, auth=(other.client_id, "w"))).status_code == 401
 
 
@@ -145,21 +149,21 @@ async def test_a_key_is_published_before_it_signs_and_as_long_as_its_tokens_last
         keys = (await auth.http.get("/.well-known/jwks.json")).json()["keys"]
         return [key["kid"] for key in keys] == ["k1", "k2"]
 
-    await eventually(published, 10)
+    await eventually(published)
     assert kid(await auth.issued(client)) == "k1"
     auth.keys.activate("k2")
 
     async def signs() -> bool:
         return kid(await auth.issued(client)) == "k2"
 
-    await eventually(signs, 10)
+    await eventually(signs)
     assert (await auth.introspect(client, before))["active"]
     (auth.keys.path / "k1.pem").unlink()
 
     async def gone() -> bool:
         return not (await auth.introspect(client, before))["active"]
 
-    await eventually(gone, 10)
+    await eventually(gone)
 
 
 @pytest.mark.parametrize("mistake", ["no active key", "a file that is no key", "nothing"])
@@ -185,13 +189,17 @@ async def test_while_the_database_is_away_known_clients_go_on_for_seconds_and_ot
     client = await auth.register()
     headers = await auth.bearer()
     assert (await auth.token(client)).status_code == 200
-    assert (await auth.http.get("/ready")).status_code == 200
+
+    async def ready() -> bool:
+        return (await auth.http.get("/ready")).status_code == 200
+
+    await eventually(ready)  # once the database has answered it within a second
     healthy_mysql.container.kill()
 
     async def told() -> bool:
         return (await auth.token(client)).status_code == 503
 
-    await eventually(told, 20)  # when what is known of it is too old
+    await eventually(told)  # when what is known of it is too old
     for answer in (
         await auth.token(client),
         await auth.http.get(CLIENTS, headers=headers),
@@ -210,7 +218,8 @@ async def test_while_the_database_is_away_known_clients_go_on_for_seconds_and_ot
     async def back() -> bool:
         return (await auth.token(client)).status_code == 200
 
-    await eventually(back, 60)
+    await healthy_mysql.wait()
+    await eventually(back)
     assert (await auth.http.get("/ready")).status_code == 200
 
 

@@ -69,7 +69,7 @@ class Running:
 
 @asynccontextmanager
 async def postgres_connection(settings: Any) -> AsyncIterator[Ask]:
-    connection = await postgres_client.connect(settings, "test")
+    connection = await postgres_client.connect(settings, "test", connect_timeout=30)
     try:
         yield lambda: connection.fetchval("SELECT pg_backend_pid()")
     finally:
@@ -78,7 +78,8 @@ async def postgres_connection(settings: Any) -> AsyncIterator[Ask]:
 
 @asynccontextmanager
 async def mysql_connection(settings: Any) -> AsyncIterator[Ask]:
-    with closing(await mysql_client.connect(settings, "test")) as connection:
+    made = await mysql_client.connect(settings, "test", connect_timeout=30)
+    with closing(made) as connection:
 
         async def ask() -> object:
             async with connection.cursor() as cursor:
@@ -90,7 +91,7 @@ async def mysql_connection(settings: Any) -> AsyncIterator[Ask]:
 
 @asynccontextmanager
 async def redis_connection(settings: Any) -> AsyncIterator[Ask]:
-    client = redis_client.client(settings, timeout=5, max_connections=1)
+    client = redis_client.client(settings, timeout=30, max_connections=1)
     try:
         yield client.client_id
     finally:
@@ -150,7 +151,7 @@ async def test_another_certificate_is_served_without_a_restart_and_no_connection
     bundle = tmp_path / "bundle.crt"
     bundle.write_bytes(old.ca_pem + new.ca_pem)
     both = running.settings.model_copy(update={"ca_file": bundle})
-    done = asyncio.Event()
+    done, begun = asyncio.Event(), asyncio.Event()
 
     async def keep_asking() -> int:
         async with running.connect(both) as ask:
@@ -159,6 +160,7 @@ async def test_another_certificate_is_served_without_a_restart_and_no_connection
                 assert await ask() == mine, "it is another connection"
                 async with running.connect(both) as another:
                     assert await another() != mine
+                begun.set()
                 if done.is_set():
                     return number
                 await asyncio.sleep(0.02)
@@ -167,8 +169,15 @@ async def test_another_certificate_is_served_without_a_restart_and_no_connection
     assert await running.lets_in(old.ca_file)
     assert not await running.lets_in(new.ca_file)
     client = asyncio.create_task(keep_asking())
+
+    async def works() -> bool:
+        if client.done():
+            client.result()
+        return begun.is_set()
+
+    await eventually(works)  # the server may follow in the very next moment
     running.certify(new, bundle.read_bytes())
-    await eventually(lambda: running.lets_in(new.ca_file))
+    await eventually(lambda: running.lets_in(new.ca_file), 120)
     assert await running.presents(new)
     assert not await running.presents(old)
     assert not await running.lets_in(old.ca_file), "what trusts the old CA alone is left behind"
@@ -178,7 +187,7 @@ async def test_another_certificate_is_served_without_a_restart_and_no_connection
     bundle.write_bytes(new.ca_pem)
     assert await running.lets_in(bundle)
     running.certify(old, old.ca_pem + new.ca_pem)
-    await eventually(lambda: running.lets_in(old.ca_file))
+    await eventually(lambda: running.lets_in(old.ca_file), 120)
     assert not await running.lets_in(bundle), "what the old CA signed is of no use any more"
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -66,7 +66,7 @@ def apply(server: KafkaServer, *topics: TopicSpec) -> None:
 
 
 def partitions(admin: AdminClient, topic: str) -> int:
-    return len(admin.list_topics(topic, timeout=10).topics[topic].partitions)
+    return len(admin.list_topics(topic, timeout=30).topics[topic].partitions)
 
 
 def config(admin: AdminClient, topic: str) -> dict[str, str]:
@@ -90,20 +90,36 @@ def rights(admin: AdminClient, user: str) -> set[tuple[ResourceType, str, AclOpe
     return {(b.restype, b.name, b.operation) for b in found}
 
 
-def until_rights(admin: AdminClient, user: str, wanted: set[Any]) -> None:
+def until(find: Callable[[], Any], wanted: Any) -> None:
     """The controller answers a change before the broker that is asked here has learnt of it."""
-    deadline = time.monotonic() + 30
-    while (found := rights(admin, user)) != wanted and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while (found := find()) != wanted and time.monotonic() < deadline:
         time.sleep(0.1)
     assert found == wanted
 
 
-def deliver(server: KafkaServer, user: str, topic: str) -> KafkaError | None:
-    """Produce one message as `user`; the error of its delivery."""
+def until_rights(admin: AdminClient, user: str, wanted: set[Any]) -> None:
+    until(lambda: rights(admin, user), wanted)
+
+
+def until_partitions(admin: AdminClient, topic: str, wanted: int) -> None:
+    until(lambda: partitions(admin, topic), wanted)
+
+
+def producing(topic: str) -> set[Any]:
+    """The rights of who may."""
+    kinds = (AclOperation.WRITE, AclOperation.DESCRIBE)
+    return {(ResourceType.TOPIC, topic, kind) for kind in kinds}
+
+
+def deliver(server: KafkaServer, user: str, topic: str, seconds: int = 60) -> KafkaError | None:
+    """Produce one message as `user`; the error of its delivery, which may take so long: for one
+    that is never let in all of it."""
     answers: list[KafkaError | None] = []
-    producer = Producer(producer_config(server.settings(user), user, message_timeout_ms=5000))
+    config = producer_config(server.settings(user), user, message_timeout_ms=1000 * seconds)
+    producer = Producer(config)
     producer.produce(topic, value=b"x", on_delivery=lambda error, _: answers.append(error))
-    producer.flush(10)
+    producer.flush(seconds + 30)
     (answer,) = answers
     return answer
 
@@ -113,6 +129,7 @@ def test_a_topic_is_created_and_a_second_run_changes_nothing(
 ) -> None:
     wanted = make(topic, retention_ms="3600000")
     apply(kafka_server, wanted)
+    until_partitions(admin, topic, 2)
     apply(kafka_server, wanted)
     assert partitions(admin, topic) == 2
     assert config(admin, topic)["retention.ms"] == "3600000"
@@ -122,23 +139,28 @@ def test_partitions_grow_and_one_changed_setting_leaves_the_others(
     kafka_server: KafkaServer, admin: AdminClient, topic: str
 ) -> None:
     apply(kafka_server, make(topic, retention_ms="3600000", segment_ms="600000"))
+    until_partitions(admin, topic, 2)
     apply(kafka_server, make(topic, partitions=5, retention_ms="7200000"))
-    assert partitions(admin, topic) == 5
-    after = config(admin, topic)
-    assert (after["retention.ms"], after["segment.ms"]) == ("7200000", "600000")
+    until_partitions(admin, topic, 5)
+    until(lambda: config(admin, topic)["retention.ms"], "7200000")
+    assert config(admin, topic)["segment.ms"] == "600000"
 
 
 def test_fewer_partitions_are_refused_before_anything_is_changed(
     kafka_server: KafkaServer, admin: AdminClient, topic: str
 ) -> None:
     apply(kafka_server, make(topic, partitions=3))
+    until_partitions(admin, topic, 3)
     with pytest.raises(ProvisionError, match=rf"topic {topic}: has 3 partitions .* says 1;"):
         apply(kafka_server, make(f"{topic}-other"), make(topic, partitions=1))
-    assert f"{topic}-other" not in admin.list_topics(timeout=10).topics
+    assert f"{topic}-other" not in admin.list_topics(timeout=30).topics
 
 
-def test_another_replication_factor_is_refused(kafka_server: KafkaServer, topic: str) -> None:
+def test_another_replication_factor_is_refused(
+    kafka_server: KafkaServer, admin: AdminClient, topic: str
+) -> None:
     apply(kafka_server, make(topic))
+    until_partitions(admin, topic, 2)
     with pytest.raises(ProvisionError, match="kafka-reassign-partitions"):
         apply(kafka_server, make(topic, factor=3))
 
@@ -181,13 +203,15 @@ def test_a_user_that_left_the_spec_loses_its_password_and_every_right(
 ) -> None:
     user = kafka_server.user("leaver", produce=[TOPICS[0]], groups=["leavers"])
     provision(kafka_server.spec(users=[user]), wait_seconds=30)
+    group = (ResourceType.GROUP, "leavers", AclOperation.READ)
+    until_rights(admin, "leaver", {*producing(TOPICS[0]), group})
     assert deliver(kafka_server, "leaver", TOPICS[0]) is None
     with capture_logs() as said:
         provision(kafka_server.spec(), wait_seconds=30)
     until_rights(admin, "leaver", set())
-    credentials: Any = admin.describe_user_scram_credentials()
-    assert "leaver" not in credentials.result()
-    assert deliver(kafka_server, "leaver", TOPICS[0]) is not None
+    described: Any = admin.describe_user_scram_credentials
+    until(lambda: "leaver" in described().result(), False)
+    assert deliver(kafka_server, "leaver", TOPICS[0], seconds=5) is not None
     warnings = {line["event"]: line for line in said if line["log_level"] == "warning"}
     assert "leaver" in warnings["passwords_removed"]["users"]
     assert f"User:leaver WRITE TOPIC {TOPICS[0]}" in warnings["rights_taken"]["rights"]
@@ -209,7 +233,7 @@ def test_rights_that_somebody_gave_by_hand_are_taken_away(
         future.result()
     provision(kafka_server.spec(), wait_seconds=30)
     until_rights(admin, "*", set())
-    assert deliver(kafka_server, "event-worker", TOPICS[0]) is not None
+    assert deliver(kafka_server, "event-worker", TOPICS[0], seconds=5) is not None
     assert deliver(kafka_server, "outbox-relay-rest", TOPICS[0]) is None
 
 
@@ -217,7 +241,7 @@ def test_a_user_may_produce_where_it_was_allowed_and_nowhere_else(
     kafka_server: KafkaServer,
 ) -> None:
     assert deliver(kafka_server, "outbox-relay-rest", TOPICS[0]) is None
-    refused = deliver(kafka_server, "event-worker", TOPICS[0])
+    refused = deliver(kafka_server, "event-worker", TOPICS[0], seconds=5)
     assert refused is not None
     assert refused.code() in {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -226,16 +250,19 @@ def test_a_user_may_produce_where_it_was_allowed_and_nowhere_else(
     }
 
 
-def test_a_changed_password_counts_and_the_old_one_does_not(kafka_server: KafkaServer) -> None:
+def test_a_changed_password_counts_and_the_old_one_does_not(
+    kafka_server: KafkaServer, admin: AdminClient
+) -> None:
     user = kafka_server.user("rotated", produce=[TOPICS[0]])
     provision(kafka_server.spec(users=[user]), wait_seconds=30)
+    until_rights(admin, "rotated", producing(TOPICS[0]))
     assert deliver(kafka_server, "rotated", TOPICS[0]) is None
     old = user.password_file.read_text()
     user.password_file.write_text("another password")
     provision(kafka_server.spec(users=[user]), wait_seconds=30)
     assert deliver(kafka_server, "rotated", TOPICS[0]) is None
     user.password_file.write_text(old)
-    assert deliver(kafka_server, "rotated", TOPICS[0]) is not None
+    assert deliver(kafka_server, "rotated", TOPICS[0], seconds=5) is not None
 
 
 def test_no_broker_is_said_within_the_time_given(kafka_server: KafkaServer) -> None:

@@ -11,7 +11,7 @@ from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, ProvisionError
 from services.shared.postgres.database import connect, is_unavailable
 from tests.integration.ports import free_port
-from tests.integration.servers import Authority, PostgresServer
+from tests.integration.servers import Authority, PostgresServer, eventually
 
 
 def spec_of(authority: Authority, name: str) -> DatabaseSpec:
@@ -81,6 +81,13 @@ async def test_a_role_that_left_the_spec_cannot_log_in_and_its_data_is_kept(
     session = await connect(settings, "test")
     await session.execute("CREATE TABLE kept AS SELECT 1 AS row")
 
+    async def alone() -> bool:
+        (row,) = await postgres.as_admin(
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE usename = 'leaves'"
+        )
+        return row["n"] == 1
+
+    await eventually(alone)  # the session that provisioned it may be ending still
     with capture_logs() as said:
         await provisioner.provision(postgres.spec(stays))
     (line,) = [line for line in said if line.get("role") == "leaves"]
@@ -166,6 +173,12 @@ async def test_no_password_reaches_the_servers_log(
     try:
         spec = spec_of(authority, "silent")
         await provisioner.provision(postgres.spec(spec))
+        await postgres.as_admin("SELECT 'that was all'")
+
+        async def all_of_it() -> bool:
+            return "that was all" in postgres.container.logs()
+
+        await eventually(all_of_it)  # the engine has it a moment later
         assert "CREATE ROLE" in postgres.container.logs()
         assert spec.password_file.read_text() not in postgres.container.logs()
     finally:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from components.kit import paths
 from components.servers.redis import config as redis_config
@@ -114,7 +114,7 @@ class Stack:
         await provision(self.spec(), wait_seconds=30, follow_seconds=follow_seconds)
 
     async def accepts(self, name: str, password: str) -> bool:
-        one = client(self.settings(name, self.users[name].file(password)), timeout=5)
+        one = client(self.settings(name, self.users[name].file(password)), timeout=30)
         try:
             await one.ping()
         except AuthenticationError:
@@ -131,7 +131,7 @@ class Stack:
     async def answers(self) -> bool:
         try:
             await self.accepts(SERVICE, "none")
-        except (ConnectionError, OSError):
+        except (RedisError, OSError):  # its time-out is no ConnectionError
             return False
         return True
 
@@ -190,7 +190,7 @@ class Worker:
         self.file = folder / "mounted"
         self.hold(stack.users[SERVICE].generations[-1])
         self._settings = stack.settings(SERVICE, self.file)
-        self.pool = client(self._settings, timeout=5)
+        self.pool = client(self._settings, timeout=30)
         self.rounds = 0
         self._task = asyncio.create_task(self._work())
 
@@ -203,7 +203,7 @@ class Worker:
     async def _work(self) -> None:
         while True:
             await self.pool.set("resource:1", self.rounds)
-            fresh = client(self._settings, timeout=5)
+            fresh = client(self._settings, timeout=30)
             assert await fresh.get("resource:1") == str(self.rounds).encode()
             await fresh.aclose()
             self.rounds += 1

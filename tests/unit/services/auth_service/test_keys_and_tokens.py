@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 
@@ -13,6 +14,9 @@ from services.auth_service.keys import SigningKeys
 from services.auth_service.settings import AuthSettings
 from services.auth_service.tokens import Tokens
 from services.shared.runtime.settings import SettingsError
+
+# How long an example takes says what else the machine does.
+unhurried = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def written(folder: Path, kid: str, curve: str = "P-256", *, private: bool = True) -> Path:
@@ -80,10 +84,12 @@ def test_nothing_is_a_token_that_was_not_issued(folder: Path):
     tokens = Tokens(settings(folder), SigningKeys(written(folder, "k1")))
     token, _ = tokens.issue("a", "data:read")
 
+    @unhurried
     @given(st.text() | st.from_regex(r"[\w-]*\.[\w-]*\.[\w-]*", fullmatch=True))
     def never(text: str) -> None:
         assert tokens.read(text) is None
 
+    @unhurried
     @given(st.integers(0, len(token) - 2), st.sampled_from("AZaz09-_."))
     def nor_changed(place: int, other: str) -> None:
         changed = token[:place] + other + token[place + 1 :]

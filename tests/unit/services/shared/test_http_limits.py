@@ -127,6 +127,8 @@ def kind(answers: Answers) -> tuple[int, str]:
     return document["status"], document["type"].removeprefix("urn:millrace:problem:")
 
 
+PATIENCE = 1.0
+"""Seconds. What a test sends at once has to arrive meanwhile."""
 GET = b"GET / HTTP/1.1\r\n"
 LAST = b"GET /last HTTP/1.1\r\nconnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -207,7 +209,7 @@ async def test_what_a_client_sends_too_much_of_is_not_kept(site: Site) -> None:
 async def test_headers_that_do_not_arrive_in_time_are_408(
     site: Site, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", 0.3)
+    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", PATIENCE)
     assert kind(await site.talk(sent)) == (408, "headers-too-slow")
     kept_alive = await site.talk(GET + b"\r\n" + sent)
     assert (kept_alive.statuses, kind(kept_alive)) == ([200, 408], (408, "headers-too-slow"))
@@ -217,7 +219,7 @@ async def test_headers_that_do_not_arrive_in_time_are_408(
 async def test_a_trickle_of_headers_does_not_extend_the_deadline(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", 0.3)
+    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", PATIENCE)
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     answer = asyncio.create_task(reader.read())
     writer.write(GET)
@@ -237,7 +239,7 @@ async def test_a_trickle_of_headers_does_not_extend_the_deadline(
 async def test_a_connection_that_owes_nothing_answerable_is_closed_without_a_word(
     site: Site, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", 0.3)
+    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", PATIENCE)
     assert 408 not in (await site.talk(sent)).statuses
 
 
@@ -245,10 +247,10 @@ async def test_the_deadline_does_not_run_while_the_application_works(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half of a second request is there, and its turn has not come."""
-    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", 0.3)
+    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", PATIENCE)
     talk = asyncio.create_task(site.talk(b"GET /held HTTP/1.1\r\n\r\n" + GET))
     await site.held.wait()
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(PATIENCE + 0.1)
     assert not talk.done()
     site.hold.set()
     answers = await talk

@@ -75,7 +75,7 @@ def require_port(checkout: Checkout, port: int, use: str) -> None:
 def running_of_others(checkout: Checkout, client: DockerClient) -> list[Container]:
     """The containers that other checkouts run on this machine, but for what k3d makes: that has
     none of our labels."""
-    running = client.containers.list(filters={"label": LABEL})
+    running = _list(client, filters={"label": LABEL})
     return [container for container in running if container.labels[LABEL] != checkout.id]
 
 
@@ -93,11 +93,16 @@ def stop_others(checkout: Checkout) -> list[str]:
 
 def _container_at(client: DockerClient, checkout: Checkout, port: int) -> tuple[str, str] | None:
     """The checkout id and the name of the container published at the port."""
-    for container in client.containers.list():
+    for container in _list(client):
         for bindings in container.ports.values():
             if any(int(binding["HostPort"]) == port for binding in bindings or ()):
                 return container.labels.get(LABEL, ""), f"container {container.name}"
     return None
+
+
+def _list(client: DockerClient, **more: Any) -> list[Container]:
+    """Those that run; one may be removed by others between its listing and the look at it."""
+    return client.containers.list(ignore_removed=True, **more)
 
 
 def bound_ports(container: Container) -> dict[str, int]:

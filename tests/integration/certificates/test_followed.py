@@ -18,7 +18,7 @@ from operations.rotate import presented
 from services.shared.mysql import connections as mysql_client
 from services.shared.postgres import database as postgres_client
 from services.shared.redis import client as redis_client
-from tests.integration.authority import Authority, eventually
+from tests.integration.authority import PATIENCE, Authority, eventually
 from tests.integration.containers import Container, Containers, File
 from tests.integration.servers import RedisServer, start_mysql, start_postgres, start_redis
 
@@ -69,7 +69,7 @@ class Running:
 
 @asynccontextmanager
 async def postgres_connection(settings: Any) -> AsyncIterator[Ask]:
-    connection = await postgres_client.connect(settings, "test", connect_timeout=30)
+    connection = await postgres_client.connect(settings, "test", connect_timeout=PATIENCE)
     try:
         yield lambda: connection.fetchval("SELECT pg_backend_pid()")
     finally:
@@ -78,7 +78,7 @@ async def postgres_connection(settings: Any) -> AsyncIterator[Ask]:
 
 @asynccontextmanager
 async def mysql_connection(settings: Any) -> AsyncIterator[Ask]:
-    made = await mysql_client.connect(settings, "test", connect_timeout=30)
+    made = await mysql_client.connect(settings, "test", connect_timeout=PATIENCE)
     with closing(made) as connection:
 
         async def ask() -> object:

@@ -25,6 +25,7 @@ from services.shared.postgres import database as databases
 from services.shared.postgres import turnover
 from services.shared.postgres.database import Database, connect
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.servers import Authority, PostgresServer, eventually
 
 ROLE, SECOND = "turns", "turns_b"
@@ -257,7 +258,7 @@ async def test_a_client_that_works_all_the_while_sees_nothing_of_it(
         client,
         CollectorRegistry(),
         application_name="client",
-        connect_timeout=30,
+        connect_timeout=PATIENCE,
         acquire_timeout=30.0,
         command_timeout=30.0,
     )

@@ -133,8 +133,16 @@ def _process_of(inodes: set[str]) -> str:
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if any(str(link.readlink()) in wanted for link in (process / "fd").iterdir()):
+            if any(_link(descriptor) in wanted for descriptor in (process / "fd").iterdir()):
                 return f"process {(process / 'comm').read_text().strip()} (pid {process.name})"
         except OSError:  # ended meanwhile, or another user's
             continue
     return "a process of another user"
+
+
+def _link(descriptor: Path) -> str:
+    """What it leads to; nothing if it was closed since it was listed, as one of ours always is."""
+    try:
+        return str(descriptor.readlink())
+    except OSError:
+        return ""

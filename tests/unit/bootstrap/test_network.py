@@ -44,6 +44,19 @@ def test_the_process_that_holds_a_port_is_named(checkout: Checkout, taken_port: 
     assert f"(pid {os.getpid()})" in owner
 
 
+def test_it_is_named_though_it_closes_files_while_it_is_looked_at(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    # The listing of descriptors takes the lowest number that is free: before that of the socket.
+    lower = (tmp_path / "file").open("w")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        lower.close()
+        owner = port_owner(checkout, server.getsockname()[1])
+
+    assert owner is not None
+    assert f"(pid {os.getpid()})" in owner
+
+
 def test_a_free_port_has_no_owner(checkout: Checkout, taken_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]

@@ -106,7 +106,11 @@ END
     def _create_topics(self) -> None:
         lame = [[1] if number in LEADERLESS else [0] for number in range(PARTITIONS)]
         thin = [[0, 1]] * PARTITIONS
-        made = self._admin().create_topics(
+        admin, give_up = self._admin(), time.monotonic() + 60  # whose end would be the call's too
+        while len(admin.list_topics(timeout=30).brokers) < 2:
+            assert time.monotonic() < give_up, "the cluster does not take in the second broker"
+            time.sleep(0.1)
+        made = admin.create_topics(
             [
                 NewTopic(LAME, PARTITIONS, replica_assignment=lame),
                 NewTopic(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from services.backup import archiver
 from services.backup.catalogue import Entry
@@ -12,6 +14,7 @@ from services.backup.engine import BackupError, Job
 from services.backup.postgres import files, scratch, segments
 from services.backup.postgres.drill import at_instant
 from services.backup.postgres.wal_archive import covered
+from services.backup.storage.storage import StorageError
 from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
@@ -45,26 +48,47 @@ async def at_moment(job: Job, entry: Entry, moment: datetime) -> AsyncIterator[s
     """A server with everything committed until `moment` and nothing committed later."""
     system = entry.origin.id
     archiver.wait_until(job, moment, lambda: (c := covered(job, system)) and c.when)
-    paths = _needed(job, entry, moment)
-    async with scratch.unpacked(job, entry) as place:
-        _fetch(job, paths, place)
-        target = {"recovery_target_time": moment.isoformat(), "recovery_target_inclusive": "on"}
-        try:
-            async with scratch.running(place, target):
+    with TemporaryDirectory(dir=job.spec.scratch, prefix="log") as folder:
+        # Once for both tries: a segment that grows holds more the next time, and nothing of that
+        # was committed before the moment.
+        fetched = _fetch(job, system, _needed(job, entry, moment), Path(folder))
+        async with scratch.unpacked(job, entry) as place:
+            _give(fetched, place)
+            target = {
+                "recovery_target_time": moment.isoformat(),
+                "recovery_target_inclusive": "on",
+            }
+            try:
+                async with scratch.running(place, target):
+                    yield place
+                    return
+            except scratch.EndedEarlyError:
+                log.info("nothing_later", moment=moment.isoformat())
+        # Nothing was committed after the moment, for the log reaches beyond it: all of it, then.
+        async with scratch.unpacked(job, entry) as place:
+            _give(fetched, place)
+            async with scratch.running(place, {}):
                 yield place
-                return
-        except scratch.EndedEarlyError:
-            log.info("nothing_later", moment=moment.isoformat())
-    # Nothing was committed after the moment, for the archive reaches beyond it: all of it, then.
-    async with scratch.unpacked(job, entry) as place:
-        _fetch(job, paths, place)
-        async with scratch.running(place, {}):
-            yield place
 
 
-def _fetch(job: Job, paths: dict[str, str], place: scratch.Scratch) -> None:
+def _fetch(job: Job, system: str, paths: dict[str, str], folder: Path) -> list[Path]:
     for name, path in paths.items():
-        files.get_file(job, path, place.log / name)
+        try:
+            files.get_file(job, path, folder / name)
+        except StorageError:
+            # A segment that has become whole has another name now.
+            now = files.archived(job, system).get(name, path)
+            if now == path:
+                raise
+            files.get_file(job, now, folder / name)
+    return [folder / name for name in paths]
+
+
+def _give(fetched: list[Path], place: scratch.Scratch) -> None:
+    for path in fetched:
+        target = place.log / path.name
+        target.unlink(missing_ok=True)  # the backup's own last one, which ends with it
+        target.hardlink_to(path)
 
 
 def _needed(job: Job, entry: Entry, moment: datetime) -> dict[str, str]:

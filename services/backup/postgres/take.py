@@ -13,6 +13,7 @@ import asyncpg
 from services.backup.catalogue import Entry, Origin, Position, new_name
 from services.backup.engine import BackupError, Job
 from services.backup.postgres import files, programs, segments, tables, unfinished
+from services.backup.postgres.label import Labelled
 from services.backup.postgres.sessions import alone, one, session
 from services.backup.postgres.still import Instant, instant
 from services.shared.runtime.logging import get_logger
@@ -45,9 +46,15 @@ async def take(job: Job) -> Entry:
         stored: list[files.Put] = []
         try:
             await _slot(admin)
-            stored.append(_base(job, name))
+            base, start = _base(job, name)
+            stored.append(base)
+            # It was made at the checkpoint before this backup's: kept from there on, the log would
+            # be as much longer, and the archive with it.
+            await admin.execute(
+                "SELECT pg_replication_slot_advance($1, $2::text::pg_lsn)", _SLOT, start
+            )
             at = await instant(spec, admin, name)
-            stored += _log(job, name, at)
+            stored += _log(job, name, start, at)
             entry = _entry(job, (name, started), state, stored, at).model_copy(
                 update={"revision": await _revision(job)}
             )
@@ -97,7 +104,8 @@ async def _drop_slot(admin: asyncpg.Connection) -> None:
     )
 
 
-def _base(job: Job, name: str) -> files.Put:
+def _base(job: Job, name: str) -> tuple[files.Put, str]:
+    """The files, and the position (LSN) from which on a restore needs the log."""
     arguments = (
         "--pgdata=-",
         "--format=tar",
@@ -111,10 +119,11 @@ def _base(job: Job, name: str) -> files.Put:
         TemporaryDirectory(dir=job.spec.scratch) as folder,
         programs.reading("pg_basebackup", arguments, environment, Path(folder)) as (stream, _),
     ):
-        return files.put(job, job.catalogue.path(name), files.BASE, stream)
+        labelled = Labelled(stream)
+        return files.put(job, job.catalogue.path(name), files.BASE, labelled), labelled.start
 
 
-def _log(job: Job, name: str, at: Instant) -> list[files.Put]:
+def _log(job: Job, name: str, start: str, at: Instant) -> list[files.Put]:
     with TemporaryDirectory(dir=job.spec.scratch) as folder:
         with programs.logged_in(job.spec, job.spec.server.backup) as environment:
             programs.run(
@@ -129,13 +138,15 @@ def _log(job: Job, name: str, at: Instant) -> list[files.Put]:
                 environment,
             )
         stored: list[files.Put] = []
+        first = segments.holding(at.timeline, segments.position(start))
         last = segments.holding(at.timeline, segments.position(at.lsn) - 1)
         received = {path.name.removesuffix(".partial"): path for path in Path(folder).iterdir()}
-        wanted = segments.unbroken(min(received, default=last), received)
+        wanted = segments.unbroken(first, received)
         if last not in wanted:
             raise BackupError(
-                f"of the log {last} was not received: the server let go of it while the backup ran"
-                " (max_slot_wal_keep_size); raise that, or take it when less is written"
+                f"of the log {first} to {last} was not received whole: the server let go of it"
+                " while the backup ran (max_slot_wal_keep_size); raise that, or take it when less"
+                " is written"
             )
         for segment in wanted[: wanted.index(last) + 1]:
             with received[segment].open("rb") as source:

@@ -8,13 +8,14 @@ import signal
 import sys
 from pathlib import Path
 
-from services.backup import actions, spec
+from services.backup import actions
 from services.backup.catalogue import Catalogue
 from services.backup.engine import BackupError, Engine, Job
 from services.backup.engines import NAMES, engine
+from services.backup.spec import BackupSpec
 from services.backup.storage.opened import open_storage
 from services.backup.storage.storage import StorageError
-from services.shared.runtime import logging, settings
+from services.shared.runtime import logging, settings, specs
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,10 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.action != "archive":  # which has its own way to end
         signal.signal(signal.SIGTERM, _leave)
     try:
-        told = spec.read(arguments.spec)
+        told = specs.read(BackupSpec, arguments.spec)
         job = Job(told, Catalogue(open_storage(told.storage), told.folder))
         _act(engine(arguments.engine), job, arguments)
-    except (BackupError, StorageError, spec.SpecError, settings.SettingsError) as error:
+    except (BackupError, StorageError, specs.SpecError, settings.SettingsError) as error:
         logging.get_logger(__name__).error(
             "backup_action_failed",
             engine=arguments.engine,

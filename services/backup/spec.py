@@ -5,16 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.shared.runtime.settings import read_login
 
 # Names of databases and accounts become parts of statements and of files.
 _NAME = r"^[a-z][a-z0-9_]{0,39}$"
-
-
-class SpecError(Exception):
-    """The spec file is missing or wrong; the message names the file and every field at fault."""
 
 
 class _Spec(BaseModel):
@@ -129,17 +125,3 @@ class BackupSpec(_Spec):
                 "folder": given.get("folder") or dashed,
             }
         return given
-
-
-def read(path: Path) -> BackupSpec:
-    """Read a spec file. Raises SpecError."""
-    try:
-        return BackupSpec.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}; mount the spec there") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise SpecError(f"{path}: {faults}; correct the spec") from None

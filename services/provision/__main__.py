@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.provision import spec
 from services.provision.engines import ENGINES
-from services.shared.runtime import logging, settings
+from services.shared.runtime import logging, settings, specs
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     log = logging.get_logger(__name__)
     try:
         ENGINES[arguments.engine](arguments.spec, arguments.wait)
-    except (spec.SpecError, settings.SettingsError, spec.ProvisionError) as error:
+    except (specs.SpecError, settings.SettingsError, spec.ProvisionError) as error:
         log.error("provisioning_failed", server=arguments.engine, reason=str(error))
         return 1
     log.info("provisioned", server=arguments.engine)

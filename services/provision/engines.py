@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from services.provision import kafka, mysql, postgres, redis, spec
+from services.shared.runtime.specs import read
 
 S = TypeVar("S", spec.PostgresSpec, spec.MySQLSpec, spec.KafkaSpec, spec.RedisSpec)
 Work = Callable[[Path, float], None]
@@ -15,7 +16,7 @@ Work = Callable[[Path, float], None]
 
 
 def _engine(model: type[S], provision: Callable[[S, float], None]) -> Work:
-    return lambda path, wait_seconds: provision(spec.read(model, path), wait_seconds)
+    return lambda path, wait_seconds: provision(read(model, path), wait_seconds)
 
 
 ENGINES: Final[Mapping[str, Work]] = {

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, model_validator
 
 # Unquoted identifiers of PostgreSQL and MySQL; quoting stays in place all the same.
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
-
-
-class SpecError(Exception):
-    """The spec file is missing or wrong; the message names the file and every field at fault."""
 
 
 class ProvisionError(Exception):
@@ -174,20 +169,3 @@ class RedisSpec(_Spec):
     """A user that is in no other file of users."""
     users: list[CredentialSpec] = []
     """Those whose passwords are tried."""
-
-
-S = TypeVar("S", bound=_Spec)
-
-
-def read(model: type[S], path: Path) -> S:
-    """Read a spec file. Raises SpecError."""
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}; mount the spec there") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise SpecError(f"{path}: {faults}; correct the spec") from None

@@ -16,6 +16,14 @@ Previous = Literal["accepted", "refused", "forgotten"]
 PreviousAuthority = Literal["signs", "trusted", "refused", "forgotten"]
 
 
+def _check_previous(previous: str | None, generation: int) -> None:
+    if previous is not None and generation == 1:
+        raise ValueError(
+            f"previous is {previous}, but generation is 1, which has none before it; set "
+            "generation to 2, or remove previous"
+        )
+
+
 class PasswordSettings(Settings):
     """One password."""
 
@@ -29,11 +37,7 @@ class PasswordSettings(Settings):
     @model_validator(mode="after")
     def _previous_exists(self) -> Self:
         """`previous` is said from the second generation on: the first has none before it."""
-        if self.previous is not None and self.generation == 1:
-            raise ValueError(
-                f"previous is {self.previous}, but generation is 1, which has none before it; set "
-                "generation to 2, or remove previous"
-            )
+        _check_previous(self.previous, self.generation)
         return self
 
     @property
@@ -69,11 +73,7 @@ class AuthoritySettings(Settings):
     @model_validator(mode="after")
     def _previous_exists(self) -> Self:
         """`previous` is said from the second generation on: the first has none before it."""
-        if self.previous is not None and self.generation == 1:
-            raise ValueError(
-                f"previous is {self.previous}, but generation is 1, which has none before it; set "
-                "generation to 2, or remove previous"
-            )
+        _check_previous(self.previous, self.generation)
         return self
 
 

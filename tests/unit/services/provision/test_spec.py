@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.provision.spec import KafkaSpec, PostgresSpec, SpecError, read
+from services.provision.spec import KafkaSpec, PostgresSpec
+from services.shared.runtime.specs import SpecError, read
 
 
 @pytest.fixture

@@ -112,3 +112,6 @@ class ServiceProcess:
             for line in response.text.splitlines()
             if line.startswith((f"{name} ", f"{name}{{"))
         )
+
+    async def metric_is(self, name: str, value: float) -> bool:
+        return await self.metric(name) == value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -186,24 +187,38 @@ async def auth(
         yield Auth(http, auth_settings, keys_folder, registry, client_db, app)
 
 
-@pytest.fixture
-async def process(
-    client_db: DatabaseSettings, auth_settings: AuthSettings, tmp_path: Path
+@contextlib.asynccontextmanager
+async def serving(
+    client_db: DatabaseSettings, settings: AuthSettings, folder: Path, **more: str
 ) -> AsyncIterator[ServiceProcess]:
-    """`python -m services.auth_service`, ready."""
+    """`python -m services.auth_service` with those variables more, ready."""
     variables = {
         "PATH": os.environ["PATH"],
         **environment("auth-service", client_db),
         "AUTH_ISSUER": ISSUER,
-        "AUTH_KEYS_DIR": str(auth_settings.keys_dir),
-        "AUTH_ADMIN_SECRET_FILE": str(auth_settings.admin_secret_file),
-        "AUTH_REFUSAL_SECONDS": "0",
-        "AUTH_FAILURES_PER_ADDRESS": "1000000",
-        "AUTH_FAILURES_PER_CLIENT": "10000",
+        "AUTH_KEYS_DIR": str(settings.keys_dir),
+        "AUTH_ADMIN_SECRET_FILE": str(settings.admin_secret_file),
+        **more,
     }
-    started = ServiceProcess("services.auth_service", variables, tmp_path / "auth.log")
+    started = ServiceProcess("services.auth_service", variables, folder / "auth.log")
     try:
         await eventually(started.ready)
         yield started
     finally:
         started.kill()
+
+
+@pytest.fixture
+async def process(
+    client_db: DatabaseSettings, auth_settings: AuthSettings, tmp_path: Path
+) -> AsyncIterator[ServiceProcess]:
+    """One that refuses nobody for having failed before."""
+    async with serving(
+        client_db,
+        auth_settings,
+        tmp_path,
+        AUTH_REFUSAL_SECONDS="0",
+        AUTH_FAILURES_PER_ADDRESS="1000000",
+        AUTH_FAILURES_PER_CLIENT="10000",
+    ) as started:
+        yield started

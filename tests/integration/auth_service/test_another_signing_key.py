@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,8 +25,8 @@ from services.shared.auth.wiring import guarded
 from services.shared.http.problem import ProblemError
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.auth_service.conftest import GRANT, ISSUER, TOKEN, KeysFolder
-from tests.integration.processes import ServiceProcess, environment
+from tests.integration.auth_service.conftest import GRANT, ISSUER, TOKEN, KeysFolder, serving
+from tests.integration.processes import ServiceProcess
 from tests.integration.servers import eventually
 
 LIFETIME = 30
@@ -38,20 +37,10 @@ async def server(
     client_db: DatabaseSettings, auth_settings: AuthSettings, tmp_path: Path
 ) -> AsyncIterator[ServiceProcess]:
     """Its tokens are short-lived, as short as they may be."""
-    variables = {
-        "PATH": os.environ["PATH"],
-        **environment("auth-service", client_db),
-        "AUTH_ISSUER": ISSUER,
-        "AUTH_KEYS_DIR": str(auth_settings.keys_dir),
-        "AUTH_ADMIN_SECRET_FILE": str(auth_settings.admin_secret_file),
-        "AUTH_LIFETIME_SECONDS": str(LIFETIME),
-    }
-    started = ServiceProcess("services.auth_service", variables, tmp_path / "auth.log")
-    try:
-        await eventually(started.ready)
+    async with serving(
+        client_db, auth_settings, tmp_path, AUTH_LIFETIME_SECONDS=str(LIFETIME)
+    ) as started:
         yield started
-    finally:
-        started.kill()
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ async def test_events_that_overtook_each_other_between_topics_take_effect_in_ord
     sender.flush()
     await eventually(rows.reach(3, "held_events"))
     await eventually(rows.reach(1))
-    await eventually(lambda: metric_is(worker, "worker_held_events", 3))
+    await eventually(lambda: worker.metric_is("worker_held_events", 3))
     sender.resource("late", "c", 1)
     sender.flush()
     await eventually(rows.reach(5))
@@ -124,7 +124,7 @@ async def test_a_missing_event_is_given_up_after_the_deadline_and_stored_late_if
     sender.flush()
     await eventually(rows.reach(3))
     assert await rows.versions() == {"gap": [1, 3, 5]}
-    await eventually(lambda: metric_is(worker, "worker_gaps_released_total", 2))
+    await eventually(lambda: worker.metric_is("worker_gaps_released_total", 2))
     sender.resource("gap", "u", 2)
     sender.resource("gap", "u", 6)
     sender.flush()
@@ -180,7 +180,7 @@ async def test_bad_messages_go_to_the_dead_letter_topic_with_the_reason_and_stop
         assert headers["dead_letter_offset"].isdecimal()
     await eventually(lambda: outcome_is(worker, "dead_letter", len(bad) + 1))
     handled = "kafka_consumer_messages_consumed_total"
-    await eventually(lambda: metric_is(worker, handled, len(bad) + 2))
+    await eventually(lambda: worker.metric_is(handled, len(bad) + 2))
     assert await worker.metric("kafka_consumer_dead_letters_total") == len(bad) + 1
     assert worker.terminate() == 0
     again = start_worker(**UNHURRIED)
@@ -211,10 +211,6 @@ def headers_of(message: Message) -> dict[str, str]:
         for name, value in message.headers() or ()
         if isinstance(value, bytes)
     }
-
-
-async def metric_is(worker: ServiceProcess, name: str, value: float) -> bool:
-    return await worker.metric(name) == value
 
 
 async def outcome_is(worker: ServiceProcess, outcome: str, value: float) -> bool:

@@ -82,7 +82,7 @@ async def test_lanes_are_shared_when_a_relay_joins_and_taken_over_when_it_dies(
     await eventually(lambda: balanced(outbox, 1))
     second = start_relay()
     await eventually(lambda: balanced(outbox, 2))
-    await eventually(lambda: metric_is(first, "outbox_lanes_leased", 32))
+    await eventually(lambda: first.metric_is("outbox_lanes_leased", 32))
     second.kill()
     await eventually(lambda: balanced(outbox, 1))
     await eventually(lambda: changes_at_least(first, 64 + 32 + 32))
@@ -183,10 +183,6 @@ async def more_sent(outbox: Outbox, before: int) -> int:
 
     await eventually(more)
     return await sent()
-
-
-async def metric_is(relay: ServiceProcess, name: str, value: float) -> bool:
-    return await relay.metric(name) == value
 
 
 async def changes_at_least(relay: ServiceProcess, count: float) -> bool:

@@ -75,8 +75,8 @@ async def test_an_event_too_large_parks_its_key_and_no_other(
         "good": [1, 2, 3],
         "another": [1],
     }
-    await eventually(lambda: metric_is(relay, "outbox_events_parked_total", 1))
-    await eventually(lambda: metric_is(relay, "outbox_parked_keys", 1))
+    await eventually(lambda: relay.metric_is("outbox_events_parked_total", 1))
+    await eventually(lambda: relay.metric_is("outbox_parked_keys", 1))
     assert "MSG_SIZE_TOO_LARGE" in str(await outbox.value("SELECT error FROM outbox_dead"))
 
     code, listed = await operator("parked", "list")
@@ -216,7 +216,3 @@ async def parked(outbox: Outbox, keys: list[str]) -> bool:
 
 async def unsent_is(outbox: Outbox, count: int) -> bool:
     return await outbox.unsent() == count
-
-
-async def metric_is(relay: ServiceProcess, name: str, value: float) -> bool:
-    return await relay.metric(name) == value

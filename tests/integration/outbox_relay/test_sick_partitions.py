@@ -20,7 +20,6 @@ from tests.integration.outbox_relay.second_broker import (
     THIN,
     SecondBroker,
 )
-from tests.integration.processes import ServiceProcess
 from tests.integration.servers import Authority, eventually
 
 WELL = RESOURCE_CREATED
@@ -63,7 +62,7 @@ async def test_thousands_of_events_for_sick_partitions_hold_up_no_others_and_go_
     await outbox.write(*waiting[:25], *thin[:25], event_type=WELL)
     relay = start_relay()
     await eventually(lambda: unsent_is(outbox, 2050))
-    await eventually(lambda: metric_is(relay, "outbox_sick_partitions", SICK_PARTITIONS))
+    await eventually(lambda: relay.metric_is("outbox_sick_partitions", SICK_PARTITIONS))
     # What comes while they are sick goes as well.
     await outbox.write(*neighbours, event_type=LAME)
     await outbox.write(*others, event_type=WELL)
@@ -78,7 +77,7 @@ async def test_thousands_of_events_for_sick_partitions_hold_up_no_others_and_go_
     await asyncio.to_thread(second_broker.start)
     # The partitions get their leader back first, and are then tried every 15 s.
     await eventually(outbox.all_sent, seconds=120)
-    await eventually(lambda: metric_is(relay, "outbox_sick_partitions", 0))
+    await eventually(lambda: relay.metric_is("outbox_sick_partitions", 0))
     await eventually(lambda: complete(lame_reader, {*well, *waiting, *thin}, 4050))
     for topic, keys in ((LAME, waiting), (THIN, thin)):
         there = [message for message in lame_reader.messages if message.topic() == topic]
@@ -104,7 +103,3 @@ async def overtakings(outbox: Outbox) -> object:
 
 async def unsent_is(outbox: Outbox, count: int) -> bool:
     return await outbox.unsent() == count
-
-
-async def metric_is(relay: ServiceProcess, name: str, value: float) -> bool:
-    return await relay.metric(name) == value

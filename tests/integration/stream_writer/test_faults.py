@@ -156,8 +156,8 @@ async def test_a_writer_that_was_frozen_and_comes_back_changes_nothing(
     await inlet.redis.xreadgroup(names.GROUP, "test", {names.STREAM: ">"})
 
     frozen.signal(signal.SIGCONT)
-    await eventually(lambda: metric_is(frozen, "writer_documents_total", 50))
-    assert await metric_is(frozen, "writer_commits_total", 1)
+    await eventually(lambda: frozen.metric_is("writer_documents_total", 50))
+    assert await frozen.metric_is("writer_commits_total", 1)
     assert 'writer_documents_total{outcome="superseded"} 50.0' in await metrics(frozen)
     assert await documents.fetch("SELECT * FROM documents ORDER BY id") == before
     assert await inlet.dead() == []
@@ -259,10 +259,6 @@ async def metrics(writer: ServiceProcess) -> str:
     response = await writer.get("/metrics")
     assert response is not None
     return response.text
-
-
-async def metric_is(writer: ServiceProcess, name: str, value: float) -> bool:
-    return await writer.metric(name) == value
 
 
 async def at_least(writer: ServiceProcess, name: str, value: float) -> bool:

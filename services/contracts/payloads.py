@@ -12,12 +12,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.contracts.telemetry import TelemetryPoint
 from services.contracts.topics import (
     RESOURCE_CREATED,
     RESOURCE_DELETED,
     RESOURCE_UPDATED,
     TASK_COMPLETED,
     TASK_PROCESS,
+    TELEMETRY_POINTS,
 )
 
 MAX_ID_LENGTH: Final = 100
@@ -71,11 +73,12 @@ class TaskCompletedPayload(Payload):
     result: str
 
 
-PAYLOADS: Final[Mapping[str, type[Payload]]] = {
+PAYLOADS: Final[Mapping[str, type[BaseModel]]] = {
     RESOURCE_CREATED: ResourcePayload,
     RESOURCE_UPDATED: ResourcePayload,
     RESOURCE_DELETED: ResourceDeletedPayload,
     TASK_PROCESS: TaskPayload,
     TASK_COMPLETED: TaskCompletedPayload,
+    TELEMETRY_POINTS: TelemetryPoint,
 }
-"""Event type to its payload."""
+"""Topic to the payload of its messages. But for telemetry's they are events."""

@@ -6,6 +6,8 @@ RESOURCES_READ: Final = "resources:read"
 RESOURCES_WRITE: Final = "resources:write"
 DATA_READ: Final = "data:read"
 DATA_WRITE: Final = "data:write"
+TELEMETRY_READ: Final = "telemetry:read"
+TELEMETRY_WRITE: Final = "telemetry:write"
 CLIENTS_ADMIN: Final = "clients:admin"
 
 SCOPES: Final = {
@@ -13,6 +15,8 @@ SCOPES: Final = {
     RESOURCES_WRITE: "Create, change and delete resources",
     DATA_READ: "Read documents",
     DATA_WRITE: "Store documents",
+    TELEMETRY_READ: "Read points and rollups of devices",
+    TELEMETRY_WRITE: "Send points of devices",
     CLIENTS_ADMIN: "Register, list and deactivate clients",
 }
 """Each with what it allows, as OpenAPI documents show it."""

@@ -15,5 +15,16 @@ TASK_EVENTS: Final = (TASK_PROCESS, TASK_COMPLETED)
 DEAD_LETTER: Final = "events.dead-letter"
 """Messages that no consumer can turn into an event, as they came, with the reason in headers."""
 
-TOPICS: Final = (*RESOURCE_EVENTS, *TASK_EVENTS, DEAD_LETTER)
+TELEMETRY_POINTS: Final = "telemetry.points"
+"""Points that devices measured, a message each; the key is the device."""
+TELEMETRY_DEAD_LETTER: Final = "telemetry.dead-letter"
+"""Those that cannot be stored, as they came, with the reason in headers."""
+
+TOPICS: Final = (
+    *RESOURCE_EVENTS,
+    *TASK_EVENTS,
+    DEAD_LETTER,
+    TELEMETRY_POINTS,
+    TELEMETRY_DEAD_LETTER,
+)
 """All of them."""

@@ -1,9 +1,9 @@
 """One session of a client in its consumer group: what it is given, has committed, and loses.
 
 aiokafka calls the listener from a task of its own, in the middle of whatever the others do. No lock
-is shared with it: who waits for a rebalance to end while the rebalance waits for him waits for ever.
-The listener says that partitions go (`leaving`), gives the batch in hand some time, commits what is
-done, and from then on (`losses`) nothing that was taken before counts.
+is shared with it: the client gives nothing before a rebalance is over, and whoever held the lock
+meanwhile would wait for ever. The listener says that partitions go (`leaving`), gives the batch in
+hand some time, commits what is done, and from then on (`losses`) nothing taken before counts.
 """
 
 from __future__ import annotations

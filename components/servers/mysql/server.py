@@ -162,6 +162,6 @@ def _copies(name: str, args: MySQLArgs, source: Server, host: str) -> Server:
         env={**source.env, "SOURCE_HOST": host},
         # A copy has started long before it follows, and may lose its source for hours.
         probes=source.probes.model_copy(update={"readiness_command": probe}),
-        one_per_host=args.one_per_host and args.replicas > 2,  # noqa: PLR2004 - two copies
+        one_per_host=args.one_per_host and args.replicas > 2,
         apart_from=name if args.one_per_host else None,
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import Final
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -18,12 +19,15 @@ from services.shared.kafka.clients import sasl_mechanism
 from services.shared.kafka.group import GroupSettings
 from services.shared.kafka.sparing import Sparing
 from services.shared.runtime.databases import tls_context
-from services.shared.runtime.settings import KafkaSettings, read_secret
+from services.shared.runtime.settings import KafkaSettings, SettingsError, read_secret
 
 _PARTITION_BYTES: Final = 512 * 1024
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 """Of one answer: the pod's memory limit is small, and what is fetched is kept as Python objects."""
 _SPARE_MS: Final = 5000
+_NEVER_MS: Final = 2**31 - 1
+
+_trusted: WeakKeyDictionary[AIOKafkaConsumer, bytes] = WeakKeyDictionary()
 
 
 def consumer(
@@ -38,7 +42,8 @@ def consumer(
     the loop for each; a message that comes is given at once.
     """
     spare_log()
-    return AIOKafkaConsumer(
+    trusted = settings.ca_file.read_bytes()
+    client = AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap_servers,
         client_id=client_id,
         group_id=group.group_id,
@@ -60,13 +65,34 @@ def consumer(
         # The answer to a JoinGroup comes when all have joined: a shorter patience would take the
         # coordinator for dead in the middle of every rebalance with a member that is gone.
         request_timeout_ms=group.session_timeout_ms + _SPARE_MS,
-        max_poll_interval_ms=300_000,
+        # Who waits for a database asks for nothing, and is not to be taken for dead: whether the
+        # loop turns is what the process's own heartbeat says.
+        max_poll_interval_ms=_NEVER_MS,
         fetch_max_wait_ms=fetch_wait_ms,
+        consumer_timeout_ms=fetch_wait_ms,  # the fetcher looks around that often, without cause
         fetch_max_bytes=_FETCH_BYTES,
         max_partition_fetch_bytes=_PARTITION_BYTES,
         # Partitions that were added are seen within this time.
         metadata_max_age_ms=60_000,
     )
+    _trusted[client] = trusted
+    return client
+
+
+def renew(client: AIOKafkaConsumer, settings: KafkaSettings) -> None:
+    """Let `client` connect from now on with the password and the CA that are mounted now.
+
+    Nobody tells it when it is refused: it goes on trying with what it was made with. What is
+    connected stays so. Reads three small files; what cannot be read stays as it was.
+    """
+    inner: Any = client._client
+    with contextlib.suppress(OSError, SettingsError):
+        inner._sasl_mechanism = sasl_mechanism(settings)
+        inner._sasl_plain_password = read_secret(settings.password_file)
+        trusted = settings.ca_file.read_bytes()
+        if trusted != _trusted.get(client):
+            inner._ssl_context = tls_context(str(settings.ca_file))
+            _trusted[client] = trusted
 
 
 async def stop(client: AIOKafkaConsumer, seconds: float) -> None:

@@ -98,9 +98,7 @@ class KafkaServer:
             self.user(RELAY, produce=[*TOPICS, SMALL]),
             self.user(WORKER, produce=[DEAD_LETTER], consume=list(TOPICS), groups=GROUPS),
             self.user(INGEST, produce=points),
-            self.user(
-                ASYNC_WRITER, produce=[TELEMETRY_DEAD_LETTER], consume=points, groups=GROUPS
-            ),
+            self.user(ASYNC_WRITER, produce=[TELEMETRY_DEAD_LETTER], consume=points, groups=GROUPS),
             self.user(CPU_WRITER, consume=points, groups=GROUPS),
             self.user(TESTER, produce=everything, consume=everything, groups=[*GROUPS, "reader"]),
         ]

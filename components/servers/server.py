@@ -82,7 +82,9 @@ def nodes(
     """ServiceAccount, ConfigMap `<name>-config`, headless Service, StatefulSet and PDB; of nodes
     that are made and rolled `after` others, those are ready before."""
     check_name(name)
-    child = pulumi.ResourceOptions(parent=parent, depends_on=[after] if after else None)
+    child = pulumi.ResourceOptions(parent=parent)
+    if after is not None:
+        child = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[after]))
     label = objects.labels(name, server.component)
     pods.service_account(name, objects.metadata(name, args.namespace, label), child)
     config = _config(name, args, server, parent, config_hooks)

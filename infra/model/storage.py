@@ -1,4 +1,4 @@
-"""What the records say of databases: that each has one home, and copies where some are asked for."""
+"""What the records say of databases: each has one home, and copies where any are asked for."""
 
 from collections.abc import Iterator
 

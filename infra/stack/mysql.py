@@ -67,9 +67,7 @@ def _provide(ground: Foundation, record: Server, settings: MySQLSettings) -> dic
             user=user,
             password=hand_out(ground, own, provisioned).followed,
             # What the Job made is on the copies by the time they are ready: they follow.
-            readers_host=once(server.readers.host, provisioned.completed)
-            if server.readers
-            else None,
+            readers_host=once(server.readers.host, provisioned.completed),
             operators=Operators(
                 administrator=Account("root", admin.files[DATA].followed),
                 backup=Account(BACKUP_USER, backup.files[DATA].followed),

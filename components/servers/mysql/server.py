@@ -18,7 +18,7 @@ from components.servers.mysql import config
 
 _UID: Final = 10005
 _STARTUP_SECONDS: Final = 3600
-"""Crash recovery replays the redo log, and a new copy fetches everything there is: neither must ever
+"""Crash recovery replays the redo log, and a new copy fetches all there is: neither must ever
 be killed for it."""
 _GRACE_SECONDS: Final = 120
 """A shutdown ends sessions, then writes what the redo log would have to replay."""
@@ -66,8 +66,8 @@ class MySQL(pulumi.ComponentResource):
 
     address: Address
     """Of the source."""
-    readers: Address | None
-    """Of the copies that follow closely enough; None: there are none."""
+    readers: Address
+    """Of the copies that follow closely enough; of the source where there are none."""
 
     def __init__(
         self, name: str, args: MySQLArgs, opts: pulumi.ResourceOptions | None = None
@@ -95,17 +95,14 @@ class MySQL(pulumi.ComponentResource):
         made = server.nodes(name, args, spec, tls, self)
         # The one pod by its name: a second one, if somebody scales the set, has data of its own.
         self.address = server.publish(name, args, spec, made, self, replica=f"{name}-0")
-        self.readers = None
+        self.readers = self.address
         if args.replicas > 1:
             copies = _copies(name, args, spec, source)
             # After the source, whose restart then finds them there: reads go on meanwhile.
             following = server.nodes(readers, args, copies, tls, self, after=made)
             self.readers = server.publish(readers, args, copies, following, self)
         self.register_outputs(
-            {
-                "address": self.address.outputs(),
-                "readers": self.readers.outputs() if self.readers else None,
-            }
+            {"address": self.address.outputs(), "readers": self.readers.outputs()}
         )
 
     def _password(self, name: str, args: MySQLArgs) -> Files:
@@ -162,6 +159,6 @@ def _copies(name: str, args: MySQLArgs, source: Server, host: str) -> Server:
         env={**source.env, "SOURCE_HOST": host},
         # A copy has started long before it follows, and may lose its source for hours.
         probes=source.probes.model_copy(update={"readiness_command": probe}),
-        one_per_host=args.one_per_host and args.replicas > 2,  # noqa: PLR2004 - two copies
+        one_per_host=args.one_per_host and args.replicas > 2,
         apart_from=name if args.one_per_host else None,
     )

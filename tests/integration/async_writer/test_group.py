@@ -1,4 +1,4 @@
-"""Writers that are killed, stopped or cut off from Kafka: no point is lost, none goes back in time."""
+"""Writers that are killed, stopped or cut off from Kafka: no point is lost or goes back in time."""
 
 from __future__ import annotations
 

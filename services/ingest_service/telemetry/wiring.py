@@ -44,7 +44,13 @@ async def telemetry(
     metrics = TelemetryMetrics(registry)
     # No connection is kept for long while nobody reads: most pods never do.
     source = Database(means.source, registry, application_name=name, kept=0)
-    readers = Database(means.readers, registry, application_name=f"{name}-reader", kept=0)
+    readers = Database(
+        means.readers,
+        registry,
+        application_name=name,
+        kept=0,
+        metric_name=f"{means.readers.name}-readers",
+    )
     sender = Sender(lambda: _config(means, name), means.points, metrics)
     await source.open()
     await readers.open()

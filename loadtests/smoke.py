@@ -18,13 +18,14 @@ from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT, Kube, KubeError
 from loadtests import arrivals, tokens, traffic
 from loadtests.documents import closing
-from loadtests.documents.client import Document, RequestFailed
-from loadtests.documents.ledger import DocumentLedger
+from loadtests.documents.client import Document
 from loadtests.documents.over_httpx import documents_of
 from loadtests.documents.ways import ASYNC, SYNC, Way
+from loadtests.exchange import RequestFailed
 from loadtests.ledger import Ledger, Verdict
 from loadtests.outcome import Outcome
 from loadtests.percentiles import percentile
+from loadtests.values import ValueLedger
 
 RESOURCES_MADE = 20
 UPDATES = 3
@@ -138,7 +139,7 @@ def documents_are_stored(checkout: Checkout, kube: Kube, prefix: str, way: Way) 
     """A few documents in, read back at once, and in the store with what was acknowledged."""
     ids = f"{prefix}-{way.target}"
     given = [Document(id=f"{ids}-{number}", value=1) for number in range(DOCUMENTS_MADE)]
-    ledger = DocumentLedger()
+    ledger = ValueLedger()
     try:
         with documents_of(checkout, way) as documents:
             documents.write_all(given)

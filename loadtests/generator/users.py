@@ -13,7 +13,8 @@ from locust import FastHttpUser, task
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING
 
-from loadtests.documents.client import Document, Documents, RequestFailed
+from loadtests.documents.client import Document, Documents
+from loadtests.exchange import RequestFailed
 from loadtests.generator.recording import Recorder
 from loadtests.generator.transport import LocustTransport
 from loadtests.outcome import Outcome

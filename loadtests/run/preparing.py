@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT
-from loadtests.documents.client import Document, Documents, RequestFailed
-from loadtests.documents.ledger import DocumentLedger
+from loadtests.documents.client import Document, Documents
+from loadtests.exchange import RequestFailed
 from loadtests.observers.services import CACHES, Services
 from loadtests.outcome import Outcome
 from loadtests.run.plan import Plan, Settings, hot_id
 from loadtests.run.pods import Site
 from loadtests.traffic import base_url
+from loadtests.values import ValueLedger
 
 HOT = 1_000
 """Documents that everybody reads."""
@@ -36,7 +37,7 @@ def plan_of(checkout: Checkout, chosen: Settings, site: Site | None = None) -> P
     return plan.model_copy(update={"host": site.entries[plan.way.entry], "workers": workers})
 
 
-def seed(client: Documents, plan: Plan, ledger: DocumentLedger) -> None:
+def seed(client: Documents, plan: Plan, ledger: ValueLedger) -> None:
     """Write what everybody will read. It counts for the ledger, not for the load.
 
     Raises:

@@ -13,7 +13,6 @@ from rich.console import Console
 from bootstrap.checkout import Checkout, saved_context
 from bootstrap.kube import Kube, KubeError
 from loadtests.documents import closing
-from loadtests.documents.ledger import DocumentLedger
 from loadtests.documents.over_httpx import documents_of
 from loadtests.observers.watch import Watch
 from loadtests.outcome import Outcome
@@ -25,6 +24,7 @@ from loadtests.run.progress import Progress
 from loadtests.run.results import Circumstances, add_up
 from loadtests.run.running import Generator
 from loadtests.tokens import header_of
+from loadtests.values import ValueLedger
 from loadtests.verdict.results import Books, Run
 
 EMPTY_SECONDS = 300.0
@@ -61,7 +61,7 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
     check_addresses(plan)
     if site is None:
         check_open_files(plan, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    ledger = DocumentLedger()
+    ledger = ValueLedger()
     load_before = os.getloadavg()[0]
     with Watch(kube, plan.way) as watch:
         console.print(f"{plan.run}: writing and reading {plan.hot:,} documents that all users read")
@@ -116,7 +116,7 @@ def _make_load(made: Generator | ClusterGenerator, progress: Progress, console: 
 
 
 def _end(
-    kube: Kube, plan: Plan, ledger: DocumentLedger, watch: Watch, console: Console
+    kube: Kube, plan: Plan, ledger: ValueLedger, watch: Watch, console: Console
 ) -> tuple[Books | None, list[str]]:
     """The books, and what went wrong with them: the run is worth its report all the same."""
     try:
@@ -127,7 +127,7 @@ def _end(
 
 
 def _close(
-    kube: Kube, plan: Plan, ledger: DocumentLedger, emptied: float | None, console: Console
+    kube: Kube, plan: Plan, ledger: ValueLedger, emptied: float | None, console: Console
 ) -> Books:
     began = time.monotonic()
     found = closing.compare(kube, plan.run, ledger, plan.way)
@@ -138,7 +138,7 @@ def _close(
     )
     return Books(
         acknowledged=ledger.count(Outcome.ACKED) - plan.hot,  # those were written before
-        documents=ledger.acknowledged_ids,
+        documents=ledger.acknowledged_keys,
         refused=ledger.count(Outcome.REFUSED),
         unknown=ledger.count(Outcome.UNKNOWN),
         seconds_to_empty=emptied,

@@ -13,7 +13,6 @@ from types import TracebackType
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests.documents import closing
-from loadtests.documents.ledger import DocumentLedger
 from loadtests.documents.over_httpx import documents_of
 from loadtests.observers.watch import Watch
 from loadtests.outcome import Outcome
@@ -22,6 +21,7 @@ from loadtests.run.plan import Settings
 from loadtests.run.preparing import plan_of, seed, warm
 from loadtests.run.running import Generator
 from loadtests.tokens import header_of
+from loadtests.values import ValueLedger
 from loadtests.verdict.samples import Failure
 from tests.e2e.cluster import wait_for
 from tests.e2e.conftest import Say
@@ -52,7 +52,7 @@ class UnderLoad:
         self._checkout = checkout
         self._kube = Kube(checkout)
         self._say = say
-        self._ledger = DocumentLedger()
+        self._ledger = ValueLedger()
         self.intake = Intake(self._plan, self._ledger)
         self._generator = Generator(
             self._plan,

@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.documents.ledger import DocumentLedger
 from loadtests.outcome import Outcome
 from loadtests.run.intake import Intake
 from loadtests.run.plan import Plan, hot_id
 from loadtests.run.running import Generator
+from loadtests.values import ValueLedger
 from tests.integration.loadtests.document_server import DocumentServer
 
 HOT = 20
@@ -38,7 +38,7 @@ def plan(server: DocumentServer, **more: object) -> Plan:
 def make_load(
     chosen: Plan, folder: Path, meanwhile: Callable[[Generator, Intake], None] | None = None
 ) -> Intake:
-    intake = Intake(chosen, DocumentLedger())
+    intake = Intake(chosen, ValueLedger())
     with Generator(chosen, intake.take, folder / "log") as generator:
         if meanwhile is not None:
             meanwhile(generator, intake)

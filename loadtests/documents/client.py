@@ -41,7 +41,7 @@ class Documents:
 
     def __init__(self, transport: Transport, way: Way = ASYNC) -> None:
         self._transport = transport
-        self._way = way
+        self.way = way
 
     def write(self, document: Document) -> None:
         """Write one document; returns once it is acknowledged.
@@ -61,11 +61,11 @@ class Documents:
 
     def _post(self, body: bytes, documents: Sequence[Document]) -> None:
         def judge(reply: Reply) -> None:
-            expect(reply, self._way.accepted)
+            expect(reply, self.way.accepted)
             if parse(Ids, reply).ids != [document.id for document in documents]:
                 raise RequestFailed("acknowledged under other ids than given")
 
-        way = self._way
+        way = self.way
         self._transport.exchange(Request(way.post, "POST", way.path, body), judge)
 
     def read(self, document_id: str) -> Document:
@@ -101,7 +101,7 @@ class Documents:
         self._get(written.id, judge)
 
     def _get(self, document_id: str, judge: Callable[[Reply], T]) -> T:
-        way = self._way
+        way = self.way
         return self._transport.exchange(Request(way.get, "GET", f"{way.path}/{document_id}"), judge)
 
     def page(self, limit: int = 50, cursor: str | None = None) -> Page:
@@ -118,6 +118,6 @@ class Documents:
                 raise RequestFailed("a page with more documents than asked for")
             return found
 
-        path = f"{self._way.path}?limit={limit}"
+        path = f"{self.way.path}?limit={limit}"
         path += f"&cursor={cursor}" if cursor is not None else ""
-        return self._transport.exchange(Request(self._way.page, "GET", path), judge)
+        return self._transport.exchange(Request(self.way.page, "GET", path), judge)

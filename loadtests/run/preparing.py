@@ -32,9 +32,9 @@ def plan_of(checkout: Checkout, chosen: Settings, site: Site | None = None) -> P
     run = f"load-{secrets.token_hex(4)}"
     plan = Plan(**chosen.model_dump(), run=run, host="", hot=HOT)
     if site is None:
-        return plan.model_copy(update={"host": base_url(checkout, plan.way.entry)})
+        return plan.model_copy(update={"host": base_url(checkout, plan.entry)})
     workers = plan.workers if "workers" in chosen.model_fields_set else site.workers
-    return plan.model_copy(update={"host": site.entries[plan.way.entry], "workers": workers})
+    return plan.model_copy(update={"host": site.entries[plan.entry], "workers": workers})
 
 
 def seed(client: Documents, plan: Plan, ledger: ValueLedger) -> None:
@@ -51,7 +51,7 @@ def seed(client: Documents, plan: Plan, ledger: ValueLedger) -> None:
             client.write_all(batch)
         except RequestFailed as failed:
             raise RunFailed(
-                f"{plan.way.post} at {plan.host} does not take documents ({failed}); {WAY_OUT}"
+                f"{client.way.post} at {plan.host} does not take documents ({failed}); {WAY_OUT}"
             ) from failed
         for document in batch:
             ledger.note(document.id, document.value, Outcome.ACKED)
@@ -76,7 +76,7 @@ def warm(client: Documents, plan: Plan, services: Services) -> None:
                 for _ in readers.map(client.read, ids):
                     pass
             except RequestFailed as failed:
-                what = f"{plan.way.get} at {plan.host} fails ({failed})"
+                what = f"{client.way.get} at {plan.host} fails ({failed})"
                 raise RunFailed(f"{what}; {WAY_OUT}") from failed
             services.look()
             answered = services.reads.by_source - before

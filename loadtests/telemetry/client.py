@@ -21,6 +21,8 @@ NDJSON: Final = "application/x-ndjson"
 MOST_POINTS: Final = 500
 """In one request."""
 
+Key = tuple[str, datetime]
+"""Of a device's points: metric and time."""
 Consistency = Literal["eventual", "strong"]
 
 
@@ -34,6 +36,11 @@ class Point(BaseModel):
     ts: datetime
     """With an offset."""
     value: float
+
+    @property
+    def key(self) -> Key:
+        """Of this device."""
+        return self.metric, self.ts
 
 
 class Rollup(BaseModel):
@@ -107,8 +114,11 @@ class Telemetry:
         limit: int = 100,
         cursor: str | None = None,
         consistency: Consistency = "eventual",
+        sent: Mapping[Key, float] | None = None,
     ) -> Page:
         """A page of a device's points that are stored.
+
+        ``sent``: by key the highest value of all that ever were; nothing else may be there.
 
         Raises:
             RequestFailed: there was none, or one that is not what was asked for.
@@ -118,9 +128,12 @@ class Telemetry:
             expect(reply, 200)
             found = parse(Page, reply)
             _same_device([point.device_id for point in found.items], device_id, limit)
-            keys = [(point.metric, point.ts) for point in found.items]
+            keys = [point.key for point in found.items]
             if keys != sorted(set(keys)):
                 raise RequestFailed("points out of order, or one of them twice")
+            known = found.items if sent is None else [it for it in found.items if _was(it, sent)]
+            if known != found.items:
+                raise RequestFailed("a point that was never sent")
             return found
 
         asked = {"metric": metric, "cursor": cursor, "consistency": consistency}
@@ -151,6 +164,10 @@ def _get(
     given = {key: text for key, text in asked.items() if text is not None}
     query = urlencode({"device_id": device_id, "limit": limit, **given})
     return Request(name, "GET", f"{path}?{query}")
+
+
+def _was(point: Point, sent: Mapping[Key, float]) -> bool:
+    return point.value <= sent.get(point.key, 0)
 
 
 def _same_device(found: Sequence[str], asked: str, limit: int) -> None:

@@ -113,6 +113,7 @@ def mysql_files(
     """What the cluster mounts: configuration, scripts, certificate, and passwords by their path."""
     names = ("localhost", "client-database", "client-database-0")
     chain, key = authority.issue(*names)
+    lag = settings.pop("max_lag_seconds", 30)
     values = {
         "max_connections": 50,
         "buffer_pool_mebibytes": 64,
@@ -123,7 +124,7 @@ def mysql_files(
     texts = {
         "my.cnf": config.my_cnf(**values),
         "start.sh": config.start_script(),
-        "ready.sh": config.probe_script(),
+        "ready.sh": config.probe_script(max_lag_seconds=lag),
     }
     return {
         **{f"{config.CONFIG_PATH}/{name}": File(text.encode()) for name, text in texts.items()},
@@ -140,7 +141,7 @@ def start_mysql(
     containers: Containers,
     authority: Authority,
     *,
-    ordinal: int = 0,
+    hostname: str | None = None,
     source: str = "",
     passwords: Mapping[str, bytes] | None = None,
     name: str = "mysql",
@@ -148,7 +149,8 @@ def start_mysql(
 ) -> MySQLServer:
     """MySQL 9.7 from the texts the cluster uses, with the data in a folder of the container.
 
-    `source`: the host name of the source, for nodes of one server, which share `passwords`.
+    Nodes of one server have a `hostname` each and share `passwords`; its copies are given that of
+    their `source`.
     """
     admin = authority.secret("mysql-admin")
     known = {
@@ -163,8 +165,8 @@ def start_mysql(
         ["bash", f"{config.CONFIG_PATH}/start.sh"],
         uid=MYSQL_UID,
         ports=[config.PORT],
-        environment={"POD_NAME": f"client-database-{ordinal}", "SOURCE_HOST": source},
+        environment={"POD_NAME": hostname or "client-database-0", "SOURCE_HOST": source},
         files=mysql_files(authority, known, **settings),
-        hostname=f"client-database-{ordinal}" if source else None,
+        hostname=hostname,
     )
     return MySQLServer(container, authority, admin)

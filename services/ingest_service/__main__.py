@@ -7,11 +7,18 @@ import sys
 import uvloop
 
 from services.ingest_service.settings import IngestSettings
+from services.ingest_service.telemetry.settings import (
+    PointSettings,
+    ReadersSettings,
+    TelemetrySettings,
+)
+from services.ingest_service.telemetry.wiring import TelemetryMeans
 from services.ingest_service.wiring import Means, run
 from services.shared.auth.settings import AuthenticationSettings
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (
     DatabaseSettings,
+    KafkaSettings,
     RedisSettings,
     ServiceSettings,
     SettingsError,
@@ -32,6 +39,12 @@ def main() -> int:
             load(StreamSettings),
             load(RedisSettings),
             load(AuthenticationSettings),
+            TelemetryMeans(
+                load(PointSettings),
+                load(KafkaSettings),
+                load(TelemetrySettings),
+                load(ReadersSettings),
+            ),
         )
         uvloop.run(run(means))
     except SettingsError as error:

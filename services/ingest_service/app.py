@@ -9,6 +9,10 @@ from services.ingest_service.api import PATH, router
 from services.ingest_service.endpoints import Endpoints
 from services.ingest_service.service import IngestService, NotAdmittedError
 from services.ingest_service.settings import IngestSettings
+from services.ingest_service.telemetry import api as telemetry_api
+from services.ingest_service.telemetry.endpoints import TelemetryEndpoints
+from services.ingest_service.telemetry.service import Telemetry
+from services.ingest_service.telemetry.settings import PointSettings
 from services.shared.documents import openapi
 from services.shared.documents.endpoints import answer_directly
 from services.shared.http import problem
@@ -36,6 +40,8 @@ def create_app(
     readiness: Readiness,
     registry: CollectorRegistry,
     *,
+    telemetry: Telemetry,
+    points: PointSettings,
     guard: Guard | None,
     access_log: AccessLog = "notable",
 ) -> FastAPI:
@@ -45,6 +51,7 @@ def create_app(
     answer_directly(
         direct, PATH, _explain, take=answers.accept, show_page=answers.list, show=answers.get
     )
+    TelemetryEndpoints(telemetry, points).answer_directly(direct)
     # Why no page of documentation and no redirects: see services/rest_service/app.py.
     app = Application(
         direct,
@@ -62,8 +69,10 @@ def create_app(
     )
     app.state.ingest = ingest
     app.include_router(router)
+    app.include_router(telemetry_api.router)
     app.router.routes.extend(health_routes(service_name, readiness, registry))
     openapi.complete(app, PATH, settings.max_documents)
+    telemetry_api.complete(app, points)
     app.finish()
     return app
 

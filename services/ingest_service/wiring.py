@@ -22,6 +22,7 @@ from services.ingest_service.reading import Reader
 from services.ingest_service.service import IngestService
 from services.ingest_service.settings import IngestSettings
 from services.ingest_service.store import Store
+from services.ingest_service.telemetry.wiring import TelemetryMeans, telemetry
 from services.ingest_service.watch import Watch
 from services.shared.auth.settings import AuthenticationSettings
 from services.shared.auth.wiring import guarded
@@ -55,6 +56,7 @@ class Means:
     stream: StreamSettings
     cache: RedisSettings
     authentication: AuthenticationSettings
+    telemetry: TelemetryMeans
 
 
 @contextlib.asynccontextmanager
@@ -85,13 +87,18 @@ async def application(
     await database.open()
     looking = asyncio.create_task(watch.keep_looking())
     try:
-        async with guarded(means.authentication, registry) as guard:
+        async with (
+            guarded(means.authentication, registry) as guard,
+            telemetry(means.telemetry, name, registry) as points,
+        ):
             yield create_app(
                 name,
                 ingest,
                 means.ingest,
                 readiness,
                 registry,
+                telemetry=points,
+                points=means.telemetry.points,
                 guard=guard,
                 access_log=means.service.access_log,
             )
@@ -120,7 +127,7 @@ async def _within(seconds: float, closing: Coroutine[Any, Any, None]) -> None:
 
 
 async def run(means: Means) -> None:
-    """Serve until SIGTERM; needs neither PostgreSQL nor Redis to start."""
+    """Serve until SIGTERM; needs no server to start."""
     stop = asyncio.Event()
     server.stop_on_signals(stop)
     registry = new_registry()

@@ -28,6 +28,7 @@ from services.shared.runtime.settings import DatabaseSettings
 from tests.bench.client import CLIENT_CORE, SERVER_CORE, Figures, measured
 from tests.bench.machine import Report
 from tests.integration.containers import Containers
+from tests.integration.ingest_service import nowhere
 from tests.integration.ingest_service.stream_server import start_documents_cache, start_stream
 from tests.integration.ports import free_port
 from tests.integration.processes import ServiceProcess, environment
@@ -148,7 +149,8 @@ async def _bench(containers: Containers, folder: Path, report: Report, seconds: 
             INGEST_MAX_QUEUE=2 * 10**7,
         )
         | cache.variables("REDIS")
-        | stream.variables("REDIS_STREAM"),
+        | stream.variables("REDIS_STREAM")
+        | nowhere.variables(nowhere.telemetry(authority)),
         folder / "service.log",
     )
     service.pin(SERVER_CORE)

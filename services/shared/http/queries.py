@@ -15,9 +15,9 @@ Query = TypeVar("Query", bound=BaseModel)
 
 def read_query(model: type[Query], scope: Scope) -> Query:
     """The query as `model`, which forbids what it does not name. Raises ProblemError (422)."""
-    if not scope["query_string"]:
-        return model()
     try:
+        if not scope["query_string"]:
+            return model()
         return model.model_validate(dict(QueryParams(scope["query_string"])))
     except ValidationError as error:
         errors = error.errors(include_url=False)

@@ -25,6 +25,7 @@ from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, ServiceSettings
 from tests.harness.issuer import Issuer
 from tests.integration.containers import Containers
+from tests.integration.ingest_service import nowhere
 from tests.integration.ingest_service.stream_server import (
     MAX_MEMORY,
     IngestRedis,
@@ -127,6 +128,7 @@ async def make_ingest(
     stream_server: IngestRedis,
     cache_server: IngestRedis,
     issuer: Issuer,
+    authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[MakeIngest]:
     """`await make_ingest(max_documents=3)`: an application that lets documents in."""
@@ -143,6 +145,7 @@ async def make_ingest(
                 stream_server.stream_settings(),
                 cache_server.settings(),
                 issuer.settings,
+                nowhere.telemetry(authority),
             )
             registry = new_registry()
             readiness = Readiness(registry)
@@ -182,6 +185,7 @@ async def make_process(
     stream_server: IngestRedis,
     cache_server: IngestRedis,
     issuer: Issuer,
+    authority: Authority,
     tmp_path: Path,
 ) -> AsyncIterator[MakeProcess]:
     """`await make_process()`: a process of its own that lets documents in.
@@ -194,6 +198,7 @@ async def make_process(
         variables = environment(package, datadb) | issuer.variables
         variables |= cache_server.variables("REDIS")
         variables |= stream_server.variables("REDIS_STREAM")
+        variables |= nowhere.variables(nowhere.telemetry(authority))
         if package != "ingest_service":
             variables["REDIS_STREAM_USERNAME"] = TESTER  # another service's user is not made here
             variables["WRITER_COPIES_STAY_SECONDS"] = "0"

@@ -10,6 +10,8 @@ from fastapi import FastAPI
 from services.ingest_service.app import create_app
 from services.ingest_service.service import IngestService
 from services.ingest_service.settings import IngestSettings
+from services.ingest_service.telemetry.service import Telemetry
+from services.ingest_service.telemetry.settings import PointSettings
 from services.shared.http.health import Readiness
 from services.shared.runtime.metrics import new_registry
 
@@ -19,8 +21,16 @@ PATH = "/api/data"
 def app_without_servers() -> FastAPI:
     registry = new_registry()
     settings = IngestSettings(max_documents=7)
-    nothing = cast(IngestService, None)
-    return create_app("in", nothing, settings, Readiness(registry), registry, guard=None)
+    return create_app(
+        "in",
+        cast(IngestService, None),
+        settings,
+        Readiness(registry),
+        registry,
+        telemetry=cast(Telemetry, None),
+        points=PointSettings(most=7),
+        guard=None,
+    )
 
 
 def client() -> httpx.AsyncClient:

@@ -1,0 +1,1 @@
+"""Turns the points of telemetry.points into rollups of windows, with a pool of processes."""

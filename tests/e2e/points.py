@@ -1,9 +1,8 @@
 """Points that flow while a test breaks things: many devices, rewritten keys, duplicates, a ledger.
 
-All devices go through event time together, a round at a time: none begins the next before every
-point of this one is acknowledged. So what is out of order is so by one round at most, and no point
-is too late for its window, whatever is killed meanwhile. Event times begin in the past, so that a
-test that wants windows to be over need not wait for them.
+All devices go on together, a round at a time: none begins the next before every point of this one
+is acknowledged. So what is out of order is so by one round at most, and no point is too late for
+its window, whatever is killed meanwhile.
 """
 
 import threading
@@ -29,34 +28,27 @@ METRICS = ("temperature", "pressure", "humidity")
 PER_DEVICE = len(METRICS) + 1
 """Points of a device in a round: one of each metric, and one that replaces another."""
 STORED_SECONDS = 120.0
+RECENT = timedelta(seconds=15)
 LARGEST = 100_000
 """Of the values that keys begin with."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """``writers`` threads with ``devices`` each; ``step`` is the event time (s) from one round to
-    the next, ``pace`` the least that a round takes (s)."""
+    """``writers`` threads with ``devices`` each; ``pace`` is the least that a round takes (s)."""
 
     writers: int = 8
     devices: int = 125
     per_request: int = 25
     """Devices."""
-    step: float = 4.0
     pace: float = 2.5
-
-    @property
-    def per_round(self) -> int:
-        """Points."""
-        return self.writers * self.devices * PER_DEVICE
 
 
 class Flow:
     """Rounds of points until told to finish; everything sent is in the ledger with its outcome."""
 
-    def __init__(self, checkout: Checkout, prefix: str, shape: Shape, begins: datetime) -> None:
+    def __init__(self, checkout: Checkout, prefix: str, shape: Shape) -> None:
         self.prefix = prefix
-        self.begins = begins
         self.ledger = ValueLedger()
         self.failures: Counter[str] = Counter()
         self.rounds = 0
@@ -69,6 +61,8 @@ class Flow:
         self._lock = threading.Lock()
         self._error: BaseException | None = None
         self._began = 0.0
+        self.moment = datetime.now(UTC)
+        """When the last round began: of when its points are."""
         self._next = threading.Barrier(shape.writers, action=self._turn)
         self._threads = [
             threading.Thread(target=self._run, args=(number,), daemon=True)
@@ -80,10 +74,11 @@ class Flow:
         """Points."""
         return self.ledger.count(Outcome.ACKED)
 
-    @property
-    def reached(self) -> datetime:
-        """The event time of the next round."""
-        return self._moment(self.rounds)
+    def devices(self, writer: int | None = None) -> list[str]:
+        """Of one writer, or all."""
+        each = self._shape.devices
+        numbers = range(self._shape.writers) if writer is None else (writer,)
+        return [f"{self.prefix}-{one * each + n}" for one in numbers for n in range(each)]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -114,9 +109,6 @@ class Flow:
             raise self._error
         return True
 
-    def _moment(self, number: int) -> datetime:
-        return self.begins + timedelta(seconds=number * self._shape.step)
-
     def _turn(self) -> None:
         """Between two rounds, in one thread while the others wait."""
         if self._began:
@@ -124,12 +116,10 @@ class Flow:
             self._over.wait(max(0.0, self._began + self._shape.pace - time.monotonic()))
         # Seen by all at once: one that left earlier would be waited for.
         self._ended = self._over.is_set() and self.acknowledged >= self._least
-        self._began = time.monotonic()
+        self._began, self.moment = time.monotonic(), datetime.now(UTC)
 
     def _run(self, writer: int) -> None:
-        devices = [
-            f"{self.prefix}-{writer * self._shape.devices + n}" for n in range(self._shape.devices)
-        ]
+        devices = self.devices(writer)
         chance = Random(writer)
         last: list[Point] = []
         try:
@@ -148,8 +138,10 @@ class Flow:
     def _round(
         self, telemetry: Telemetry, devices: list[str], last: list[Point], chance: Random
     ) -> list[Point]:
-        before = {point.device_id: point for point in last if point.metric == METRICS[0]}
-        now = self._moment(self.rounds)
+        now = self.moment
+        # None that its window might not wait for.
+        recent = [p for p in last if p.metric == METRICS[0] and now - p.ts < RECENT]
+        before = {point.device_id: point for point in recent}
         sent: list[Point] = []
         size = self._shape.per_request
         for number, first in enumerate(range(0, len(devices), size)):
@@ -190,17 +182,12 @@ class Flow:
                 return
 
 
-def minutes_ago(minutes: float) -> datetime:
-    """A whole minute."""
-    return (datetime.now(UTC) - timedelta(minutes=minutes)).replace(second=0, microsecond=0)
-
-
 @contextmanager
 def flowing(
     checkout: Checkout, prefix: str, shape: Shape | None = None, least: int = 0
 ) -> Iterator[Flow]:
     """Points flow inside the block, and after it until there are at least so many."""
-    flow = Flow(checkout, prefix, shape or Shape(), minutes_ago(15))
+    flow = Flow(checkout, prefix, shape or Shape())
     flow.start()
     try:
         yield flow

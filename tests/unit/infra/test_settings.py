@@ -1,8 +1,8 @@
 """Each cross-field validator, with the failure it prevents and the way out it names."""
 
+import dataclasses
 from typing import Any
 
-import dataclasses
 import pytest
 from pydantic import BaseModel, ValidationError
 

@@ -197,7 +197,7 @@ def binding(name: str, to: str) -> Service:
                     redis=(RedisUse("ledger-readers", ("x:*",), ("get",)),),
                 ),
             ),
-            "the server ledger and the server ledger-readers .* Service ledger-readers",
+            "the server ledger and the server ledger-readers would both have the ServiceAccount",
         ),
         (
             and_more(

@@ -38,5 +38,5 @@ def test_limits_have_defaults_and_bounds(monkeypatch: pytest.MonkeyPatch) -> Non
         most=500, future_seconds=300, seconds=10, most_waiting=20_000
     )
     monkeypatch.setenv("INGEST_POINTS_MOST", "0")
-    with pytest.raises(SettingsError, match="INGEST_POINTS_MOST: .* greater than or equal to 1"):
+    with pytest.raises(SettingsError, match=r"INGEST_POINTS_MOST: .* greater than or equal to 1"):
         load(PointSettings)

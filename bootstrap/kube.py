@@ -1,4 +1,4 @@
-"""The checkout's cluster through its own kubectl: commands, JSON, SQL in the Postgres pod."""
+"""The checkout's cluster through its own kubectl: commands, JSON, SQL in the databases' pods."""
 
 import json
 import os
@@ -9,8 +9,14 @@ from typing import Any
 
 from bootstrap.checkout import Checkout
 
-POSTGRES_NAMESPACE = "data"
+DATA_NAMESPACE = "data"
 POSTGRES = "postgres"
+# The password by way of a pipe: no command line and no environment shows it.
+_MYSQL = """
+password=$(</etc/millrace/secrets/admin/password)
+exec mysql --defaults-file=<(printf '[client]\\npassword="%s"\\n' "$password") \\
+  --socket=/run/mysqld/mysqld.sock --user=root --batch --quick --skip-column-names "$1"
+"""
 WAY_OUT = "`make up` brings the platform up"
 
 
@@ -20,7 +26,7 @@ class KubeError(Exception):
 
 def psql_args(database: str, server: str = POSTGRES) -> tuple[str, ...]:
     """What to tell kubectl for a psql in that server's pod, which reads a script from stdin."""
-    exec_in = ("exec", "-i", "-n", POSTGRES_NAMESPACE, f"{server}-0", "--")
+    exec_in = ("exec", "-i", "-n", DATA_NAMESPACE, f"{server}-0", "--")
     return (*exec_in, "psql", "-U", "postgres", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1")
 
 
@@ -98,3 +104,17 @@ class Kube:
     def psql(self, database: str, script: str, timeout: float = 60, server: str = POSTGRES) -> str:
         """Run a psql script (standard input) in that server's pod; bare, tab-free output."""
         return self.run(*psql_args(database, server), stdin=script, timeout=timeout)
+
+    def mysql(
+        self, database: str, script: str, *, server: str, ordinal: int = 0, timeout: float = 60
+    ) -> str:
+        """Run a script as the administrator over the socket in a MySQL server's pod.
+
+        ``ordinal`` 0 is the source. Gives the rows, a line each with tabs between the columns.
+
+        Raises:
+            KubeError: the pod or the server is away, or a statement is wrong.
+        """
+        pod = ("exec", "-i", "-n", DATA_NAMESPACE, f"{server}-{ordinal}", "--")
+        shell = ("bash", "-c", _MYSQL, "mysql", database)
+        return self.run(*pod, *shell, stdin=f"{script};", timeout=timeout)

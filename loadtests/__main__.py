@@ -45,7 +45,7 @@ def run_load(  # noqa: PLR0917 - typer's way to say what a command takes
     pace: Annotated[str, _given("seconds from a user's request to its next; 10 by default")] = "",
     seconds: Annotated[str, _given("how long all of them stay; 180 by default")] = "",
     shape: Annotated[str, _given("steady (default), ramp, spike or soak")] = "",
-    target: Annotated[str, _given("async (default): /api/data; sync: /data")] = "",
+    target: Annotated[str, _given("async (default): /api/data; sync: /data; telemetry")] = "",
     flow: Annotated[str, _given("mixed (default), write or read")] = "",
     rate: Annotated[str, _given("users that come in a second at most; 200 by default")] = "",
     workers: Annotated[
@@ -53,7 +53,7 @@ def run_load(  # noqa: PLR0917 - typer's way to say what a command takes
     ] = "",
     where: Annotated[str, _given("machine (default): this one; cluster: pods of the stack")] = "",
 ) -> None:
-    """Let users write and read documents, hold the run to its targets, close the ledger."""
+    """Let users write and read, hold the run to its targets, close the ledger."""
     chosen = settings(
         users=users,
         pace=pace,

@@ -2,7 +2,7 @@
 
 Creates, updates, reads, lists and deletes resources over the published port, then looks for
 exactly one row per event in ``workerdb.processed_events``, in order per resource. Then writes and
-reads documents, both ways, and looks for them in their store.
+reads documents, both ways, and looks for them in their store; and sends points and reads them.
 """
 
 import asyncio
@@ -18,13 +18,15 @@ from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT, Kube, KubeError
 from loadtests import arrivals, tokens, traffic
 from loadtests.documents import closing
-from loadtests.documents.client import Document, RequestFailed
-from loadtests.documents.ledger import DocumentLedger
+from loadtests.documents.client import Document
 from loadtests.documents.over_httpx import documents_of
 from loadtests.documents.ways import ASYNC, SYNC, Way
+from loadtests.exchange import RequestFailed
 from loadtests.ledger import Ledger, Verdict
 from loadtests.outcome import Outcome
-from loadtests.percentiles import percentile
+from loadtests.percentiles import in_milliseconds
+from loadtests.telemetry import smoke as points
+from loadtests.values import ValueLedger
 
 RESOURCES_MADE = 20
 UPDATES = 3
@@ -138,7 +140,7 @@ def documents_are_stored(checkout: Checkout, kube: Kube, prefix: str, way: Way) 
     """A few documents in, read back at once, and in the store with what was acknowledged."""
     ids = f"{prefix}-{way.target}"
     given = [Document(id=f"{ids}-{number}", value=1) for number in range(DOCUMENTS_MADE)]
-    ledger = DocumentLedger()
+    ledger = ValueLedger()
     try:
         with documents_of(checkout, way) as documents:
             documents.write_all(given)
@@ -155,35 +157,41 @@ def documents_are_stored(checkout: Checkout, kube: Kube, prefix: str, way: Way) 
         )
 
 
-def show(console: Console, ledger: Ledger, reads: Reads, verdict: Verdict) -> None:
-    """The table of what was done and the latency from POST to processed."""
-    table = Table(title="smoke: published port to processed row", title_justify="left")
+def points_are_stored(checkout: Checkout, kube: Kube, prefix: str) -> points.Seen:
+    """Points in, and read from the source and from a copy with what was acknowledged."""
+    try:
+        seen, left = points.send_and_read(checkout, kube, prefix, ARRIVAL_SECONDS)
+    except RequestFailed as failed:
+        raise SmokeFailed(f"points are not taken, or not given back: {failed}") from failed
+    if not left.balanced:
+        raise SmokeFailed(f"points are not stored as acknowledged: {'; '.join(left.examples)}")
+    return seen
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left")
     table.add_column("step")
     for heading in ("done", "p50", "p95"):
         table.add_column(heading, justify="right")
+    return table
+
+
+def show(console: Console, ledger: Ledger, reads: Reads, verdict: Verdict) -> None:
+    """The table of what was done and the latency from POST to processed."""
+    table = _table("smoke: published port to processed row")
     for kind in ("create", "update", "delete"):
         writes = [write for write in ledger.acked() if write.kind == kind]
         taken = [w.answered_at - w.sent_at for w in writes if w.answered_at is not None]
-        table.add_row(f"{kind} (answer)", *_numbers(taken))
+        table.add_row(f"{kind} (answer)", *in_milliseconds(taken))
     for kind, taken in reads.taken.items():
-        table.add_row(f"{kind} (answer)", *_numbers(taken))
+        table.add_row(f"{kind} (answer)", *in_milliseconds(taken))
     table.add_section()
-    table.add_row("POST to processed", *_numbers(verdict.latencies))
+    table.add_row("POST to processed", *in_milliseconds(verdict.latencies))
     console.print(table)
     console.print(
         "POST to processed: processed_at in workerdb minus the client's time of sending, "
         "both on this machine's clock.",
         style="dim",
-    )
-
-
-def _numbers(taken: list[float]) -> tuple[str, str, str]:
-    if not taken:
-        return "0", "-", "-"
-    return (
-        str(len(taken)),
-        f"{1000 * percentile(taken, 0.50):.0f} ms",
-        f"{1000 * percentile(taken, 0.95):.0f} ms",
     )
 
 
@@ -209,10 +217,15 @@ def smoke(checkout: Checkout, console: Console) -> None:
         )
     for way in (ASYNC, SYNC):
         documents_are_stored(checkout, kube, prefix, way)
+    table = _table("smoke: points of devices")
+    for what, taken in points_are_stored(checkout, kube, prefix).rows.items():
+        table.add_row(what, *in_milliseconds(taken))
+    console.print(table)
     console.print(
         f"[green]ok[/green]: {verdict.acked} writes acknowledged, {verdict.arrived} events "
         f"processed exactly once, in order for each of {RESOURCES_MADE} resources; "
-        f"{DOCUMENTS_MADE} documents stored from {ASYNC.path}, and as many from {SYNC.path}"
+        f"{DOCUMENTS_MADE} documents stored from {ASYNC.path}, and as many from {SYNC.path}; "
+        f"{points.DEVICES * points.POINTS} points of {points.DEVICES} devices stored"
     )
 
 

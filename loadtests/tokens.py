@@ -24,9 +24,15 @@ from services.contracts.scopes import (
     DATA_WRITE,
     RESOURCES_READ,
     RESOURCES_WRITE,
+    TELEMETRY_READ,
+    TELEMETRY_WRITE,
 )
 
-SCOPES = (RESOURCES_READ, RESOURCES_WRITE, DATA_READ, DATA_WRITE)
+SCOPES = (
+    *(RESOURCES_READ, RESOURCES_WRITE),
+    *(DATA_READ, DATA_WRITE),
+    *(TELEMETRY_READ, TELEMETRY_WRITE),
+)
 ADMINISTRATOR = "administrator"
 SECRET = "auth-administrator"  # noqa: S105 - a Secret's name
 _SECONDS = 15.0

@@ -1,34 +1,14 @@
-"""Closes the books: what a run wrote against what the store holds, as sets, inside the store."""
+"""Closes the books of documents: what a run wrote against what the store holds."""
 
-import re
-import time
 from collections.abc import Iterable
 
-from pydantic import BaseModel
-
 from bootstrap.kube import Kube
-from loadtests.documents.ledger import DocumentLedger
+from loadtests.differences import COMPARE_SECONDS, EXAMPLES, Differences, bounds, settle
 from loadtests.documents.ways import Way
+from loadtests.values import ValueLedger
 
 STORE = "data-store"
 DATABASE = "datadb"
-COMPARE_SECONDS = 300.0
-_PREFIX = re.compile(r"[a-z0-9-]{4,60}")
-_EXAMPLES = 3
-
-
-class Differences(BaseModel):
-    """What the store and the ledger do not agree on."""
-
-    missing: int
-    stale: int
-    never_written: int
-    examples: tuple[str, ...]
-
-    @property
-    def balanced(self) -> bool:
-        """Whether there are none."""
-        return not (self.missing or self.stale or self.never_written)
 
 
 def comparison(prefix: str, rows: Iterable[str], table: str) -> str:
@@ -40,9 +20,7 @@ def comparison(prefix: str, rows: Iterable[str], table: str) -> str:
     Raises:
         ValueError: the prefix holds more than lower-case letters, digits and dashes.
     """
-    if not _PREFIX.fullmatch(prefix):
-        raise ValueError(f"prefix {prefix!r} must be 4 to 60 lower-case letters, digits, dashes")
-    # "." is the character after "-": all ids of the run, and no other, lie between the two.
+    first, beyond = bounds(prefix)
     return f"""
 SET temp_buffers = '64MB';
 CREATE TEMPORARY TABLE sent (
@@ -52,7 +30,7 @@ COPY sent FROM STDIN;
 ANALYZE sent;
 WITH stored AS (
     SELECT id, (document ->> 'value')::bigint AS value FROM {table}
-    WHERE id >= '{prefix}-' AND id < '{prefix}.'
+    WHERE id >= '{first}' AND id < '{beyond}'
 ), judged AS (
     SELECT coalesce(sent.id, stored.id) AS id, acknowledged, value, CASE
         WHEN sent.id IS NULL OR stored.value > highest OR stored.id IS NOT NULL AND value IS NULL
@@ -73,12 +51,12 @@ SELECT json_build_object(
         format('%s is %s: acknowledged %s, stored %s', id, fault,
                coalesce(nullif(acknowledged, 0)::text, 'nothing'),
                coalesce(value::text, 'nothing'))
-        ORDER BY fault, id) FILTER (WHERE nth <= {_EXAMPLES}), '[]'))
+        ORDER BY fault, id) FILTER (WHERE nth <= {EXAMPLES}), '[]'))
 FROM faults;
 """  # noqa: S608 - the prefix is checked just above, and the table is a way's
 
 
-def compare(kube: Kube, prefix: str, ledger: DocumentLedger, way: Way) -> Differences:
+def compare(kube: Kube, prefix: str, ledger: ValueLedger, way: Way) -> Differences:
     """Hold the ledger against the store, which should be given the time to empty its queue first.
 
     Raises:
@@ -90,7 +68,7 @@ def compare(kube: Kube, prefix: str, ledger: DocumentLedger, way: Way) -> Differ
     return Differences.model_validate_json(line)
 
 
-def close(kube: Kube, prefix: str, ledger: DocumentLedger, way: Way, within: float) -> Differences:
+def close(kube: Kube, prefix: str, ledger: ValueLedger, way: Way, within: float) -> Differences:
     """What is left of the differences so many seconds later, or nothing as soon as that is so.
 
     For a few documents, whose writers may still be at it: this asks once a second. After a load
@@ -100,9 +78,4 @@ def close(kube: Kube, prefix: str, ledger: DocumentLedger, way: Way, within: flo
         KubeError: the store could not be asked.
         ValueError: as ``comparison``.
     """
-    deadline = time.monotonic() + within
-    while not (left := compare(kube, prefix, ledger, way)).balanced:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(1)
-    return left
+    return settle(lambda: compare(kube, prefix, ledger, way), within)

@@ -1,55 +1,16 @@
-"""Documents over httpx: for a client that sends one request after the other."""
+"""Documents over httpx."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TypeVar
-
-import httpx
 
 from bootstrap.checkout import Checkout
-from loadtests.documents.client import Documents, Reply, Request, RequestFailed
+from loadtests.documents.client import Documents
 from loadtests.documents.ways import ASYNC, Way
-from loadtests.tokens import auth_of
-from loadtests.traffic import REQUEST_TIMEOUT, base_url, failure
-
-T = TypeVar("T")
-
-
-class HttpxTransport:
-    """Carries requests over one httpx client, which the caller closes."""
-
-    def __init__(self, http: httpx.Client) -> None:
-        self._http = http
-
-    def exchange(self, request: Request, judge: Callable[[Reply], T]) -> T:
-        """Send it and give what the judge makes of the reply.
-
-        Raises:
-            RequestFailed: there was no reply, or the judge did not accept it.
-        """
-        headers = {} if request.body is None else {"content-type": "application/json"}
-        try:
-            answer = self._http.request(
-                request.method, request.path, content=request.body, headers=headers
-            )
-        except httpx.HTTPError as error:
-            outcome, reason = failure(error)
-            raise RequestFailed(reason, outcome) from error
-        return judge(Reply(answer.status_code, answer.content, answer.headers.get("retry-after")))
-
-
-def http_client(checkout: Checkout, way: Way = ASYNC) -> httpx.Client:
-    """A client for the published port that a way begins at."""
-    return httpx.Client(
-        base_url=base_url(checkout, way.entry),
-        auth=auth_of(checkout),
-        timeout=REQUEST_TIMEOUT,
-        trust_env=False,
-    )
+from loadtests.over_httpx import HttpxTransport, http_client
 
 
 @contextmanager
 def documents_of(checkout: Checkout, way: Way = ASYNC) -> Generator[Documents]:
     """Documents over the published port of this checkout's platform."""
-    with http_client(checkout, way) as http:
+    with http_client(checkout, way.entry) as http:
         yield Documents(HttpxTransport(http), way)

@@ -38,4 +38,4 @@ ASYNC = Way("async", entry="data", path="/api/data", accepted=202, table="docume
 """Acknowledged once it is durable in the stream; stored soon after."""
 SYNC = Way("sync", entry="http", path="/data", accepted=201, table="synchronous_documents")
 """Acknowledged once it is stored."""
-WAYS = {way.target: way for way in (ASYNC, SYNC)}
+WAYS: dict[Target, Way] = {way.target: way for way in (ASYNC, SYNC)}

@@ -15,8 +15,9 @@ from gevent.event import Event as Flag
 from locust import LoadTestShape
 from locust.env import Environment
 
+from loadtests.generator.paced import ANSWER_SECONDS
 from loadtests.generator.recording import FIELD, LAST
-from loadtests.generator.users import ANSWER_SECONDS, USERS
+from loadtests.generator.users import users_of
 from loadtests.run import messages as orders
 from loadtests.run.messages import Event
 from loadtests.run.plan import MASTER_VARIABLE, Plan
@@ -61,7 +62,7 @@ class _Master:
 
     def __init__(self, plan: Plan, host: str, port: int) -> None:
         environment: Any = Environment(
-            user_classes=[USERS[plan.flow]],
+            user_classes=[users_of(plan)],
             shape_class=PlannedShape(plan),
             host=plan.host,
             stop_timeout=ANSWER_SECONDS + 1,  # who waits for an answer gets it, late as it may be

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from loadtests.documents.client import Reply, Request, RequestFailed
+from loadtests.exchange import Reply, Request, RequestFailed
 from loadtests.outcome import Outcome
 
 T = TypeVar("T")
 
-_JSON = {"Content-Type": "application/json"}
 _shown: dict[str, str] = {}
 _NEVER_SENT = (ConnectionRefusedError,)
 
@@ -35,7 +34,7 @@ class LocustTransport:
             request.path,
             name=request.name,
             data=request.body,
-            headers=_shown if request.body is None else _JSON | _shown,
+            headers=_headers(request),
             catch_response=True,
         ) as response:
             try:
@@ -45,6 +44,10 @@ class LocustTransport:
                 raise
             response.success()
             return accepted
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return _shown if request.body is None else {"Content-Type": request.content_type} | _shown
 
 
 def _reply(response: Any) -> Reply:

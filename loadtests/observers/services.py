@@ -71,9 +71,9 @@ class Reads:
 
 
 class Services:
-    """Looks at the services' own metrics."""
+    """Looks at the services' own metrics; without a way of documents, at which pods are ready."""
 
-    def __init__(self, api: httpx.Client, way: Way) -> None:
+    def __init__(self, api: httpx.Client, way: Way | None) -> None:
         self.looks: list[Look] = []
         self.reads = Reads()
         self._api = api
@@ -122,6 +122,8 @@ class Services:
         return max(queue, default=None), max(lag, default=None)
 
     def _count(self, found: list[Pod]) -> None:
+        if self._way is None:
+            return
         counter = READS[self._way.target]
         counted: defaultdict[tuple[str, str], float] = defaultdict(float)
         for pod in found:

@@ -22,10 +22,13 @@ FRESH_SECONDS = 1.5
 
 
 class Watch:
-    """Looks at the processor while it is open, and at everything between ``begin`` and ``end``."""
+    """Looks at the processor while it is open, and at everything between ``begin`` and ``end``.
 
-    def __init__(self, kube: Kube, way: Way) -> None:
-        self.store = StoreObserver(kube, way)
+    Without a way of documents there is no store that is looked at, and no queue.
+    """
+
+    def __init__(self, kube: Kube, way: Way | None) -> None:
+        self.store = StoreObserver(kube, way) if way else None
         self.before: Counters | None = None
         self.after: Counters | None = None
         self.seconds = 0.0
@@ -74,8 +77,10 @@ class Watch:
             httpx.HTTPError: the services could not.
         """
         self.services.begin()
-        self.before, self._began = self.store.now(), time.monotonic()
-        self._during.enter_context(self.store)
+        self._began = time.monotonic()
+        if self.store:
+            self.before = self.store.now()
+            self._during.enter_context(self.store)
         self._samplers.append(Sampler("services", self.services.look, FAILURES))
         self._during.enter_context(self._samplers[-1])
 
@@ -89,7 +94,9 @@ class Watch:
         """
         self._during.close()
         emptied = self.wait_until_empty(empty_within)
-        self.after, self.seconds = self.store.now(), time.monotonic() - self._began
+        if self.store:
+            self.after = self.store.now()
+        self.seconds = time.monotonic() - self._began
         return emptied
 
     def complaints(self) -> list[str]:

@@ -5,9 +5,9 @@ from array import array
 from bisect import bisect_right
 from collections import Counter, deque
 
-from loadtests.documents.ledger import DocumentLedger
 from loadtests.run.messages import MESSAGE, Event, Report
 from loadtests.run.plan import Plan
+from loadtests.values import ValueLedger
 from loadtests.verdict.samples import Batch, Samples
 
 _MOST_ERRORS = 20
@@ -21,7 +21,7 @@ class Intake:
     count from; 0 before that.
     """
 
-    def __init__(self, plan: Plan, ledger: DocumentLedger) -> None:
+    def __init__(self, plan: Plan, ledger: ValueLedger) -> None:
         self.samples = Samples(plan.endpoints)
         self.ledger = ledger
         self.errors: Counter[str] = Counter()

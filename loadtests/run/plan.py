@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from loadtests.documents.ways import WAYS, Way
 from loadtests.run.shapes import SHAPES, Stage
 from loadtests.target import Target
+from loadtests.telemetry import client as telemetry
 
 PLAN_VARIABLE: Final = "LOADTEST_PLAN"
 MASTER_VARIABLE: Final = "LOADTEST_MASTER"
@@ -32,7 +33,9 @@ class Settings(BaseModel):
     seconds: float = Field(default=180, ge=1, le=86_400, description="SECONDS=180")
     """How long the shape holds its users, ramps not counted; a ramp lasts so long itself."""
     shape: ShapeName = Field(default="steady", description="SHAPE=steady, ramp, spike or soak")
-    target: Target = Field(default="async", description="TARGET=async or TARGET=sync")
+    target: Target = Field(
+        default="async", description="TARGET=async, TARGET=sync or TARGET=telemetry"
+    )
     flow: Flow = Field(default="mixed", description="FLOW=mixed, write or read")
     rate: float = Field(default=200, ge=0.1, le=1_000, description="RATE=200")
     """Most users that come in each second."""
@@ -52,8 +55,14 @@ class Plan(Settings):
     """How many documents there are that everybody reads."""
 
     @property
-    def way(self) -> Way:
-        return WAYS[self.target]
+    def way(self) -> Way | None:
+        """Of documents; None: the run is about points."""
+        return WAYS.get(self.target)
+
+    @property
+    def entry(self) -> str:
+        """Of the stack: whose port answers."""
+        return self.way.entry if self.way else telemetry.ENTRY
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -63,6 +72,9 @@ class Plan(Settings):
     def endpoints(self) -> tuple[str, ...]:
         """The requests that the flow makes, by the names they are counted under."""
         way = self.way
+        if way is None:
+            post, read = telemetry.POST, (telemetry.GET, telemetry.ROLLUPS)
+            return {"mixed": (post, *read), "write": (post,), "read": read}[self.flow]
         return {
             "mixed": (way.post, way.get, way.page),
             "write": (way.post,),

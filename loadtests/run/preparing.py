@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT
-from loadtests.documents.client import Document, Documents, RequestFailed
-from loadtests.documents.ledger import DocumentLedger
+from loadtests.documents.client import Document, Documents
+from loadtests.exchange import RequestFailed
 from loadtests.observers.services import CACHES, Services
 from loadtests.outcome import Outcome
 from loadtests.run.plan import Plan, Settings, hot_id
 from loadtests.run.pods import Site
 from loadtests.traffic import base_url
+from loadtests.values import ValueLedger
 
 HOT = 1_000
 """Documents that everybody reads."""
@@ -31,12 +32,12 @@ def plan_of(checkout: Checkout, chosen: Settings, site: Site | None = None) -> P
     run = f"load-{secrets.token_hex(4)}"
     plan = Plan(**chosen.model_dump(), run=run, host="", hot=HOT)
     if site is None:
-        return plan.model_copy(update={"host": base_url(checkout, plan.way.entry)})
+        return plan.model_copy(update={"host": base_url(checkout, plan.entry)})
     workers = plan.workers if "workers" in chosen.model_fields_set else site.workers
-    return plan.model_copy(update={"host": site.entries[plan.way.entry], "workers": workers})
+    return plan.model_copy(update={"host": site.entries[plan.entry], "workers": workers})
 
 
-def seed(client: Documents, plan: Plan, ledger: DocumentLedger) -> None:
+def seed(client: Documents, plan: Plan, ledger: ValueLedger) -> None:
     """Write what everybody will read. It counts for the ledger, not for the load.
 
     Raises:
@@ -50,7 +51,7 @@ def seed(client: Documents, plan: Plan, ledger: DocumentLedger) -> None:
             client.write_all(batch)
         except RequestFailed as failed:
             raise RunFailed(
-                f"{plan.way.post} at {plan.host} does not take documents ({failed}); {WAY_OUT}"
+                f"{client.way.post} at {plan.host} does not take documents ({failed}); {WAY_OUT}"
             ) from failed
         for document in batch:
             ledger.note(document.id, document.value, Outcome.ACKED)
@@ -75,7 +76,7 @@ def warm(client: Documents, plan: Plan, services: Services) -> None:
                 for _ in readers.map(client.read, ids):
                     pass
             except RequestFailed as failed:
-                what = f"{plan.way.get} at {plan.host} fails ({failed})"
+                what = f"{client.way.get} at {plan.host} fails ({failed})"
                 raise RunFailed(f"{what}; {WAY_OUT}") from failed
             services.look()
             answered = services.reads.by_source - before

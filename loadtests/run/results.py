@@ -63,7 +63,7 @@ def add_up(
             began=began,
             width=width,
             services=services.looks,
-            store=watch.store.looks,
+            store=watch.store.looks if watch.store else (),
             processor=watch.processor.looks,
         ),
         cpu=watch.processor.mean(began, began + took),

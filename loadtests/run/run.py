@@ -12,23 +12,20 @@ from rich.console import Console
 
 from bootstrap.checkout import Checkout, saved_context
 from bootstrap.kube import Kube, KubeError
-from loadtests.documents import closing
-from loadtests.documents.ledger import DocumentLedger
-from loadtests.documents.over_httpx import documents_of
 from loadtests.observers.watch import Watch
 from loadtests.outcome import Outcome
 from loadtests.run.cluster import ClusterError, ClusterGenerator, find
 from loadtests.run.intake import Intake
-from loadtests.run.plan import Plan, Settings, check_addresses, check_open_files
-from loadtests.run.preparing import RunFailed, plan_of, seed, warm
+from loadtests.run.plan import Settings, check_addresses, check_open_files
+from loadtests.run.preparing import RunFailed, plan_of
 from loadtests.run.progress import Progress
 from loadtests.run.results import Circumstances, add_up
 from loadtests.run.running import Generator
+from loadtests.run.subjects import EMPTY_SECONDS, Subject, subject_of
 from loadtests.tokens import header_of
+from loadtests.values import ValueLedger
 from loadtests.verdict.results import Books, Run
 
-EMPTY_SECONDS = 300.0
-"""How long the queue may take to get empty after the last request."""
 CALM_SECONDS = 4.0
 """How long the machine is looked at before the run."""
 STOP_SECONDS = 240.0
@@ -61,15 +58,12 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
     check_addresses(plan)
     if site is None:
         check_open_files(plan, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    ledger = DocumentLedger()
+    ledger = ValueLedger()
     load_before = os.getloadavg()[0]
+    subject = subject_of(checkout, plan)
     with Watch(kube, plan.way) as watch:
-        console.print(f"{plan.run}: writing and reading {plan.hot:,} documents that all users read")
-        with documents_of(checkout, plan.way) as client:
-            seed(client, plan, ledger)
-            if watch.wait_until_empty(EMPTY_SECONDS) is None:
-                raise RunFailed("the queue did not get empty in time; see stream-writer's log")
-            warm(client, plan, watch.services)
+        subject.prepare(watch, ledger, console)
+        before = ledger.count(Outcome.ACKED)
         calm_since = time.time()
         time.sleep(CALM_SECONDS)
         cpu_before = watch.processor.mean(calm_since, time.time())
@@ -89,7 +83,7 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
         if not len(intake.samples):
             raise RunFailed(f"no request was made; the load generator says: {' | '.join(words)}")
         console.print("the last answer is in; waiting until all that was accepted is stored")
-        books, complaints = _end(kube, plan, ledger, watch, console)
+        books, complaints = _end(subject, ledger, before, watch, console)
     stack = str(saved_context(checkout.state).get("stack", ""))
     around = Circumstances(checkout.root, stack, load_before, cpu_before)
     run = add_up(plan, intake, watch, books, around)
@@ -116,29 +110,32 @@ def _make_load(made: Generator | ClusterGenerator, progress: Progress, console: 
 
 
 def _end(
-    kube: Kube, plan: Plan, ledger: DocumentLedger, watch: Watch, console: Console
+    subject: Subject, ledger: ValueLedger, before: int, watch: Watch, console: Console
 ) -> tuple[Books | None, list[str]]:
-    """The books, and what went wrong with them: the run is worth its report all the same."""
+    """The books, and what went wrong with them: the run is worth its report all the same.
+
+    ``before``: how many writes were acknowledged before the run's own.
+    """
     try:
         emptied = watch.end(EMPTY_SECONDS)
-        return _close(kube, plan, ledger, emptied, console), watch.complaints()
+        return _close(subject, ledger, before, emptied, console), watch.complaints()
     except KubeError as error:
         return None, [*watch.complaints(), f"the ledger could not be closed: {error}"]
 
 
 def _close(
-    kube: Kube, plan: Plan, ledger: DocumentLedger, emptied: float | None, console: Console
+    subject: Subject, ledger: ValueLedger, before: int, emptied: float | None, console: Console
 ) -> Books:
     began = time.monotonic()
-    found = closing.compare(kube, plan.run, ledger, plan.way)
+    found, emptied = subject.close(ledger, emptied)
     took = time.monotonic() - began
     console.print(
-        f"the ledger of {len(ledger.accounts):,} documents is closed, in {took:.1f} s",
+        f"the ledger of {len(ledger.accounts):,} keys is closed, in {took:.1f} s",
         highlight=False,
     )
     return Books(
-        acknowledged=ledger.count(Outcome.ACKED) - plan.hot,  # those were written before
-        documents=ledger.acknowledged_ids,
+        acknowledged=ledger.count(Outcome.ACKED) - before,
+        documents=ledger.acknowledged_keys,
         refused=ledger.count(Outcome.REFUSED),
         unknown=ledger.count(Outcome.UNKNOWN),
         seconds_to_empty=emptied,

@@ -39,7 +39,7 @@ def beside(root: Path, run: Run, console: Console) -> Run | None:
     One that cannot be read is said and left out: the run that was just made is worth its report.
     """
     folder = root / "docs" / "reports" / f"{run.stack}-sync"
-    if run.target == "sync" or not folder.exists():
+    if run.target != "async" or not folder.exists():
         return None
     try:
         return saved.load(folder)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from loadtests.target import THINGS
 from loadtests.verdict.charts import Chart, Series
 from loadtests.verdict.results import Point, Run
 from loadtests.verdict.targets import Targets
@@ -34,7 +35,7 @@ def charts(run: Run, targets: Targets) -> list[Chart]:
         _chart(
             run,
             "Queue",
-            "documents",
+            THINGS[run.target],
             {"accepted, not stored": lambda p: p.queue, "taken by no writer": lambda p: p.lag},
         ),
         _chart(
@@ -42,7 +43,7 @@ def charts(run: Run, targets: Targets) -> list[Chart]:
             "Commits and flushes of the store",
             "per second",
             {"commits": lambda p: p.commits, "flushes": lambda p: p.flushes},
-            limit=targets.commits.value,
+            limit=targets.commits.value if targets.commits else None,
         ),
     ]
     used = _names(point.cpu for point in run.points)

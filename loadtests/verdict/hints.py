@@ -51,5 +51,5 @@ def answered_by(cache: Cache) -> str:
 
 
 def examples(books: Books) -> str:
-    """A few of the wrong documents."""
+    """A few of what is wrong."""
     return f", such as {'; '.join(books.examples[:_FEW])}" if books.examples else ""

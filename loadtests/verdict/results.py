@@ -94,12 +94,12 @@ class Cache(_Result):
 
 
 class Books(_Result):
-    """The ledger of the documents, closed after the queue was empty."""
+    """The ledger of the documents, or points, closed after the queue was empty."""
 
     acknowledged: int
     """Writes that were answered with success."""
     documents: int
-    """Different ids among them."""
+    """Different ids, or keys of points, among them."""
     refused: int
     """Writes that certainly did not happen."""
     unknown: int
@@ -149,7 +149,8 @@ class Run(_Result):
 
     stack: str
     target: Target
-    """`async`: /api/data over the stream. `sync`: /data, straight to the same store."""
+    """`async`: /api/data over the stream. `sync`: /data, straight to the same store. `telemetry`:
+    points of devices."""
     shape: str
     users: int
     pace: float

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from loadtests.target import THINGS
 from loadtests.verdict import crowd
 from loadtests.verdict.checks import NOT_MEASURED
 from loadtests.verdict.hints import times
@@ -147,8 +148,9 @@ def _latency(one: Endpoint, what: str) -> str:
 
 def listings(run: Run) -> list[Listing]:
     """Ledger, store, cache, and where the load ran."""
-    found = [Listing("Ledger", _ledger(run)), Listing("Store", _store(run))]
-    found.append(Listing("Reads by id", _cache(run)))
+    found = [Listing("Ledger", _ledger(run))]
+    if run.target != "telemetry":
+        found += [Listing("Store", _store(run)), Listing("Reads by id", _cache(run))]
     machine = run.machine
     pace = f"{number(run.pace, 's')} from the beginning of a request to that of the next"
     rows = [
@@ -190,8 +192,9 @@ def _ledger(run: Run) -> tuple[tuple[str, str], ...]:
     if books is None:
         return (("all of it", NOT_MEASURED),)
     emptied = books.seconds_to_empty
+    keys = f"{books.documents:,} {THINGS[run.target]}"
     return (
-        ("acknowledged writes", f"{books.acknowledged:,}, of {books.documents:,} documents"),
+        ("acknowledged writes", f"{books.acknowledged:,}, of {keys}"),
         ("refused", f"{books.refused:,}"),
         ("without an answer", f"{books.unknown:,}"),
         ("queue empty after", "not in time" if emptied is None else number(emptied, "s", 1)),

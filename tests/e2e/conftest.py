@@ -35,6 +35,8 @@ ORDER = (
     "test_workloads",
     "test_secrets",
     "test_tls",
+    "test_telemetry_input",
+    "test_telemetry",
     "test_backups",
     "test_rotation",
     "test_faults",

@@ -6,11 +6,12 @@ import time
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests.documents import closing
-from loadtests.documents.client import Document, Documents, RequestFailed
-from loadtests.documents.ledger import DocumentLedger
+from loadtests.documents.client import Document, Documents
 from loadtests.documents.over_httpx import documents_of
 from loadtests.documents.ways import ASYNC, Way
+from loadtests.exchange import RequestFailed
 from loadtests.outcome import Outcome
+from loadtests.values import ValueLedger
 
 STORED_SECONDS = 60.0
 
@@ -21,7 +22,7 @@ def batch(
     return [Document(id=f"{prefix}-{number}-{n}", value=value, text=text) for n in range(size)]
 
 
-def acknowledged(ledger: DocumentLedger, documents: list[Document]) -> None:
+def acknowledged(ledger: ValueLedger, documents: list[Document]) -> None:
     """Note a batch that was."""
     for document in documents:
         ledger.note(document.id, document.value, Outcome.ACKED)
@@ -30,7 +31,7 @@ def acknowledged(ledger: DocumentLedger, documents: list[Document]) -> None:
 def check_books(
     kube: Kube,
     prefix: str,
-    ledger: DocumentLedger,
+    ledger: ValueLedger,
     way: Way = ASYNC,
     within: float = STORED_SECONDS,
 ) -> None:
@@ -68,7 +69,7 @@ class Writer:
         self._text = text
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.ledger = DocumentLedger()
+        self.ledger = ValueLedger()
         self.refused = 0
 
     def __enter__(self) -> "Writer":

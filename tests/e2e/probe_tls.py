@@ -27,18 +27,29 @@ def kafka_api_versions() -> bytes:
     return struct.pack("!i", len(body)) + body
 
 
+def mysql_packet(flags: int, rest: bytes = b"") -> bytes:
+    """The client's first: protocol 4.1 and the flags, largest packet, character set, filler."""
+    payload = struct.pack("<IIB23s", 0x88200 | flags, 2**24, 45, b"") + rest
+    return struct.pack("<I", len(payload))[:3] + b"\1" + payload
+
+
+MYSQL_TLS_REQUEST = mysql_packet(0x800)
+
 HELLO = {
     "postgres": postgres_startup(),
     "kafka": kafka_api_versions(),
     "redis": b"PING\r\n",
+    "mysql": mysql_packet(0, b"root\0\0caching_sha2_password\0"),
 }
 
 
-def answer(host: str, port: int, request: bytes) -> bytes:
+def answer(host: str, port: int, protocol: str) -> bytes:
     """What a server says to bytes without TLS; empty when it hangs up."""
     with socket.create_connection((host, port), timeout=SECONDS) as connection:
         connection.settimeout(SECONDS)
-        connection.sendall(request)
+        if protocol == "mysql":
+            connection.recv(400)  # its greeting: here the server speaks first
+        connection.sendall(HELLO[protocol])
         try:
             return connection.recv(400)
         except (ConnectionError, TimeoutError):
@@ -50,6 +61,8 @@ def refuses_plaintext(protocol: str, said: bytes) -> bool:
         return said[:1] == b"E" and b"C28000" in said and b"no encryption" in said
     if protocol == "kafka":  # an answer would repeat our correlation id, 7, after its length
         return said[4:8] != struct.pack("!i", 7)
+    if protocol == "mysql":
+        return b"insecure transport are prohibited" in said
     return not said.startswith((b"+", b"-"))  # any reply of Redis begins so
 
 
@@ -62,6 +75,9 @@ def handshake(host: str, port: int, protocol: str, ca_file: str) -> str:
             connection.sendall(POSTGRES_TLS_REQUEST)
             if connection.recv(1) != b"S":
                 return "the server does not offer TLS"
+        if protocol == "mysql":
+            connection.recv(400)
+            connection.sendall(MYSQL_TLS_REQUEST)
         with context.wrap_socket(connection, server_hostname=host) as tls:
             return str(tls.version())
 
@@ -71,7 +87,7 @@ def main() -> None:
     found = {}
     for host, port, protocol in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
         try:
-            said = answer(host, int(port), HELLO[protocol])
+            said = answer(host, int(port), protocol)
             found[f"{protocol} {host}:{port}"] = {
                 "refused": refuses_plaintext(protocol, said),
                 "said": said[:120].decode("latin-1"),

@@ -13,6 +13,7 @@ import httpx
 
 from bootstrap.checkout import Checkout
 from loadtests import tokens, traffic
+from loadtests.telemetry.client import PATH as POINTS
 
 _CONNECTIONS = 32
 _TIMEOUT = 15.0
@@ -94,6 +95,8 @@ class Steady:
             yield "list", 200, lambda: rest.get(traffic.RESOURCES, params={"limit": 1})
             yield "document", 202, lambda body=body: ingest.post("/api/data", json=body)
             yield "read", 200, lambda: ingest.get("/api/data", params={"limit": 1})
+            asked = {"device_id": name, "consistency": "strong"}
+            yield "points", 200, lambda asked=asked: ingest.get(POINTS, params=asked)
             yield "token", 200, lambda: auth.post("/oauth/token", data=form, auth=secret)
 
     def _client(self, entry: str, *, show: bool = True) -> httpx.AsyncClient:

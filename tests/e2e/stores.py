@@ -70,14 +70,6 @@ class Postgres:
         return self.sql(f"SELECT md5(string_agg(k::text, ',' ORDER BY id)) FROM {KEPT} k")
 
 
-# The password by way of a pipe: no command line and no environment shows it.
-_MYSQL = """
-password=$(</etc/millrace/secrets/admin/password)
-exec mysql --defaults-file=<(printf '[client]\\npassword="%s"\\n' "$password") \
-  --socket=/run/mysqld/mysqld.sock --user=root --batch --skip-column-names "$1"
-"""
-
-
 @dataclass(frozen=True)
 class MySQL:
     """See `Store`."""
@@ -87,9 +79,7 @@ class MySQL:
 
     def sql(self, script: str) -> str:
         """As the administrator, over the pod's socket."""
-        shell = ("bash", "-c", _MYSQL, "mysql", self.database)
-        command = ("exec", "-i", "-n", "data", "client-database-0", "--", *shell)
-        return self.kube.run(*command, stdin=f"{script};").strip()
+        return self.kube.mysql(self.database, script, server="client-database").strip()
 
     def moment(self) -> str:
         """Microseconds included."""

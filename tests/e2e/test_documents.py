@@ -11,10 +11,10 @@ from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests.documents.client import Documents
 from loadtests.documents.closing import DATABASE, STORE
-from loadtests.documents.ledger import DocumentLedger
-from loadtests.documents.over_httpx import HttpxTransport, http_client
 from loadtests.documents.ways import ASYNC
 from loadtests.observers.store import StoreObserver
+from loadtests.over_httpx import HttpxTransport, http_client
+from loadtests.values import ValueLedger
 from tests.e2e.conftest import Say
 from tests.e2e.documents import acknowledged, batch, check_books
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("settled")
 @pytest.fixture
 def data(checkout: Checkout) -> Iterator[httpx.Client]:
     """A client for the published port of ingest-service."""
-    with http_client(checkout) as client:
+    with http_client(checkout, ASYNC.entry) as client:
         yield client
 
 
@@ -47,7 +47,7 @@ def test_what_was_acknowledged_is_read_at_once_and_stored_once(
     data: httpx.Client, kube: Kube, prefix: str, say: Say
 ) -> None:
     documents = Documents(HttpxTransport(data))
-    ledger = DocumentLedger()
+    ledger = ValueLedger()
     began, before = time.monotonic(), flushes(kube)
     for number in range(40):
         given = batch(prefix, number, size=250)
@@ -55,7 +55,7 @@ def test_what_was_acknowledged_is_read_at_once_and_stored_once(
         acknowledged(ledger, given)
         documents.read_back(given[0])
         documents.read_back(given[-1])
-    assert ledger.acknowledged_ids == 10_000
+    assert ledger.acknowledged_keys == 10_000
     check_books(kube, prefix, ledger)
     seconds, flushed = time.monotonic() - began, flushes(kube) - before
     say(f"10,000 documents stored in {seconds:.1f} s with {flushed} flushes of the log")

@@ -9,7 +9,10 @@ import pytest
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests import arrivals, traffic
+from loadtests.documents.ways import ASYNC
 from loadtests.outcome import Outcome
+from loadtests.over_httpx import http_client
+from loadtests.telemetry.client import ENTRY, PATH
 from loadtests.tokens import Tokens
 from tests.e2e.cluster import away, pods_of, restarts, wait_for
 from tests.e2e.conftest import Say
@@ -38,6 +41,8 @@ def test_without_kafka_requests_succeed_and_events_arrive_later_in_order(
         assert unsent_events(kube, prefix) == 200
         assert http.get("/ready").status_code == 200
         assert arrivals.rows_of(kube, prefix, after) == []
+        points_are_refused_and_documents_are_not(checkout, prefix)
+        say("points answer 503, documents are taken")
     back = time.time()
     say("kafka is ready again")
     wait_for("the outbox to be drained", lambda: unsent_events(kube, prefix) == 0, seconds=60)
@@ -47,6 +52,18 @@ def test_without_kafka_requests_succeed_and_events_arrive_later_in_order(
     say(f"events arrived {first - back:+.1f} s to {last - back:+.1f} s from its readiness")
     now = {name: restarts(kube, "apps", name) for name in before}
     assert now == before, "a pod was restarted because Kafka was away"
+
+
+def points_are_refused_and_documents_are_not(checkout: Checkout, prefix: str) -> None:
+    """Of one service, which both come through."""
+    point = {"device_id": prefix, "metric": "level", "ts": "2026-11-22T20:00:00Z", "value": 1}
+    with http_client(checkout, ENTRY) as ingest:
+        answer = ingest.post(PATH, json=point)
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["retry-after"]) >= 1
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        assert ingest.post(ASYNC.path, json={"id": prefix, "value": 1}).status_code == 202
+        assert ingest.get(PATH, params={"device_id": prefix}).status_code == 200
 
 
 @pytest.mark.timeout(420)

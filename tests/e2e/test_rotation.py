@@ -12,7 +12,7 @@ from tests.e2e.conftest import Say
 from tests.e2e.steady import steady
 
 PER_SECOND = 20  # two cores also update the platform four times meanwhile, and roll Kafka
-KINDS = 5
+KINDS = 6
 ONE_OF_EACH = (
     "client-database-client-db",
     "postgres-restdb",

@@ -15,6 +15,9 @@ SERVERS = (
     ("postgres.data.svc", "5432", "postgres"),
     ("kafka.data.svc", "9092", "kafka"),
     ("redis-cache.data.svc", "6379", "redis"),
+    ("client-database.data.svc", "3306", "mysql"),
+    ("telemetry-database.data.svc", "3306", "mysql"),
+    ("telemetry-database-readers.data.svc", "3306", "mysql"),
 )
 POD = "e2e-tls-probe"
 
@@ -74,7 +77,7 @@ def probed(kube: Kube) -> Iterator[dict[str, Any]]:
         kube.run(*delete)
 
 
-@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server[2])
+@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server[0].partition(".")[0])
 def test_a_server_refuses_plaintext_and_speaks_tls_with_a_verified_name(
     probed: dict[str, Any], server: tuple[str, str, str]
 ) -> None:

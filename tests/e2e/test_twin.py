@@ -10,10 +10,10 @@ from bootstrap.kube import Kube
 from loadtests.documents import closing
 from loadtests.documents.client import Documents
 from loadtests.documents.closing import STORE
-from loadtests.documents.ledger import DocumentLedger
-from loadtests.documents.over_httpx import HttpxTransport, http_client
 from loadtests.documents.ways import ASYNC, SYNC
+from loadtests.over_httpx import HttpxTransport, http_client
 from loadtests.traffic import RESOURCES
+from loadtests.values import ValueLedger
 from tests.e2e.cluster import kill_minus_9, pods_of, replace_restarted, wait_for, wait_for_restart
 from tests.e2e.conftest import Say
 from tests.e2e.documents import Writer, acknowledged, batch, check_books
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.usefixtures("settled")
 @pytest.fixture
 def http(checkout: Checkout) -> Iterator[httpx.Client]:
     """A client for the published port of rest-service."""
-    with http_client(checkout, SYNC) as client:
+    with http_client(checkout, SYNC.entry) as client:
         yield client
 
 
 def test_a_document_is_in_the_database_with_the_answer_and_apart_from_those_of_the_stream(
     http: httpx.Client, kube: Kube, prefix: str
 ) -> None:
-    documents, ledger = Documents(HttpxTransport(http), SYNC), DocumentLedger()
+    documents, ledger = Documents(HttpxTransport(http), SYNC), ValueLedger()
     for value in (1, 2):
         given = batch(prefix, 0, value, size=500)
         documents.write_all(given)
@@ -42,7 +42,7 @@ def test_a_document_is_in_the_database_with_the_answer_and_apart_from_those_of_t
     listed = documents.page(limit=1)
     assert len(listed.items) == 1
     assert listed.next_cursor
-    assert closing.compare(kube, prefix, DocumentLedger(), ASYNC).balanced, "some are there, too"
+    assert closing.compare(kube, prefix, ValueLedger(), ASYNC).balanced, "some are there, too"
 
 
 def test_a_document_that_cannot_be_stored_is_refused_with_the_field(http: httpx.Client) -> None:

@@ -13,7 +13,6 @@ from types import TracebackType
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests.documents import closing
-from loadtests.documents.ledger import DocumentLedger
 from loadtests.documents.over_httpx import documents_of
 from loadtests.observers.watch import Watch
 from loadtests.outcome import Outcome
@@ -22,6 +21,7 @@ from loadtests.run.plan import Settings
 from loadtests.run.preparing import plan_of, seed, warm
 from loadtests.run.running import Generator
 from loadtests.tokens import header_of
+from loadtests.values import ValueLedger
 from loadtests.verdict.samples import Failure
 from tests.e2e.cluster import wait_for
 from tests.e2e.conftest import Say
@@ -49,10 +49,12 @@ class UnderLoad:
     def __init__(self, checkout: Checkout, chosen: Settings, folder: Path, say: Say) -> None:
         self.faults: list[Fault] = []
         self._plan = plan_of(checkout, chosen)
+        assert self._plan.way is not None, "these users write documents"
+        self._way = self._plan.way
         self._checkout = checkout
         self._kube = Kube(checkout)
         self._say = say
-        self._ledger = DocumentLedger()
+        self._ledger = ValueLedger()
         self.intake = Intake(self._plan, self._ledger)
         self._generator = Generator(
             self._plan,
@@ -64,8 +66,8 @@ class UnderLoad:
 
     def __enter__(self) -> "UnderLoad":
         with ExitStack() as opened:
-            self.watch = opened.enter_context(Watch(self._kube, self._plan.way))
-            with documents_of(self._checkout, self._plan.way) as client:
+            self.watch = opened.enter_context(Watch(self._kube, self._way))
+            with documents_of(self._checkout, self._way) as client:
                 seed(client, self._plan, self._ledger)
                 warm(client, self._plan, self.watch.services)
             opened.enter_context(self._generator)
@@ -117,7 +119,7 @@ class UnderLoad:
         """Everything acknowledged is stored with its last value, and nothing that nobody wrote."""
         emptied = self.watch.wait_until_empty(EMPTY_SECONDS)
         assert emptied is not None, f"the queue was not empty within {EMPTY_SECONDS:.0f} s"
-        left = closing.compare(self._kube, self._plan.run, self._ledger, self._plan.way)
+        left = closing.compare(self._kube, self._plan.run, self._ledger, self._way)
         counts = {one.value: self._ledger.count(one) for one in Outcome}
         self._say(f"queue empty {emptied:.1f} s after the last answer; writes: {counts}; {left}")
         assert left.balanced, left

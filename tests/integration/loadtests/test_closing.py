@@ -2,9 +2,10 @@
 
 import pytest
 
-from loadtests.documents.closing import Differences, comparison
-from loadtests.documents.ledger import DocumentLedger
+from loadtests.differences import Differences
+from loadtests.documents.closing import comparison
 from loadtests.outcome import Outcome
+from loadtests.values import ValueLedger
 from tests.integration.conftest import MakeDatabase
 from tests.integration.containers import File
 from tests.integration.servers import PostgresServer
@@ -29,7 +30,7 @@ async def store(server: PostgresServer, database: str, **values: int) -> None:
     await server.as_admin(insert, database)
 
 
-def close(server: PostgresServer, database: str, ledger: DocumentLedger) -> Differences:
+def close(server: PostgresServer, database: str, ledger: ValueLedger) -> Differences:
     script = comparison(RUN, ledger.rows(), "documents").encode()
     server.container.put({SCRIPT: File(script)})
     command = ("psql", "-U", "postgres", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1")
@@ -38,8 +39,8 @@ def close(server: PostgresServer, database: str, ledger: DocumentLedger) -> Diff
     return Differences.model_validate_json(output)
 
 
-def ledger_of(*writes: tuple[str, int, Outcome]) -> DocumentLedger:
-    ledger = DocumentLedger()
+def ledger_of(*writes: tuple[str, int, Outcome]) -> ValueLedger:
+    ledger = ValueLedger()
     for name, value, outcome in writes:
         ledger.note(f"{RUN}-{name}", value, outcome)
     return ledger
@@ -94,7 +95,7 @@ async def test_rows_of_another_run_are_left_alone(postgres: PostgresServer, data
 async def test_three_hundred_thousand_documents_are_compared_in_one_go(
     postgres: PostgresServer, database: str
 ) -> None:
-    ledger = DocumentLedger()
+    ledger = ValueLedger()
     for number in range(300_000):
         ledger.note(f"{RUN}-{number}", 1, ACKED)
     await postgres.as_admin(

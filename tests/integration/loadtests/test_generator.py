@@ -8,12 +8,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.documents.ledger import DocumentLedger
 from loadtests.outcome import Outcome
 from loadtests.run.intake import Intake
 from loadtests.run.plan import Plan, hot_id
 from loadtests.run.running import Generator
+from loadtests.values import ValueLedger
+from tests.integration.loadtests.answering import CountingServer
 from tests.integration.loadtests.document_server import DocumentServer
+from tests.integration.loadtests.point_server import PointServer
 
 HOT = 20
 ENDS_WITHIN = 120.0
@@ -25,12 +27,13 @@ def server() -> Iterator[DocumentServer]:
         yield server
 
 
-def plan(server: DocumentServer, **more: object) -> Plan:
+def plan(server: CountingServer, **more: object) -> Plan:
     """Forty users in two processes, five requests a second each."""
     run = "load-0123abcd"
-    for number in range(HOT):
-        document_id = hot_id(run, number)
-        server.documents[document_id] = {"id": document_id, "value": 1, "text": ""}
+    if isinstance(server, DocumentServer):
+        for number in range(HOT):
+            document_id = hot_id(run, number)
+            server.documents[document_id] = {"id": document_id, "value": 1, "text": ""}
     given = {"users": 40, "rate": 40, "pace": 0.2, "seconds": 3, "hot": HOT, **more}
     return Plan.model_validate({"run": run, "host": server.url, **given})
 
@@ -38,7 +41,7 @@ def plan(server: DocumentServer, **more: object) -> Plan:
 def make_load(
     chosen: Plan, folder: Path, meanwhile: Callable[[Generator, Intake], None] | None = None
 ) -> Intake:
-    intake = Intake(chosen, DocumentLedger())
+    intake = Intake(chosen, ValueLedger())
     with Generator(chosen, intake.take, folder / "log") as generator:
         if meanwhile is not None:
             meanwhile(generator, intake)
@@ -99,6 +102,27 @@ def test_a_server_that_forgets_what_it_acknowledged_is_caught_by_the_read_back(
     stale = "stale read: an older value than the one just acknowledged"
     assert read.reasons.keys() == {stale}
     assert read.failures == read.reasons[stale] > 0
+
+
+def test_users_that_are_devices_send_what_the_ledger_says_and_read_it(tmp_path: Path) -> None:
+    with PointServer() as server:
+        intake = make_load(plan(server, target="telemetry"), tmp_path)
+    assert intake.complaints() == []
+    assert counted(intake) == dict(server.asked)
+    assert (intake.failures, intake.ledger.count(Outcome.UNKNOWN)) == (0, 0)
+    assert len(server.held) > 1000
+    assert intake.ledger.check(server.held.items()).balanced
+    del server.points[next(iter(server.points))]
+    assert intake.ledger.check(server.held.items()).missing == 1
+
+
+def test_a_server_that_gives_back_what_was_never_sent_is_caught_by_the_reader(
+    tmp_path: Path,
+) -> None:
+    with PointServer(inventive=True) as server:
+        intake = make_load(plan(server, target="telemetry"), tmp_path)
+    (read,) = [one for one in intake.samples.summary() if one.name == "GET /api/v1/telemetry"]
+    assert read.failures == read.reasons["a point that was never sent"] > 0
 
 
 def test_a_worker_that_is_killed_is_missed(server: DocumentServer, tmp_path: Path) -> None:

@@ -1,31 +1,16 @@
 """The typed client: what it sends, and what it makes of the answers."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
 
 import pytest
 
-from loadtests.documents.client import Document, Documents, Reply, Request, RequestFailed
+from loadtests.documents.client import Document, Documents
 from loadtests.documents.ways import ASYNC, SYNC
+from loadtests.exchange import Reply, RequestFailed
 from loadtests.outcome import Outcome
-
-T = TypeVar("T")
+from tests.unit.loadtests.answering import Answering
 
 WRITTEN = Document(id="run-1", value=2, text="hello")
-
-
-@dataclass
-class Answering:
-    """Answers every request with one reply."""
-
-    reply: Reply
-    requests: list[Request] = field(default_factory=list[Request])
-
-    def exchange(self, request: Request, judge: Callable[[Reply], T]) -> T:
-        self.requests.append(request)
-        return judge(self.reply)
 
 
 def documents(status: int, body: object) -> tuple[Documents, Answering]:

@@ -2,18 +2,18 @@
 
 import pytest
 
-from loadtests.documents.ledger import DocumentLedger
 from loadtests.outcome import Outcome
 from loadtests.run.intake import Intake
 from loadtests.run.messages import Event, Report, Requests
 from loadtests.run.plan import Plan
+from loadtests.values import ValueLedger
 
 PLAN = Plan(run="load-00000000", host="http://127.0.0.1:1", hot=1, users=10, workers=2)
 
 
 @pytest.fixture
 def intake() -> Intake:
-    intake = Intake(PLAN, DocumentLedger())
+    intake = Intake(PLAN, ValueLedger())
     tell(intake, Event(what="wanted", at=1_000.0, users=10))
     return intake
 

@@ -23,7 +23,7 @@ def test_what_is_not_given_is_as_by_default():
         ("users", "0", "USERS=10000"),
         ("pace", "80", "PACE=10"),
         ("shape", "square", "SHAPE=steady, ramp, spike or soak"),
-        ("target", "both", "TARGET=async or TARGET=sync"),
+        ("target", "both", "TARGET=async, TARGET=sync or TARGET=telemetry"),
         ("where", "moon", "WHERE=machine or WHERE=cluster"),
     ],
 )
@@ -101,6 +101,13 @@ def test_the_endpoints_of_a_plan_are_those_its_flow_calls():
     plan = Plan(run="load-00000000", host="http://127.0.0.1:1", hot=1)
     assert plan.endpoints == ("POST /api/data", "GET /api/data/{id}", "GET /api/data")
     assert plan.model_copy(update={"flow": "write", "target": "sync"}).endpoints == ("POST /data",)
+    points = plan.model_copy(update={"target": "telemetry"})
+    assert points.entry == "data"
+    assert points.endpoints == (
+        "POST /api/v1/telemetry",
+        "GET /api/v1/telemetry",
+        "GET /api/v1/telemetry/rollups",
+    )
 
 
 def test_turns_are_a_pace_apart_and_a_skipped_one_is_left_out():

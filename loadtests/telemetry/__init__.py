@@ -1,0 +1,1 @@
+"""Points of devices as clients meet them: what is sent and answered, and the books over them."""

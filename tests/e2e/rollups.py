@@ -1,0 +1,65 @@
+"""Rollups of points that flowed, held against what SQL makes of the table."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from bootstrap.checkout import Checkout
+from bootstrap.kube import Kube
+from loadtests.differences import bounds
+from loadtests.outcome import Outcome
+from loadtests.telemetry import books
+from loadtests.telemetry.client import MOST_POINTS, Point
+from loadtests.telemetry.over_httpx import telemetry_of
+from tests.e2e.cluster import wait_for
+from tests.e2e.points import METRICS, Flow
+from tests.harness.rollups_sql import differences
+
+WINDOW = timedelta(seconds=60)
+GRACE = timedelta(seconds=30)
+WRITTEN_SECONDS = 90.0
+
+
+def over(flow: Flow) -> datetime:
+    """When the window of the last points ends."""
+    since = flow.moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return flow.moment + WINDOW - since % WINDOW
+
+
+def close_windows(checkout: Checkout, flow: Flow) -> None:
+    """Wait until the last window may close, and send a point of each device that says so."""
+    due = over(flow) + GRACE
+    time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()) + 1)
+    now = datetime.now(UTC)
+    last = [Point(device_id=device, metric="last", ts=now, value=1) for device in flow.devices()]
+    with telemetry_of(checkout) as telemetry:
+        for first in range(0, len(last), MOST_POINTS):
+            some = last[first : first + MOST_POINTS]
+            telemetry.write(some)
+            books.note(flow.ledger, some, Outcome.ACKED)
+
+
+def check_rollups(kube: Kube, flow: Flow) -> int:
+    """Every window of the flow's points is as SQL makes it; gives how many rollups there are.
+
+    Raises:
+        AssertionError: it does not come to that.
+    """
+    first, beyond = bounds(flow.prefix)
+    until = f"{over(flow):%Y-%m-%d %H:%M:%S}"
+    devices = f"device_id >= '{first}' AND device_id < '{beyond}'"
+    script = differences(int(WINDOW.total_seconds()), f"{devices} AND ts < '{until}'")
+    wrong = [""]
+
+    def none_is_wrong() -> bool:
+        wrong[0] = kube.mysql(books.DATABASE, script, server=books.SERVER, timeout=120)
+        return not wrong[0].strip()
+
+    try:
+        wait_for("the rollups", none_is_wrong, seconds=WRITTEN_SECONDS, pause=3)
+    except TimeoutError as error:
+        lines = wrong[0].splitlines()
+        raise AssertionError(f"{error}; {len(lines)} are wrong, such as {lines[:5]}") from None
+    count = f"SELECT COUNT(*) FROM telemetry_rollups WHERE {devices} AND window_start < '{until}'"
+    made = int(kube.mysql(books.DATABASE, count, server=books.SERVER))
+    assert made >= len(flow.devices()) * len(METRICS), f"there are {made} rollups alone"
+    return made

@@ -23,6 +23,7 @@ BENCHES = {
     "rollups": "points through windows and rollups, in the event loop alone and in the pool",
     "client-database": "what statements on clients take while 1,000 are looked up a second",
     "telemetry-rows": "points per second into MySQL, by one statement and otherwise",
+    "telemetry-sink": "points from Kafka into MySQL, beside Kafka Connect with a JDBC sink",
     "http-stack": "what an endpoint for many small requests should stand on",
 }
 

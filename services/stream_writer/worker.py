@@ -17,7 +17,7 @@ from services.stream_writer.writing import Writer
 
 log = get_logger(__name__)
 
-_BLOCK_MS = 1000
+_BLOCK_MS = 3000
 """How long a read waits for entries: below the client's time-out, and short enough to stop."""
 _BROKEN_SECONDS = 1.0
 

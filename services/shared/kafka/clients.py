@@ -204,7 +204,7 @@ def consumer_config(
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
-        "fetch.wait.max.ms": 100,
+        "fetch.wait.max.ms": 500,  # the broker answers at once when there is something
         "queued.max.messages.kbytes": 16_384,  # per client: the pod's memory limit is small
         "allow.auto.create.topics": False,
         "enable.partition.eof": False,

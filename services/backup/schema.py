@@ -7,9 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-
 from services.backup.engine import BackupError, Job
 
 
@@ -17,6 +14,10 @@ def older(job: Job, found: str | None, *, allowed: bool) -> bool:
     """Whether a schema has to be migrated. Raises BackupError when it may not, or cannot."""
     if job.spec.package is None:
         return False
+    # Half a second of work that taking, listing and proving backups has no use for.
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     # `migrations` lies with the service that owns the database, in the same image.
     folder = Path(__file__).parents[1] / job.spec.package / "migrations"
     config = Config()

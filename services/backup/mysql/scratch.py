@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,12 +19,18 @@ from services.backup.mysql.session import Session, connect_socket, quote
 from services.backup.mysql.tools import ENVIRONMENT
 
 _START_SECONDS: Final = 120
+PREPARED: Final = Path("/opt/mysql-data.tar.gz")
+"""Data of a server that never ran. The Dockerfile makes them: to unpack them takes a tenth of the
+time that a server needs to initialise itself."""
 # Nothing of it has to outlive the pod, so nothing waits for a disk.
 _SETTINGS: Final = (
     "--skip-networking",
     "--skip-log-bin",
     "--mysqlx=OFF",
     "--performance-schema=OFF",
+    # Keys are for connections from elsewhere; to make them takes longer than to open the tables.
+    "--auto-generate-certs=OFF",
+    "--caching-sha2-password-auto-generate-rsa-keys=OFF",
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-doublewrite=OFF",
     "--innodb-buffer-pool-size=128M",
@@ -55,7 +62,7 @@ def scratch_server(room: Path, database: str) -> Iterator[Scratch]:
     # A socket's path has 107 characters at most.
     folder = Path(tempfile.mkdtemp(prefix="m-", dir=room))
     try:
-        _run(folder, "--initialize-insecure")
+        _fill(folder)
         process = _start(folder)
         try:
             with _connected(folder, process) as session:
@@ -76,9 +83,20 @@ def _command(folder: Path, *more: str) -> list[str]:
     return [*command, "--user=root"] if os.geteuid() == 0 else command
 
 
-def _run(folder: Path, *more: str) -> None:
+def _fill(folder: Path) -> None:
+    """The data folder of a new server."""
+    if PREPARED.exists():
+        try:
+            with tarfile.open(PREPARED) as archive:
+                archive.extractall(folder / "data", filter="data")
+        except OSError as error:
+            raise BackupError(f"no room for a scratch server in {folder}: {error}") from error
+        return
     done = subprocess.run(  # noqa: S603
-        _command(folder, *more), env=ENVIRONMENT, capture_output=True, check=False
+        _command(folder, "--initialize-insecure"),
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=False,
     )
     if done.returncode != 0:
         raise _failed(folder)

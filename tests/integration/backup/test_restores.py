@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from services.backup.mysql.scratch import PREPARED
 from tests.integration.authority import eventually
 from tests.integration.backup.conftest import Server
 from tests.integration.backup.on_mysql import OnMySQL
@@ -48,6 +49,19 @@ async def test_a_dropped_table_comes_back_identical_while_somebody_writes(server
     assert row["proven"]
     assert len(row["sha256"]) == 64
     assert row["position"]
+
+
+async def test_a_drill_starts_its_server_in_an_image_without_prepared_data_too(
+    on_mysql: OnMySQL,
+) -> None:
+    await on_mysql.fill()
+    pod = on_mysql.pod
+    pod.container.execute(f"mv {PREPARED} {PREPARED}.away", user="0")
+    try:
+        await pod.take("--drill")
+    finally:
+        pod.container.execute(f"mv {PREPARED}.away {PREPARED}", user="0")
+    assert (await pod.backups())[0]["proven"]
 
 
 async def test_a_moment_between_two_writes_brings_exactly_what_was_there(server: Server) -> None:

@@ -10,7 +10,7 @@ from components.servers.kafka.config import CONFIG_PATH
 # A node's own way in; a client's password would have to get there first.
 _TOOL = f"""
 exec java -Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \\
-  -Dlog4j2.configurationFile={CONFIG_PATH}/log4j2.properties -cp "/opt/kafka/libs/*" \\
+  -cp "/opt/kafka/libs/*" \\
   "$@" --bootstrap-server "localhost:$PROBE_PORT" --command-config {CONFIG_PATH}/client.properties
 """
 _BETWEEN = "\x01"
@@ -28,20 +28,24 @@ def put(kube: Kube, topic: str, messages: Sequence[tuple[str, str]]) -> None:
     )
 
 
-def read(kube: Kube, topic: str, *, quiet_ms: int = 8_000) -> list[dict[str, Any]]:
-    """All messages of a topic, until none comes for a while: key, value, and headers by name."""
+def read(kube: Kube, topic: str) -> list[dict[str, Any]]:
+    """All messages that a topic has now: key, value, and headers by name."""
+    ends = _run(kube, "", "org.apache.kafka.tools.GetOffsetShell", "--topic", topic)
+    count = sum(int(line.rpartition(":")[2]) for line in ends.split() if line.startswith(topic))
+    if not count:
+        return []
+    properties = (
+        *("print.key=true", "print.headers=true"),
+        *(f"key.separator={_BETWEEN}", f"headers.separator={_BETWEEN}"),
+    )
     output = _run(
         kube,
         "",
         *("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", topic),
-        *("--from-beginning", "--timeout-ms", str(quiet_ms)),
-        *(
-            part
-            for given in ("print.key=true", "print.headers=true", f"key.separator={_BETWEEN}",
-                          f"headers.separator={_BETWEEN}")
-            for part in ("--formatter-property", given)
-        ),
-    )  # fmt: skip
+        # The time is for those that were deleted meanwhile.
+        *("--from-beginning", "--max-messages", str(count), "--timeout-ms", "60000"),
+        *(part for given in properties for part in ("--formatter-property", given)),
+    )
     return [_message(line) for line in output.splitlines() if _BETWEEN in line]
 
 

@@ -6,8 +6,10 @@ import importlib.util
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 import services
@@ -30,7 +32,7 @@ def variables() -> str:
                     (
                         f"`{(prefix + name).upper()}`",
                         accepts(field),
-                        "*required*" if field.is_required() else default(field.default),
+                        _default(field),
                         field.description or "",
                     )
                     for name, field in model.model_fields.items()
@@ -45,12 +47,14 @@ def variables() -> str:
 @cache
 def programs() -> dict[str, tuple[type[BaseSettings], ...]]:
     """Package with a `__main__` to the models of settings it loads from the environment."""
-    by_name = {model.__name__: model for model in models()}
+    models()  # imports what may not be imported yet
     found: dict[str, tuple[type[BaseSettings], ...]] = {}
     for main in sorted(_folder().rglob("__main__.py")):
-        loaded = [name for name in _loaded(main) if name in by_name]
         package = ".".join(main.parent.relative_to(_folder().parent).parts)
-        found[package] = tuple(dict.fromkeys(by_name[name] for name in loaded))
+        module = importlib.import_module(f"{package}.__main__")
+        # Names are the module's own: two services may call theirs the same.
+        loaded = (attrgetter(name)(module) for name in _loaded(main))
+        found[package] = tuple(dict.fromkeys(one for one in loaded if _is_a_model(one)))
     return found
 
 
@@ -80,17 +84,27 @@ def _is_a_services(model: type[BaseSettings]) -> bool:
     return (_folder() / parts[1] / "__main__.py").exists()
 
 
+def _is_a_model(loaded: object) -> bool:
+    return isinstance(loaded, type) and issubclass(loaded, BaseSettings)
+
+
 def _loaded(main: Path) -> Iterator[str]:
-    """The names in `load(Name)` and `settings.load(settings.Name)`."""
+    """The names in `load(Name)` and `settings.load(settings.Name)`, as they are written there."""
     for node in ast.walk(ast.parse(main.read_text(encoding="utf-8"))):
         match node:
             case ast.Call(
                 func=ast.Name(id="load") | ast.Attribute(attr="load"),
-                args=[ast.Name(id=name) | ast.Attribute(attr=name)],
+                args=[(ast.Name() | ast.Attribute()) as name],
             ):
-                yield name
+                yield ast.unparse(name)
             case _:
                 pass
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "*by the machine*"
+    return "*required*" if field.is_required() else default(field.default)
 
 
 def _title(model: type[BaseSettings]) -> str:

@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from services.async_writer.settings import WriterSettings
+from services.async_writer.settings import AsyncWriterSettings
 from services.async_writer.wiring import run
 from services.shared.kafka.group import GroupSettings
 from services.shared.runtime import logging
@@ -25,7 +25,7 @@ def main() -> int:
         service = load(ServiceSettings)
         logging.configure(service.service_name, service.log_level)
         database, kafka = load(DatabaseSettings), load(KafkaSettings)
-        uvloop.run(run(service, database, kafka, load(GroupSettings), load(WriterSettings)))
+        uvloop.run(run(service, database, kafka, load(GroupSettings), load(AsyncWriterSettings)))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from services.async_writer.letters import Outbox
 from services.async_writer.member import Batch, Member
-from services.async_writer.settings import WriterSettings
+from services.async_writer.settings import AsyncWriterSettings
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.kafka.dead_letters import BadMessage
 from services.shared.kafka.stall import StalledError, StallWatch
@@ -40,6 +40,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _SOUND_SECONDS = 30.0  # a client that lasted so long did not break because of its settings
 _WAIT_SECONDS = 5.0
 _TICK_SECONDS = 5.0
+_BEAT_SECONDS = 4.0  # less than the least that a heartbeat may be limited to
 _UNHEARD = 3
 """Looks that no broker answers, until the client is replaced. A new one is a stranger to the group,
 which waits until the session of the old one has run out: not sooner than it has to be."""
@@ -57,7 +58,7 @@ class Consuming:
         make_client: MakeClient,
         renew: Renew,
         topics: Sequence[str],
-        settings: WriterSettings,
+        settings: AsyncWriterSettings,
         *,
         handler: Handler,
         outbox: Outbox,
@@ -78,10 +79,8 @@ class Consuming:
         self._joined = asyncio.Event()
 
     async def joined(self) -> None:
-        """Return once the group has given this process a place; raise before.
-
-        Asked once: while Kafka is away it is no less able to write than any other.
-        """
+        """Return once the group has given this process a place, whatever comes later: while Kafka
+        is away it is no less able to write than any other. Raise before."""
         if not self._joined.is_set():
             raise LookupError("not in its group yet")
 
@@ -98,7 +97,6 @@ class Consuming:
                 if isinstance(error, StalledError):
                     self._metrics.stalls.inc()
                 if self._trouble.worth_logging(type(error).__name__):
-                    # No broker to be found is a line, not a stack.
                     known = isinstance(error, (KafkaError, StalledError))
                     log.warning("consumer_broke", error=repr(error), exc_info=not known)
                 if time.monotonic() - began > _SOUND_SECONDS:
@@ -233,7 +231,9 @@ class Consuming:
         try:
             while not task.done() and not stopping.done():
                 self._heartbeat.beat()
-                await asyncio.wait({task, stopping}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    {task, stopping}, timeout=_BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
             return task.result() if task.done() else None
         finally:
             for one in (stopping, task):

@@ -9,7 +9,7 @@ from services.async_writer.statement import MOST_ROWS
 from services.shared.kafka.group import BatchSettings
 
 
-class WriterSettings(BatchSettings):
+class AsyncWriterSettings(BatchSettings):
     """Batches, and how long the writer is given for what others wait for."""
 
     model_config = SettingsConfigDict(

@@ -8,7 +8,7 @@ from services.async_writer.consuming import Consuming
 from services.async_writer.letters import Outbox
 from services.async_writer.metrics import WriterMetrics
 from services.async_writer.processing import Processor
-from services.async_writer.settings import WriterSettings
+from services.async_writer.settings import AsyncWriterSettings
 from services.async_writer.statement import PROBE
 from services.async_writer.store import PointStore
 from services.shared.kafka.asynchronous import consumer, renew
@@ -33,7 +33,7 @@ async def run(
     database: DatabaseSettings,
     kafka: KafkaSettings,
     group: GroupSettings,
-    settings: WriterSettings,
+    settings: AsyncWriterSettings,
 ) -> None:
     """Write points and serve HTTP until SIGTERM or SIGINT; needs no server to start."""
     registry = new_registry()

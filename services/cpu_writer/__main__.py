@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from services.cpu_writer.settings import MemberSettings, WriterSettings
+from services.cpu_writer.settings import CpuWriterSettings, MemberSettings
 from services.cpu_writer.wiring import run
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (
@@ -24,7 +24,7 @@ def main() -> int:
         service = load(ServiceSettings)
         logging.configure(service.service_name, service.log_level)
         database, kafka = load(DatabaseSettings), load(KafkaSettings)
-        uvloop.run(run(service, database, kafka, load(MemberSettings), load(WriterSettings)))
+        uvloop.run(run(service, database, kafka, load(MemberSettings), load(CpuWriterSettings)))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -50,11 +50,15 @@ class Member(ConsumerRebalanceListener):
         client: AIOKafkaConsumer,
         rule: Rule,
         metrics: WriterMetrics,
+        *,
         handover_seconds: float,
+        joined: asyncio.Event,
     ) -> None:
+        """`joined` is set when the group gives this member its place."""
         self.client = client
         self.owned: dict[TopicPartition, Owned] = {}
-        self.joined = False
+        self._joined = joined
+        self._placed = False
         self.writing = asyncio.Lock()
         """Held by who writes rollups until they are committed; not while waiting for messages."""
         self.losses = 0
@@ -68,7 +72,7 @@ class Member(ConsumerRebalanceListener):
     ) -> None:
         """Give them away, as soon as no statement is on its way."""
         gone = list(revoked)
-        self.joined = False
+        self._placed = False
         self.losses += 1
         try:
             async with asyncio.timeout(self._handover_seconds):
@@ -83,14 +87,15 @@ class Member(ConsumerRebalanceListener):
         self, assigned: Iterable[TopicPartition]
     ) -> None:
         given = list(assigned)
-        self.joined = True
+        self._placed = True
+        self._joined.set()
         self._metrics.consumer.rebalances.labels("assigned").inc()
         self._metrics.consumer.assigned.set(len(given))
         log.info("partitions_assigned", partitions=len(given))
 
     def close(self) -> None:
         """Forget everything: the client is no more."""
-        self.joined = False
+        self._placed = False
         self.losses += 1
         self._let_go("lost", list(self.owned))
 
@@ -106,7 +111,7 @@ class Member(ConsumerRebalanceListener):
         """Find out from where to read the partitions that have come. Raises KafkaError."""
         losses = self.losses
         new = [it for it in self.client.assignment() if it not in self.owned]
-        if not new or not self.joined:
+        if not new or not self._placed:
             return
         async with asyncio.timeout(_ANSWER_SECONDS):
             found = await self._committed(new)
@@ -190,6 +195,20 @@ class Member(ConsumerRebalanceListener):
         for it, progress in news.items():
             it.committed = progress
             self._metrics.left_out(it.partition.committed(progress))
+
+    async def unread(self) -> dict[tuple[str, int], int]:
+        """Where this member stands in those of its partitions that are read and go on behind that.
+
+        As the brokers say. Raises KafkaError or TimeoutError when they say nothing.
+        """
+        paused = self.client.paused()
+        places = [it for it in self.client.assignment() if it not in paused]
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            ends = await self.client.end_offsets(places) if places else {}
+            at = {place: await self.client.position(place) for place in ends}
+        return {
+            (place.topic, place.partition): at[place] for place in ends if at[place] < ends[place]
+        }
 
     def consumed(self, topic: str, messages: int) -> None:
         """Count messages that were looked at."""

@@ -21,8 +21,8 @@ from services.cpu_writer.holding import Holding, judge
 from services.cpu_writer.member import Member, Owned
 from services.cpu_writer.points import Batch, Parsed, parse
 from services.cpu_writer.pool import Pool
-from services.cpu_writer.settings import WriterSettings
-from services.shared.runtime.heartbeat import Heartbeat
+from services.cpu_writer.settings import CpuWriterSettings
+from services.cpu_writer.waiting import StoppedError, Waiting
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
 
@@ -50,17 +50,15 @@ class Reader:
         member: Member,
         pool: Pool,
         closer: Closer,
-        settings: WriterSettings,
+        settings: CpuWriterSettings,
         *,
-        heartbeat: Heartbeat,
-        stop: asyncio.Event,
+        waiting: Waiting,
     ) -> None:
         self._member = member
         self._pool = pool
         self._closer = closer
         self._settings = settings
-        self._heartbeat = heartbeat
-        self._stop = stop
+        self._waiting = waiting
         self._in_hand: deque[_InHand] = deque()
         self._most_in_hand = 2 * settings.processes
         self._standing: Owned | None = None
@@ -71,18 +69,17 @@ class Reader:
     async def run(self) -> None:
         """Until the service stops; what is open then is read again. Raises what the client does."""
         try:
-            while not self._stop.is_set():
+            while not self._waiting.stopping:
                 # What is in hand outlasts it: a batch left out would be a gap in its windows.
-                with contextlib.suppress(AbandonedError):
+                with contextlib.suppress(AbandonedError, StoppedError):
                     await self._turn()
-            await self._member.commit(self._member.owned.values())
+            await self._waiting.patiently(self._member.commit(self._member.owned.values()))
         finally:
             for it in self._in_hand:
                 it.parsing.cancel()
 
     async def _turn(self) -> None:
-        self._heartbeat.beat()
-        await self._member.adopt()
+        await self._waiting.unless_stopped(self._member.adopt())
         self._make_room()
         taken = 0
         if len(self._in_hand) < self._most_in_hand:
@@ -95,15 +92,18 @@ class Reader:
             await self._look()
         if 0 < taken < self._settings.inline_points and not self._in_hand:
             # Nobody waits for a point: a few more in a turn are fewer turns.
-            await asyncio.sleep(_GATHER_SECONDS)
+            await self._waiting.rest(_GATHER_SECONDS)
 
     async def _take(self) -> int:
         """Have the next messages parsed; how many there are."""
         owned = self._member.owned
-        given = await self._member.client.getmany(
-            *owned,
-            timeout_ms=0 if self._in_hand else _WAIT_MS,
-            max_records=self._settings.batch_points,
+        # While the group is rebalanced this takes as long as that does.
+        given = await self._waiting.unless_stopped(
+            self._member.client.getmany(
+                *owned,
+                timeout_ms=0 if self._in_hand else _WAIT_MS,
+                max_records=self._settings.batch_points,
+            )
         )
         for place, records in given.items():
             # Of partitions that came a moment ago: from where to read them is not known yet.
@@ -132,9 +132,7 @@ class Reader:
         return await self._pool.run(parse, batch)
 
     async def _apply(self, it: _InHand) -> None:
-        while not (await asyncio.wait({it.parsing}, timeout=1))[0]:
-            self._heartbeat.beat()
-        parsed = it.parsing.result()
+        parsed = await self._waiting.patiently(it.parsing)
         owned = it.owned
         if self._member.owned.get(owned.place) is not owned:
             return  # another's by now, or read again

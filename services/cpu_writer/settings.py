@@ -22,7 +22,7 @@ class MemberSettings(GroupSettings):
     """Not used: the asynchronous writer, which reads the same messages, sets the bad ones aside."""
 
 
-class WriterSettings(BaseSettings):
+class CpuWriterSettings(BaseSettings):
     """Windows, and what may be used for them."""
 
     model_config = SettingsConfigDict(
@@ -61,6 +61,8 @@ class WriterSettings(BaseSettings):
     session timeout: the whole group waits meanwhile."""
     rest_seconds: float = Field(default=120, ge=1)
     """The processes end when they have had nothing to do for so long."""
+    stalled_after_seconds: float = Field(default=60, ge=1, le=3600)
+    """A client that was given nothing for so long, of partitions that go on, is replaced."""
     wedged_after_seconds: float = Field(default=120, ge=5)
     """Without a turn of the loop for so long, /health fails."""
 

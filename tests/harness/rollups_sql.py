@@ -14,6 +14,7 @@ COLUMNS: Final = (
 )
 _FIGURES: Final = COLUMNS[5:]
 _KEY: Final = "device_id, metric, window_start"
+_PLACED: Final = ", ".join(f"placed.{name}" for name in COLUMNS[:3])
 _SAME: Final = 1e-9
 """Relative difference that counts as none."""
 
@@ -37,7 +38,7 @@ WITH placed AS (
   FROM ordered GROUP BY {_KEY}
 ), distances AS (
   SELECT {_KEY}, ABS(value - p50) AS away, figures.points,
-         ROW_NUMBER() OVER (PARTITION BY {_KEY} ORDER BY ABS(value - p50)) - 1 AS place
+         ROW_NUMBER() OVER (PARTITION BY {_PLACED} ORDER BY ABS(value - p50)) - 1 AS place
   FROM placed JOIN figures USING ({_KEY})
 ), spread AS (
   SELECT {_KEY}, MAX(away) AS farthest, AVG(away) AS mean_away,

@@ -124,6 +124,7 @@ def mysql_files(
     texts = {
         "my.cnf": config.my_cnf(**values),
         "start.sh": config.start_script(),
+        "adopt.sh": config.adopt_script(),
         "ready.sh": config.probe_script(max_lag_seconds=lag),
     }
     return {

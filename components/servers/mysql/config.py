@@ -1,4 +1,4 @@
-"""The texts a MySQL server runs from: its configuration, start script and probe."""
+"""The texts a MySQL server runs from: its configuration, its scripts and its probe."""
 
 from pathlib import Path
 from typing import Final
@@ -105,5 +105,19 @@ def probe_script(*, max_lag_seconds: int) -> str:
             "TLS": paths.TLS,
             "PORT": ADMIN_PORT,
             "USER": HEALTH_USER,
+        },
+    )
+
+
+def adopt_script() -> str:
+    return filled(
+        Path(__file__).with_name("adopt.sh"),
+        {
+            "ADMIN": ADMIN_PATH,
+            "RUN": SOCKET_PATH,
+            "REPLICATION": REPLICATION_PATH,
+            "REPLICATION_USER": REPLICATION_USER,
+            "TLS": paths.TLS,
+            "PORT": PORT,
         },
     )

@@ -12,6 +12,7 @@ if [ "${1:-}" != following ]; then
   exit
 fi
 
+most=@MAX_LAG@
 # How late a copy is, in seconds. It is what the oldest transaction has waited for that is on its way
 # (fetched, handed out, applied), and how old those were that arrived since the last look: between
 # two of them nothing is on its way, however far behind the copy is. With none at all it is 0, and
@@ -38,7 +39,7 @@ read -r connection error applies lag < <(
     FROM performance_schema.replication_connection_status c
     JOIN performance_schema.replication_applier_status a USING (channel_name)"
 )
-if [ "$applies" = 1 ] && [ "$lag" -le @MAX_LAG@ ]; then
+if [ "$applies" = 1 ] && [ "$lag" -le "$most" ]; then
   case $connection:$error in
     ON:*)
       : >@FOLLOWED@

@@ -129,6 +129,7 @@ def _spec(args: MySQLArgs, mounts: tuple[Mount, ...]) -> Server:
                 binlog_retention_seconds=args.binlog_retention_hours * 3600,
             ),
             "start.sh": config.start_script(),
+            "adopt.sh": config.adopt_script(),
             "ready.sh": config.probe_script(max_lag_seconds=args.max_lag_seconds),
         },
         mounts=mounts,

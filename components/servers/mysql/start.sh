@@ -98,6 +98,8 @@ account() { # name@host, its password, REQUIRE or nothing
       echo "GRANT SELECT ON performance_schema.replication_$table TO @HEALTH_USER@@127.0.0.1;"
     done
   fi
+  # Whom it followed may be left from a copy whose data it was given.
+  echo "RESET REPLICA ALL;"
   if [ -n "$source" ]; then
     echo "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '$source', SOURCE_PORT = @PORT@," \
       "SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1, SOURCE_SSL_CA = '@TLS@/ca.crt'," \

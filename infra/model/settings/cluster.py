@@ -33,8 +33,9 @@ class KubernetesSettings(Settings):
     volume_retention: Literal["Retain", "Delete"] = "Delete"
     """What happens to a StatefulSet's claims when it is deleted or scaled down."""
     spread: Literal["hosts", "prefer"] = "hosts"
-    """hosts: no host gets two brokers or two controllers; what finds no host of its own waits.
-    prefer: where hosts are too few they share, so that a single one can run several brokers."""
+    """hosts: no host gets two brokers, two controllers, or two nodes of one MySQL server; what
+    finds no host of its own waits. prefer: where hosts are too few they share, so that a single one
+    can run several."""
 
 
 class ImageSettings(Settings):

@@ -14,11 +14,13 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from services.contracts.telemetry import MAX_DEVICE_ID, MAX_METRIC
-from services.ingest_service.telemetry.points import Bodies, MediaType, Point, lines
+from services.ingest_service.telemetry.points import Bodies, MediaType, Point, is_beyond, lines
 from services.ingest_service.telemetry.settings import PointSettings
 from services.shared.http.problem import FieldError, ProblemError
 
 _MOST_ERRORS: Final = 20
+_PATIENCE: Final = 4
+"""What has so many times as much in it as it may have is not looked at any closer."""
 _SHAPE: Final = "must be a point: a JSON object with device_id, metric, ts and value"
 _REASONS: Final = {
     "device_id": f"must be 1 to {MAX_DEVICE_ID} characters, letters A to Z and a to z, digits and"
@@ -42,6 +44,12 @@ class Examiner:
 
     def examine(self, body: bytes, media_type: MediaType) -> Sequence[Point]:
         """The points after all, if nothing is wrong with them. Raises ProblemError."""
+        if is_beyond(body, _PATIENCE * self._settings.most):
+            reason = (
+                f"has far more in it than {self._settings.most} points have; send them in several"
+                " requests, one object of four fields for each point"
+            )
+            raise _refused(FieldError(field="body", reason=reason))
         errors: list[FieldError] = []
         points: list[Point] = []
         latest = self._bodies.latest()

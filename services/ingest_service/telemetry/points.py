@@ -30,8 +30,9 @@ TIME: Final = (
 )
 """RFC 3339, section 5.6. Which days and hours there are is looked at when it is read."""
 _BATCH: Final = re.compile(rb'\s*\{\s*"points"\s*:')
-_QUOTES: Final = 14
-"""Of a point: four names and three texts."""
+_OF_A_POINT: Final = {b'"': 14, b"{": 1, b"[": 1, b"\n": 8}
+"""Most characters of what takes long to read and to refuse: names and texts, objects, arrays,
+lines. What is right has no others within its texts."""
 
 
 class _AsWritten:
@@ -97,8 +98,8 @@ class Bodies:
         return points
 
     def _read(self, body: bytes, media_type: MediaType) -> Sequence[Point]:
-        if body.count(b'"') > _QUOTES * (self._most + 1):
-            raise NotGoodError  # for each field that there should not be a fault is put together
+        if is_beyond(body, self._most + 1):
+            raise NotGoodError
         if media_type == "application/x-ndjson":
             given = lines(body)
             if not 1 <= len(given) <= self._most:
@@ -117,6 +118,11 @@ class Bodies:
     def latest(self) -> datetime:
         """The last moment that a point may be of, now."""
         return datetime.now(UTC) + self._ahead
+
+
+def is_beyond(body: bytes, points: int) -> bool:
+    """Whether so many points cannot be all there is in it. Nothing is parsed to find out."""
+    return any(body.count(one) > most * points for one, most in _OF_A_POINT.items())
 
 
 def lines(body: bytes) -> list[tuple[int, bytes]]:

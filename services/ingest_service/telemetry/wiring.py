@@ -42,9 +42,13 @@ async def telemetry(
     and a pod taken out of its Service would take those along. Who asks for telemetry is told.
     """
     metrics = TelemetryMetrics(registry)
-    # No connection is kept for long while nobody reads: most pods never do.
-    source = Database(means.source, registry, application_name=name, kept=0)
-    readers = Database(means.readers, registry, application_name=f"{name}-reader", kept=0)
+    source = Database(means.source, registry, application_name=name)
+    readers = Database(
+        means.readers,
+        registry,
+        application_name=name,
+        metric_name=f"{means.readers.name}-readers",
+    )
     sender = Sender(lambda: _config(means, name), means.points, metrics)
     await source.open()
     await readers.open()

@@ -60,7 +60,7 @@ def consumer(
         partition_assignment_strategy=(RangePartitionAssignor,),
         session_timeout_ms=group.session_timeout_ms,
         # A rebalance reaches a member with its next heartbeat.
-        heartbeat_interval_ms=min(2000, group.session_timeout_ms // 3),
+        heartbeat_interval_ms=min(3000, group.session_timeout_ms // 3),
         rebalance_timeout_ms=group.session_timeout_ms,
         # The answer to a JoinGroup comes when all have joined: a shorter patience would take the
         # coordinator for dead in the middle of every rebalance with a member that is gone.

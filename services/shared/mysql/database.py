@@ -27,6 +27,7 @@ class Database:
         kept: how many stay open while nobody uses them.
         spare_seconds: one beyond those is closed when nobody used it for so long.
         retire_seconds: a connection older than this is replaced on its next use.
+        metric_name: what the metric calls the pool, where a process has two of one name.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Database:
         kept: int = 10,
         spare_seconds: float = 10.0,
         retire_seconds: int = 300,
+        metric_name: str | None = None,
     ) -> None:
         self._settings = settings
         self._application_name = application_name
@@ -55,7 +57,8 @@ class Database:
         )
         self._pool: Pool | None = None
         self._last_success = -math.inf
-        watch_pool(registry, settings, lambda: self._in_use() + self._idle(), self._idle)
+        watched = settings.model_copy(update={"name": metric_name or settings.name})
+        watch_pool(registry, watched, lambda: self._in_use() + self._idle(), self._idle)
 
     def _idle(self) -> int:
         return self._pool.idle if self._pool else 0

@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pymysql import err
+
 from services.shared.mysql.blocking import Connection
 
 
@@ -35,6 +37,7 @@ class Kept:
         self._starting = 0
         self._good_from = float("-inf")
         """Those made before are not used again."""
+        self._closed = False
 
     @property
     def idle(self) -> int:
@@ -58,7 +61,7 @@ class Kept:
         with self._lock:
             cut, idle = list(self._in_use), list(self._idle)
             self._idle.clear()
-            self._good_from = float("inf")
+            self._closed = True
         for held in cut:
             held.driver.cut_off()
         for held in idle:
@@ -70,6 +73,9 @@ class Kept:
         try:
             held = self._sound() or _Held(self._make())
             with self._lock:
+                if self._closed:
+                    held.driver.drop()
+                    raise err.InterfaceError("closed meanwhile")
                 self._in_use.add(held)
         finally:
             with self._lock:
@@ -97,7 +103,7 @@ class Kept:
     def _give(self, held: _Held) -> None:
         with self._lock:
             self._in_use.discard(held)
-            if held.driver.open and held.made >= self._good_from:
+            if held.driver.open and held.made >= self._good_from and not self._closed:
                 self._idle.append(held)
                 return
         held.driver.drop()

@@ -6,6 +6,8 @@ import random
 import time
 from collections.abc import Iterator
 
+import pytest
+
 from tests.integration.cpu_writer.conftest import StartWriter
 from tests.integration.cpu_writer.points import WINDOW, Point, Sender, Tables
 from tests.integration.servers import eventually
@@ -80,13 +82,13 @@ async def test_numbers_of_every_size_are_stored(
         )
     await tables.holds(len(values))
     found = {row["device_id"]: row for row in await tables.rollups()}
-    assert found["huge"]["mean"] == (1.7e308 / 3 * 2 + 1.6e308 / 3)
+    assert found["huge"]["mean"] == pytest.approx(1.7e308 / 3 * 2 + 1.6e308 / 3)
     assert (found["both-ends"]["minimum"], found["both-ends"]["maximum"]) == (-1.7e308, 1.7e308)
     assert found["both-ends"]["mean"] == 0
     assert found["one"]["p95"] == found["one"]["mean"] == 42.5
     assert found["equal"]["mean"] == 0.1
     assert found["equal"]["anomaly_score"] == 0
-    assert found["mostly-equal"]["anomaly_score"] == 4 / 1.253314
+    assert found["mostly-equal"]["anomaly_score"] == pytest.approx(4 / 1.253314)
     assert 1e308 < found["far"]["anomaly_score"] < float("inf")
 
 

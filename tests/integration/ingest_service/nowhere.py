@@ -42,6 +42,17 @@ def database(authority: Authority) -> dict[str, Any]:
     }
 
 
+def redis(authority: Authority) -> dict[str, Any]:
+    """Of settings of a Redis, whichever."""
+    return {
+        "host": "localhost",
+        "port": PORT,
+        "username": "nobody",
+        "password_file": authority.secret("redis-nowhere"),
+        "ca_file": authority.ca_file,
+    }
+
+
 def telemetry(authority: Authority) -> TelemetryMeans:
     return TelemetryMeans(
         PointSettings(),

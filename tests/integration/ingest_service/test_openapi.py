@@ -22,7 +22,7 @@ ANSWERED = {f"POST {PATH}": {202, 422}, f"GET {PATH}": {200}, f"GET {BY_ID}": {2
 async def test_no_request_that_the_document_allows_is_refused_and_every_answer_is_as_it_says(
     make_process: MakeProcess,
 ) -> None:
-    """60 cases for each of three operations."""
+    """60 cases for each of three operations. For telemetry's see the folder beside."""
     process = await make_process()
     base = f"http://127.0.0.1:{process.port}"
     answered: dict[str, set[int]] = {}
@@ -55,8 +55,9 @@ async def test_no_request_that_the_document_allows_is_refused_and_every_answer_i
             document = http.get("/openapi.json").json()
             schema = schemathesis.openapi.from_dict(document)
             schema.config.update(base_url=base)
-            for path, methods in document["paths"].items():
-                for method in methods:
+            documents = [path for path in document["paths"] if path.startswith(PATH)]
+            for path in documents:
+                for method in document["paths"][path]:
                     try_operation(schema[path][method], http)
 
     await asyncio.to_thread(run)

@@ -103,6 +103,12 @@ def test_every_entry_of_make_up_is_at_a_port_that_its_clusters_publish(stack: st
 
 
 @pytest.mark.parametrize("stack", ["airgap", "dev"])
+def test_the_one_node_of_make_up_takes_a_source_and_its_copy(stack: str):
+    assert load(stack).mysql_of("telemetry-database").replicas > 1
+    assert load(stack).kubernetes.spread == "prefer", "the copy would wait for a second host"
+
+
+@pytest.mark.parametrize("stack", ["airgap", "dev"])
 def test_a_stack_file_of_make_up_is_written_as_pulumi_writes_it(stack: str):
     """It writes the file anew, in its own style: that must leave a checkout without changes."""
     flow = [line for line in text_of(stack).splitlines() if re.search(r"\{[^}]", line)]

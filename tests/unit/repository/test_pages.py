@@ -67,7 +67,7 @@ def test_the_readmes_table_has_a_row_for_each_service_and_no_other():
         (
             service.name,
             service.package,
-            ", ".join(f"`{use.name}`" for use in service.databases) or "\N{EN DASH}",
+            ", ".join(dict.fromkeys(f"`{use.name}`" for use in service.databases)) or "\N{EN DASH}",
         )
         for service in SERVICES
     )

@@ -104,7 +104,9 @@ class TelemetryEndpoints:
                 )
             case AwayError():
                 return _refused(
-                    "unavailable", "Kafka cannot be reached; nothing was accepted, try again"
+                    "unavailable",
+                    "Kafka cannot be reached, or does not let this service in; nothing was"
+                    " accepted, try again",
                 )
         return None
 

@@ -139,6 +139,11 @@ class Line:
         if error is not None:
             raise KafkaException(error)
 
+    @property
+    def retired(self) -> bool:
+        """Whether it takes no more."""
+        return self._retired_at is not None
+
     def retire(self) -> None:
         """Take no more, and end when what is out is settled, in `last_seconds` at most."""
         self._retired_at = time.monotonic()
@@ -168,6 +173,7 @@ class Line:
             self.lost = True
             log.exception("producer_thread_failed")
         finally:
+            self._tell()
             ended = KafkaError(KafkaError._DESTROY)
             self._cut.extend((batch, batch.left, ended) for batch in tuple(self._out))
             self._tell()

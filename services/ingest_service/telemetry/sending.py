@@ -111,7 +111,9 @@ class Sender:
         answer: asyncio.Future[None] | None = None
         try:
             async with asyncio.timeout(self._settings.seconds):
-                line = self._trusted() or await self._looks.get(None)
+                line = self._trusted()
+                while line is None or line.retired:  # also while this one waited to go on
+                    line = await self._looks.get(None)
                 answer = asyncio.get_running_loop().create_future()
                 line.send(Batch(size, answer), messages, headers)
                 await answer

@@ -111,8 +111,12 @@ class Partition:
         self.position = max(self.position, end)
 
     def close_by_clock(self, until: int) -> None:
-        """Close what ends by `until` (µs), though no point has said that it is over."""
-        self._closed = max(self._closed, until - until % self._rule.window)
+        """Close the open windows that end by `until` (µs), though no point says they are over.
+
+        No other: of a time from which nothing has come yet, points may still come in their order.
+        """
+        ends = [start + self._rule.window for start in self._windows]
+        self._closed = max([self._closed, *(end for end in ends if end <= until)])
 
     def oldest_end(self) -> int | None:
         """When the oldest open window ends, in µs; None when none is open."""

@@ -106,7 +106,7 @@ class Tables:
             f"SELECT * FROM telemetry_rollups {where} ORDER BY device_id, metric, window_start"
         )
 
-    async def come_right(self, seconds: float = 90) -> None:
+    async def come_right(self, seconds: float = 240) -> None:
         """Until the rollups are what MySQL makes of the table of points; says what is not."""
         deadline = time.monotonic() + seconds
         while wrong := await self.wrong():

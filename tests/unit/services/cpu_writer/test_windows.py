@@ -116,7 +116,7 @@ def test_the_committed_offset_is_the_lowest_of_an_open_window() -> None:
     assert it.progress() == Progress(104, 105, BEGIN + 20 * SECOND, RULE.window)
     it.close_by_clock(BEGIN + 999 * SECOND)
     write(it)
-    assert it.progress() == Progress(105, 105, BEGIN + 990 * SECOND, RULE.window)
+    assert it.progress() == Progress(105, 105, BEGIN + 30 * SECOND, RULE.window)
 
 
 def test_closing_by_the_clock_closes_what_has_ended_by_then() -> None:
@@ -126,6 +126,14 @@ def test_closing_by_the_clock_closes_what_has_ended_by_then() -> None:
     assert write(it) == {("device", 0): (1, 1.0, 1.0)}
     it.close_by_clock(BEGIN + 20 * SECOND)
     assert write(it) == {("device", 10): (1, 1.0, 1.0)}
+
+
+def test_closing_by_the_clock_leaves_later_times_open_however_long_ago_they_are() -> None:
+    it = fresh()
+    take(it, [Sent(3)])
+    it.close_by_clock(FAR)
+    assert write(it) == {("device", 0): (1, 1.0, 1.0)}
+    assert take(it, [Sent(4), Sent(11), Sent(30)], 1) == {("device", 10): (1, 1.0, 1.0)}
 
 
 def test_what_is_held_is_let_go_when_it_is_written() -> None:

@@ -31,7 +31,7 @@ from services.cpu_writer.rollups import Rollups, roll_up
 from services.cpu_writer.windows import Partition, Rule
 from tests.bench.machine import Report, processor_seconds
 
-POINTS = 300_000
+POINTS = 200_000
 DEVICES = 1000
 BATCH = 2000
 SLICE = 50

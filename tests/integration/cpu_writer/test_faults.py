@@ -207,7 +207,7 @@ async def test_read_again_from_the_beginning_everything_stays_as_it_is(
 async def test_with_little_memory_partitions_wait_for_each_other_and_all_comes_out(
     sender: Sender, tables: Tables, start_writer: StartWriter
 ) -> None:
-    points = list(measured(begin=time.time() - 3 * HOUR, seconds=60, devices=60, every=0.02))
+    points = list(measured(begin=time.time() - 3 * HOUR, seconds=30, devices=60, every=0.02))
     await sent(sender, tables, points)
     writer = start_writer(CPU_WRITER_HELD_MEBIBYTES=1, CPU_WRITER_BATCH_POINTS=1000)
     await tables.come_right()

@@ -21,7 +21,7 @@ def measured(
     """Points as devices send them, in the order of their times; some come twice, with a newer
     value."""
     rng = random.Random(seed)
-    for step in range(int(seconds / every)):
+    for step in range(1, int(seconds / every) + 1):
         for device in range(devices):
             metric = "temperature" if device % 2 else "pressure"
             ts = begin + step * every + device / 1000

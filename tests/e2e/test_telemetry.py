@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -107,6 +108,13 @@ class Killing:
         self.say(f"replication stopped: {copy} left the Service {READERS}, and came back")
 
 
+def proxies_of(kube: Kube) -> list[Any]:
+    """Pods of ProxySQL; none where the stack has no image of it."""
+    label = "app.kubernetes.io/component"
+    found = kube.items("pods", DATA)
+    return [pod for pod in found if pod["metadata"].get("labels", {}).get(label) == PROXY]
+
+
 def on_copy(kube: Kube, statement: str) -> str:
     return kube.mysql(DATABASE, statement, server=READERS)
 
@@ -142,8 +150,8 @@ def test_points_survive_the_death_of_every_part_of_their_way(
         killing.process(DATA, READERS)
         killing.process(DATA, SERVER)
         killing.process(DATA, KAFKA)
-        if pods_of(kube, DATA, PROXY):
-            killing.process(DATA, PROXY)
+        for proxy in proxies_of(kube)[:1]:
+            killing.process(DATA, proxy["metadata"]["labels"]["app.kubernetes.io/name"])
     say(
         f"{flow.acknowledged} points of {len(flow.ledger.accounts)} keys acknowledged in "
         f"{time.monotonic() - began:.0f} s; failed requests: {dict(flow.failures)}"
@@ -216,3 +224,17 @@ def test_a_strong_read_sees_what_is_stored_while_a_copy_stands_still(
         wait_for("the copy to be led to again", lambda: led_to(kube), seconds=90)
         eventual = wait_until_read(telemetry, points, "eventual", within=60) - sent
     say(f"read from the source {strong:.2f} s after they were sent, from the copy {eventual:.2f} s")
+
+
+def test_services_come_to_the_database_through_the_proxy_where_the_stack_has_one(
+    kube: Kube,
+) -> None:
+    proxies = {pod["status"]["podIP"] for pod in proxies_of(kube)}
+    if not proxies:
+        pytest.skip("THIS STACK HAS NO PROXYSQL: give it an image, or nothing here tests the way")
+    asked = "SELECT DISTINCT host FROM information_schema.processlist WHERE user LIKE 'telemetry_user%'"
+    for server in (SERVER, READERS):
+        found = kube.mysql(DATABASE, asked, server=server).split()
+        hosts = {host.partition(":")[0] for host in found}
+        assert hosts <= proxies, f"{server} is asked by {hosts - proxies}, past the proxy"
+    assert kube.mysql(DATABASE, asked, server=SERVER), "nobody asks the source"

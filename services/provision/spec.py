@@ -110,6 +110,8 @@ class MySQLSpec(_Spec):
     databases: list[MySQLDatabaseSpec] = Field(min_length=1)
     backup: AccountSpec | None = None
     """Reads all databases of the spec, and the binary log."""
+    monitor: AccountSpec | None = None
+    """Sees which node takes writes, and how far behind another one is."""
 
 
 class TopicSpec(_Spec):

@@ -108,11 +108,10 @@ class MySQLServer:
 
 
 def mysql_files(
-    authority: Authority, passwords: Mapping[str, bytes], **settings: int
+    authority: Authority, passwords: Mapping[str, bytes], nodes: str, **settings: int
 ) -> dict[str, File]:
     """What the cluster mounts: configuration, scripts, certificate, and passwords by their path."""
-    names = ("localhost", "client-database", "client-database-0")
-    chain, key = authority.issue(*names)
+    chain, key = authority.issue("localhost", nodes, f"{nodes}-0")
     values = {
         "max_connections": 50,
         "buffer_pool_mebibytes": 64,
@@ -144,11 +143,13 @@ def start_mysql(
     source: str = "",
     passwords: Mapping[str, bytes] | None = None,
     name: str = "mysql",
+    nodes: str = "client-database",
     **settings: int,
 ) -> MySQLServer:
     """MySQL 9.7 from the texts the cluster uses, with the data in a folder of the container.
 
-    `source`: the host name of the source, for nodes of one server, which share `passwords`.
+    `source`: the host name of the source, for nodes of one server, which share `passwords` and are
+    called `nodes` with a number.
     """
     admin = authority.secret("mysql-admin")
     known = {
@@ -163,8 +164,8 @@ def start_mysql(
         ["bash", f"{config.CONFIG_PATH}/start.sh"],
         uid=MYSQL_UID,
         ports=[config.PORT],
-        environment={"POD_NAME": f"client-database-{ordinal}", "SOURCE_HOST": source},
-        files=mysql_files(authority, known, **settings),
-        hostname=f"client-database-{ordinal}" if source else None,
+        environment={"POD_NAME": f"{nodes}-{ordinal}", "SOURCE_HOST": source},
+        files=mysql_files(authority, known, nodes, **settings),
+        hostname=f"{nodes}-{ordinal}" if source else None,
     )
     return MySQLServer(container, authority, admin)

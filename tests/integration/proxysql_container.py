@@ -91,8 +91,13 @@ def start_proxy(
     *,
     name: str = "proxysql",
     threads: int = 2,
+    trusted: bytes | None = None,
+    before: str = "",
 ) -> Proxy:
-    """From the texts the cluster uses. No two of a run share a `name`."""
+    """From the texts the cluster uses. No two of a run share a `name`.
+
+    `trusted`: CA certificates for those of its servers; `before`: what else bash runs, first.
+    """
     image = given_image()
     assert image is not None
     chain, key = authority.issue()
@@ -105,7 +110,7 @@ def start_proxy(
     container = containers.run(
         name,
         image,
-        ["bash", f"{config.CONFIG_PATH}/start.sh"],
+        ["bash", "-c", f"{before} exec bash {config.CONFIG_PATH}/start.sh"],
         uid=uid,
         ports=[config.PORT, config.METRICS_PORT],
         environment={"LANG": "C.UTF-8"},
@@ -113,10 +118,11 @@ def start_proxy(
             **{f"{config.CONFIG_PATH}/{file}": File(t.encode()) for file, t in texts.items()},
             **_mounted(routes),
             config.RUN_PATH: File(None, 0o700, uid),
-            f"{paths.CA_FILE}": File(authority.ca_pem),
+            f"{paths.CA_FILE}": File(trusted or authority.ca_pem),
             f"{paths.TLS}/ca.crt": File(authority.ca_pem),
             f"{paths.TLS}/tls.crt": File(chain),
             f"{paths.TLS}/tls.key": File(key, 0o600, uid),
         },
+        hostname=name,
     )
     return Proxy(container, authority, routes)

@@ -32,6 +32,22 @@ def together(what: str) -> k8s.core.v1.AffinityArgs:
     )
 
 
+def apart(name: str) -> k8s.core.v1.AffinityArgs:
+    """On no host where a pod of `name` is, and none of it comes to where one of these is."""
+    return k8s.core.v1.AffinityArgs(
+        pod_anti_affinity=k8s.core.v1.PodAntiAffinityArgs(
+            required_during_scheduling_ignored_during_execution=[
+                k8s.core.v1.PodAffinityTermArgs(
+                    topology_key="kubernetes.io/hostname",
+                    label_selector=k8s.meta.v1.LabelSelectorArgs(
+                        match_labels=objects.selector(name)
+                    ),
+                )
+            ]
+        )
+    )
+
+
 def spread(name: str, *, hosts: int = 0) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
     """Replicas in different zones and on different hosts.
 

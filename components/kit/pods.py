@@ -66,7 +66,7 @@ def pod(
         grace_seconds: from SIGTERM to SIGKILL; None: the cluster's 30.
         restart_policy: None: always, as Deployments and StatefulSets need it.
         api_token: whether its processes may ask the API server, as what the account may do.
-        affinity: from `placement.together`; None: any host.
+        affinity: from `placement.together` or `placement.apart`; None: any host.
 
     Raises:
         ValueError: the uid is reserved for the node's accounts.

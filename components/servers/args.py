@@ -77,6 +77,8 @@ class Server:
     """How long a restarted replica must be ready before the next one is stopped."""
     one_per_host: bool = False
     """Replicas never share a host, so that losing it loses no majority and no second copy."""
+    apart_from: str | None = None
+    """Another group of nodes of the same server: no host has one of it and one of these."""
 
     @property
     def rollout_seconds(self) -> int:

@@ -77,10 +77,14 @@ def nodes(
     parent: pulumi.ComponentResource,
     *,
     config_hooks: pulumi.ResourceHookBinding | None = None,
+    after: pulumi.Resource | None = None,
 ) -> k8s.apps.v1.StatefulSet:
-    """ServiceAccount, ConfigMap `<name>-config`, headless Service, StatefulSet and PDB."""
+    """ServiceAccount, ConfigMap `<name>-config`, headless Service, StatefulSet and PDB; of nodes
+    that are made and rolled `after` others, those are ready before."""
     check_name(name)
     child = pulumi.ResourceOptions(parent=parent)
+    if after is not None:
+        child = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[after]))
     label = objects.labels(name, server.component)
     pods.service_account(name, objects.metadata(name, args.namespace, label), child)
     config = _config(name, args, server, parent, config_hooks)
@@ -163,6 +167,7 @@ def _pod(
         uid=server.uid,
         pull_secrets=args.pull_secrets,
         spread=placement.spread(name, hosts=server.replicas if server.one_per_host else 0),
+        affinity=placement.apart(server.apart_from) if server.apart_from else None,
         grace_seconds=server.grace_seconds,
     )
 

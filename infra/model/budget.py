@@ -41,15 +41,38 @@ def pods_at_most(replicas: int) -> int:
     return 2 * replicas
 
 
-def of_services(records: Records, server: str, size: Callable[[str], Size]) -> int:
-    """Connections of all services together; `size` gives a service's settings by its name."""
+def of_services(
+    records: Records, server: str, size: Callable[[str], Size], *, readers: bool | None = None
+) -> int:
+    """Connections of all services together; `size` gives a service's settings by its name.
+
+    Args:
+        readers: of a server with copies, those that lead to the copies, or those to the source;
+            None: all of them, as on a server that has none.
+    """
     return sum(
         pods_at_most(size(service.name).most_replicas)
         * ((use.pool_size or size(service.name).database_pool_size) + use.extra_connections)
         for service in records.services
         for use in service.databases
-        if use.server == server
+        if use.server == server and readers in (None, use.readers)
     )
+
+
+def of_each_node(
+    records: Records, server: Server, size: Callable[[str], Size], nodes: int
+) -> dict[str, int]:
+    """What each kind of node has to take: the source, and any of its copies.
+
+    A copy reckons with all who read: it may be the only one that is ready.
+    """
+    name = server.name
+    if nodes == 1:
+        return {"it": of_services(records, name, size)}
+    return {
+        "the source": of_services(records, name, size, readers=False),
+        "a copy": of_services(records, name, size, readers=True),
+    }
 
 
 def of_others(records: Records, server: Server) -> int:

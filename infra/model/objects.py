@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from infra.model.servers import BACKED_UP_WHOLE, DATABASE_ENGINES, Server, dashed
+from infra.model.servers import BACKED_UP_WHOLE, DATABASE_ENGINES, Server, dashed, readers
 from infra.model.services import Service
 
 Kind = Literal["ConfigMap", "Password", "Secret", "Service", "ServiceAccount"]
@@ -53,7 +53,9 @@ def of_server(server: Server, databases: tuple[str, ...]) -> Iterator[Made]:
         yield Made("Secret", f"{server.name}-admin-tls", DATA, whose)
     if server.engine == "mysql":
         yield Made("Secret", f"{server.name}-health", DATA, whose)
-        # Whether there are replicas is the stack file's to say.
+        # Whether there are copies is the stack file's to say.
+        yield from _nodes(readers(server.name), whose)
+        yield Made("Service", readers(server.name), DATA, whose)
         yield Made("Secret", f"{server.name}-replication", DATA, whose)
     if server.engine in DATABASE_ENGINES:
         yield from _password(f"{server.name}-admin", whose, DATA)

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from infra.model import forms, objects
+from infra.model import forms, objects, storage
 from infra.model.objects import Made
 from infra.model.servers import DATABASE_ENGINES, SERVERS, Engine, Server
-from infra.model.services import SERVICES, DatabaseUse, Service
-from services.contracts.topics import DEAD_LETTER, TOPICS
+from infra.model.services import SERVICES, Service
+from infra.model.uses import DatabaseUse
+from services.contracts.topics import TOPICS
 
 DEFAULT: Final = "default"
 """In place of a service's name in a stack file: what is said there is said of all of them."""
@@ -93,8 +94,7 @@ class Records:
             *_names(self),
             *_servers(self),
             *_ports(self.services),
-            *_databases(self),
-            *_migrations(self.services),
+            *storage.contradictions(self.services, self.servers),
             *_bindings(self.services),
             *_topics(self.services),
             *_calls(self),
@@ -173,44 +173,6 @@ def _ports(services: Iterable[Service]) -> Iterator[str]:
             published[port.entry] = here
 
 
-def _databases(records: Records) -> Iterator[str]:
-    for name in records.databases():
-        uses = [
-            (service, use)
-            for service in records.services
-            for use in service.databases
-            if use.name == name
-        ]
-        users = " and ".join(service.name for service, _ in uses)
-        owners = {s.package: s.name for s, use in uses if use.owns_migrations}
-        if not owners:
-            yield (
-                f"the database {name} ({users}) is owned by no package, so it would have no "
-                "tables; set owns_migrations in the record whose package has its migrations"
-            )
-        if len(owners) > 1:
-            yield (
-                f"{' and '.join(owners.values())} both own the migrations of the database {name}, "
-                f"from the packages {' and '.join(owners)}; its revisions have one home: keep one"
-            )
-        if len({use.server for _, use in uses}) > 1:
-            yield (
-                f"{users} use the database {name} on different servers; name one server in all "
-                "their records, or give the databases different names"
-            )
-
-
-def _migrations(services: Iterable[Service]) -> Iterator[str]:
-    for service in services:
-        owned = [use.name for use in service.databases if use.owns_migrations]
-        if len(owned) > 1:
-            yield (
-                f"{service.name} owns the migrations of {' and '.join(owned)}, but its package has "
-                "one folder of them, so each would get the tables of all; leave all but one to "
-                "another package"
-            )
-
-
 def _bindings(services: Iterable[Service]) -> Iterator[str]:
     for service in services:
         names = forms.bindings(service)
@@ -229,11 +191,13 @@ def _topics(services: Iterable[Service]) -> Iterator[str]:
                     f"{service.name} names the topic {topic}, which services/contracts/topics.py "
                     f"does not know; add it there, or use one of: {', '.join(TOPICS)}"
                 )
-        if service.consumes and DEAD_LETTER not in service.produces:
+        letters = service.dead_letter
+        if service.consumes and letters is not None and letters not in service.produces:
             # Its account could not write there, and its partition would wait for ever.
             yield (
                 f"{service.name} consumes, but would have no right to put a message that it cannot "
-                f"read into {DEAD_LETTER}; add DEAD_LETTER to its produces"
+                f"read into {letters}; add {letters} to its produces, or say dead_letter=None if "
+                "it sets nothing aside"
             )
 
 

@@ -11,6 +11,8 @@ DATABASE_ENGINES: Final[tuple[Engine, ...]] = ("postgres", "mysql")
 BACKED_UP_WHOLE: Final[tuple[Engine, ...]] = ("postgres",)
 """Those whose backups are of a whole server, with every database it holds."""
 
+COPIED_ENGINES: Final[tuple[Engine, ...]] = ("mysql",)
+"""Those whose servers may have read-only copies, which a use of a database may ask for."""
 
 BACKUP_USER: Final = "backup_user"
 """Who takes backups of a server that holds databases."""
@@ -20,6 +22,11 @@ def login(role: str, generation: int) -> str:
     """Who logs in to PostgreSQL with that generation of the role's password: the role itself and a
     second one in turns, as a role has one password."""
     return role if generation % 2 else f"{role}_b"
+
+
+def readers(server: str) -> str:
+    """What the read-only copies of a server are called, as a Service and as a StatefulSet."""
+    return f"{server}-readers"
 
 
 def dashed(database: str) -> str:
@@ -50,4 +57,6 @@ SERVERS: Final = (
     Server("client-database", engine="mysql"),
     # The constrained one.
     Server("data-store", engine="postgres"),
+    # What devices measured, and what is reckoned from it.
+    Server("telemetry-database", engine="mysql"),
 )

@@ -5,12 +5,18 @@ accounts and ACLs, topics, mounted secrets, probes, disruption budget, migration
 it. Plain data: no Pulumi here, so that the settings can check names and budgets with it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Final
 
 from infra.model.servers import DATABASE_ENGINES, Server
-from services.contracts.topics import DEAD_LETTER, RESOURCE_EVENTS, TASK_EVENTS
+from infra.model.uses import HTTP, DatabaseUse, Port, RedisUse, Sidecar
+from services.contracts.topics import (
+    DEAD_LETTER,
+    RESOURCE_EVENTS,
+    TASK_EVENTS,
+    TELEMETRY_DEAD_LETTER,
+    TELEMETRY_POINTS,
+)
 
 CACHE_COMMANDS: Final = ("get", "mget", "set", "eval", "evalsha", "script|load")
 """What cache-aside with a version check takes: reads, and a script that reads and writes."""
@@ -32,76 +38,6 @@ cannot be."""
 
 
 @dataclass(frozen=True)
-class DatabaseUse:
-    """A database of a service. There is one of its name on all servers.
-
-    Of PostgreSQL's the name is also that of the role that owns it. MySQL's has two accounts,
-    `<name>_user` for services, which changes no table, and `<name>_owner` for migrations.
-    """
-
-    name: str
-    server: str = "postgres"
-    extra_connections: int = 0
-    """Bindings that a pod holds outside its pool."""
-    owns_migrations: bool = False
-    """Whether the database's revisions lie in `migrations` of this service's package. They run
-    before any service that uses the database rolls."""
-    binding: str = "database"
-    """Names its variables (`data-store`: DATA_STORE_HOST, …) and its mounted password. A service
-    that uses two databases tells them apart by it."""
-    pool_size: int | None = None
-    """Connections of a pod, where the work sets them rather than the stack: in place of
-    databasePoolSize."""
-    backups_prefix: str | None = None
-    """What names of its backups begin with, in the record that owns migrations; else its own name.
-    Servers that are backed up whole give theirs."""
-
-
-@dataclass(frozen=True)
-class RedisUse:
-    """What a service may do on one Redis server: these commands, on keys of these patterns."""
-
-    server: str
-    keys: tuple[str, ...]
-    commands: tuple[str, ...]
-    binding: str = "redis"
-    """Names its variables (`redis-stream`: REDIS_STREAM_HOST, …) and its Secret. A service that
-    uses two servers tells them apart by it."""
-    memory_variable: str | None = None
-    """Tells the service in bytes how much the server may hold, so that it can stop before."""
-
-
-@dataclass(frozen=True)
-class Port:
-    """A port the service listens on, and hears of as <NAME>_PORT. The first for HTTP is `http`."""
-
-    name: str
-    number: int
-    protocol: Literal["http", "grpc"] = "http"
-    entry: str | None = None
-    """The port of the stack's entry that leads here from outside the cluster; None: no one."""
-
-
-HTTP: Final = Port("http", 8080)
-
-
-@dataclass(frozen=True)
-class Sidecar:
-    """A helper in every pod of a service: it starts before the service and stops after it."""
-
-    name: str
-    image: str
-    """A name of the image catalogue."""
-    command: tuple[str, ...] = ()
-    """Empty: the image's own."""
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
-    cpu: tuple[str, str] = ("50m", "500m")
-    """Request and limit."""
-    memory: tuple[str, str] = ("64Mi", "128Mi")
-    """Request and limit."""
-
-
-@dataclass(frozen=True)
 class Service:
     """One Python service: what it runs and which shared systems it may reach.
 
@@ -116,6 +52,9 @@ class Service:
     redis: tuple[RedisUse, ...] = ()
     produces: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
+    dead_letter: str | None = DEAD_LETTER
+    """The topic into which who consumes puts what it cannot process. None: it sets nothing aside,
+    as another consumer of the same topics does."""
     calls: tuple[str, ...] = ()
     """Other services it calls inside the cluster. What it uses of servers says so itself."""
     ports: tuple[Port, ...] = (HTTP,)
@@ -161,7 +100,18 @@ SERVICES: Final = (
     Service(
         name="ingest-service",
         package="ingest_service",
-        databases=(DatabaseUse("datadb", server="data-store"),),
+        databases=(
+            DatabaseUse("datadb", server="data-store"),
+            # For reads that must see what was just written; all others go to the copies.
+            DatabaseUse("telemetry", server="telemetry-database", binding="telemetry", pool_size=2),
+            DatabaseUse(
+                "telemetry",
+                server="telemetry-database",
+                binding="telemetry-readers",
+                readers=True,
+                pool_size=2,
+            ),
+        ),
         redis=(
             RedisUse(
                 "redis-stream",
@@ -172,6 +122,7 @@ SERVICES: Final = (
             ),
             RedisUse("redis-cache", keys=("document:*",), commands=("mget", "set")),
         ),
+        produces=(TELEMETRY_POINTS,),
         calls=("auth-service",),
         ports=(Port("http", 8080, entry="data"),),
     ),
@@ -219,5 +170,27 @@ SERVICES: Final = (
         consumes=RESOURCE_EVENTS + TASK_EVENTS,
         produces=(DEAD_LETTER,),
         pod_name_env=("KAFKA_GROUP_INSTANCE_ID",),
+    ),
+    Service(
+        name="async-writer",
+        package="async_writer",
+        databases=(
+            DatabaseUse(
+                "telemetry", server="telemetry-database", owns_migrations=True, pool_size=2
+            ),
+        ),
+        consumes=(TELEMETRY_POINTS,),
+        produces=(TELEMETRY_DEAD_LETTER,),
+        dead_letter=TELEMETRY_DEAD_LETTER,
+        pod_name_env=("KAFKA_CLIENT_NAME",),
+    ),
+    Service(
+        name="cpu-writer",
+        package="cpu_writer",
+        databases=(DatabaseUse("telemetry", server="telemetry-database", pool_size=1),),
+        consumes=(TELEMETRY_POINTS,),
+        # The async-writer sets the same messages aside.
+        dead_letter=None,
+        pod_name_env=("KAFKA_CLIENT_NAME",),
     ),
 )

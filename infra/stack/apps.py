@@ -24,7 +24,6 @@ from infra.stack import auth, tokens
 from infra.stack.convert import resources
 from infra.stack.databases import Database
 from infra.stack.foundation import APPS, Foundation
-from services.contracts.topics import DEAD_LETTER
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def _bindings(
 ) -> Iterator[bindings.Binding]:
     for use in record.databases:
         pool_size = use.pool_size or settings.database_pool_size
-        yield shared.databases[use.name].binding(pool_size, use.binding)
+        yield shared.databases[use.name].binding(pool_size, use.binding, readers=use.readers)
     if record.uses_kafka:
         yield shared.kafka[record.name]
     yield from shared.redis.get(record.name, ())
@@ -100,7 +99,7 @@ def _environment(
     consumer = {
         "KAFKA_GROUP_ID": record.name,
         "KAFKA_TOPICS": ",".join(record.consumes),
-        "KAFKA_DEAD_LETTER_TOPIC": DEAD_LETTER,
+        **({"KAFKA_DEAD_LETTER_TOPIC": record.dead_letter} if record.dead_letter else {}),
         # What Kafka may deliver again must be recognised for as long.
         "KAFKA_RETENTION_HOURS": str(kafka.retention_hours),
     }

@@ -23,12 +23,16 @@ class Database:
     user: str
     password: Files
     operators: Operators
+    readers_host: Text | None = None
+    """Of its read-only copies, known likewise. None: there are none, and reads go to `host`."""
     names_user: bool = False
     """Whether the password's Secret says who logs in with it, in place of `user`."""
 
-    def binding(self, pool_size: int, name: str = "database") -> bindings.Binding:
+    def binding(
+        self, pool_size: int, name: str = "database", *, readers: bool = False
+    ) -> bindings.Binding:
         return bindings.database(
-            host=self.host,
+            host=(self.readers_host or self.host) if readers else self.host,
             port=self.port,
             name=self.name,
             user=self.user,
@@ -69,7 +73,12 @@ def migrated(
         ),
         ground.child,
     )
-    return replace(database, host=once(database.host, migration.completed))
+    readers = database.readers_host
+    return replace(
+        database,
+        host=once(database.host, migration.completed),
+        readers_host=once(readers, migration.completed) if readers is not None else None,
+    )
 
 
 def migration_program(ground: Foundation, record: Server, database: str) -> tuple[str, ...]:

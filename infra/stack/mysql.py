@@ -66,6 +66,8 @@ def _provide(ground: Foundation, record: Server, settings: MySQLSettings) -> dic
             name=name,
             user=user,
             password=hand_out(ground, own, provisioned).followed,
+            # What the Job made is on the copies by the time they are ready: they follow.
+            readers_host=once(server.readers.host, provisioned.completed),
             operators=Operators(
                 administrator=Account("root", admin.files[DATA].followed),
                 backup=Account(BACKUP_USER, backup.files[DATA].followed),
@@ -103,6 +105,7 @@ def _server(
             resources=resources(settings.resources),
             storage=storage(settings.storage, kubernetes),
             replicas=settings.replicas,
+            max_lag_seconds=settings.max_lag_seconds,
             max_connections=settings.max_connections,
             buffer_pool=settings.buffer_pool,
             binlog_retention_hours=settings.binlog_retention_hours,

@@ -11,23 +11,30 @@ VIEW: Final = """
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW millrace.heartbeat AS
 SELECT CASE
     WHEN c.service_state IS NULL THEN SYSDATE(6)
-    WHEN a.service_state = 'ON' AND c.service_state = 'ON'
+    WHEN a.service_state <> 'ON' THEN TIMESTAMP '2000-01-01 00:00:00'
+    WHEN c.service_state = 'ON' OR c.service_state = 'CONNECTING' AND c.last_error_number IN
+        (0, 1053, 1158, 1159, 1160, 1161, 2002, 2003, 2005, 2006, 2013)
       THEN LEAST(SYSDATE(6), COALESCE(w.oldest, SYSDATE(6)))
-    WHEN a.service_state = 'ON' AND c.service_state = 'CONNECTING'
-      THEN GREATEST(c.last_heartbeat_timestamp, c.last_queued_transaction_end_queue_timestamp)
     ELSE TIMESTAMP '2000-01-01 00:00:00'
   END AS ts
 FROM (SELECT 1) AS one
 LEFT JOIN performance_schema.replication_connection_status c ON c.channel_name = ''
 LEFT JOIN performance_schema.replication_applier_status a ON a.channel_name = ''
 LEFT JOIN (
-  SELECT MIN(applying_transaction_original_commit_timestamp) AS oldest
-  FROM performance_schema.replication_applier_status_by_worker WHERE applying_transaction <> ''
+  SELECT MIN(committed) AS oldest FROM (
+    SELECT queueing_transaction_original_commit_timestamp AS committed
+      FROM performance_schema.replication_connection_status WHERE queueing_transaction <> ''
+    UNION ALL SELECT processing_transaction_original_commit_timestamp
+      FROM performance_schema.replication_applier_status_by_coordinator
+      WHERE processing_transaction <> ''
+    UNION ALL SELECT applying_transaction_original_commit_timestamp
+      FROM performance_schema.replication_applier_status_by_worker WHERE applying_transaction <> ''
+  ) AS under_way
 ) AS w ON TRUE
 """
-"""Of a source now. Of a replica that follows when the oldest transaction that it is at was
-committed; of one whose source is away when it last heard from it; of one that was stopped, or
-broke, long ago.
+"""Of a source now. Of a copy when the oldest transaction was committed that is on its way to it (as
+its readiness reckons); its source may be away meanwhile. Of a copy that was stopped, broke, or is
+refused by its source, long ago.
 
 It says something else on every node, for it is made of what the node itself knows: nobody has to
 write for it, as for a table with a row that is stamped every second.

@@ -141,7 +141,7 @@ def mysql(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> MySQL:
 
 
 def mysql_of_three() -> MySQL:
-    """A source and two replicas."""
+    """A source and two copies."""
     return mysql(replicas=3)
 
 
@@ -312,7 +312,7 @@ PROGRAMS: dict[str, Any] = {
     "Kafka of three": kafka_of_three,
     "Postgres": postgres,
     "MySQL": mysql,
-    "MySQL with replicas": mysql_of_three,
+    "MySQL with copies": mysql_of_three,
     "ProxySQL": proxysql,
     "Redis": redis,
     "Redis as a store": redis_stream,

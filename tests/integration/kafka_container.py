@@ -17,7 +17,13 @@ from cryptography.hazmat.primitives import serialization
 
 from components.kit import paths
 from components.servers.kafka import config as kafka_config
-from services.contracts.topics import DEAD_LETTER, RESOURCE_EVENTS, TASK_EVENTS
+from services.contracts.topics import (
+    DEAD_LETTER,
+    RESOURCE_EVENTS,
+    TASK_EVENTS,
+    TELEMETRY_DEAD_LETTER,
+    TELEMETRY_POINTS,
+)
 from services.provision import kafka as provisioner
 from services.provision.spec import KafkaSpec, TopicSpec, UserSpec
 from services.shared.kafka.clients import consumer_config, producer_config
@@ -31,7 +37,9 @@ TOPICS = (*RESOURCE_EVENTS, *TASK_EVENTS)
 SMALL = "small.messages"
 """A topic that takes no message above 2,000 bytes."""
 PARTITIONS = 6
+EVERYTHING = (*TOPICS, DEAD_LETTER, SMALL, TELEMETRY_POINTS, TELEMETRY_DEAD_LETTER)
 RELAY, WORKER, TESTER = "outbox-relay-rest", "event-worker", "tester"
+INGEST, ASYNC_WRITER, CPU_WRITER = "ingest-service", "async-writer", "cpu-writer"
 GROUPS = [f"event-worker-{n}" for n in range(1, 60)]
 
 _groups = itertools.cycle(GROUPS)
@@ -85,16 +93,18 @@ class KafkaServer:
 
     def _platform_users(self) -> list[UserSpec]:
         """Those of the services, and one that may do what tests need."""
-        everything = [*TOPICS, DEAD_LETTER, SMALL]
+        everything, points = list(EVERYTHING), [TELEMETRY_POINTS]
         return [
             self.user(RELAY, produce=[*TOPICS, SMALL]),
             self.user(WORKER, produce=[DEAD_LETTER], consume=list(TOPICS), groups=GROUPS),
+            self.user(INGEST, produce=points),
+            self.user(ASYNC_WRITER, produce=[TELEMETRY_DEAD_LETTER], consume=points, groups=GROUPS),
+            self.user(CPU_WRITER, consume=points, groups=GROUPS),
             self.user(TESTER, produce=everything, consume=everything, groups=[*GROUPS, "reader"]),
         ]
 
     def provision(self) -> None:
         """The topics and users of the platform."""
-        everything = [*TOPICS, DEAD_LETTER, SMALL]
         provisioner.provision(
             self.spec(
                 [
@@ -104,7 +114,7 @@ class KafkaServer:
                         replication_factor=1,
                         config={"max.message.bytes": "2000"} if name == SMALL else {},
                     )
-                    for name in everything
+                    for name in EVERYTHING
                 ],
             ),
             wait_seconds=60,

@@ -108,10 +108,12 @@ class MySQLServer:
 
 
 def mysql_files(
-    authority: Authority, passwords: Mapping[str, bytes], nodes: str, **settings: int
+    authority: Authority, passwords: Mapping[str, bytes], hostname: str | None, **settings: int
 ) -> dict[str, File]:
     """What the cluster mounts: configuration, scripts, certificate, and passwords by their path."""
-    chain, key = authority.issue("localhost", nodes, f"{nodes}-0")
+    names = ("localhost", "client-database", hostname or "client-database-0")
+    chain, key = authority.issue(*names)
+    lag = settings.pop("max_lag_seconds", 30)
     values = {
         "max_connections": 50,
         "buffer_pool_mebibytes": 64,
@@ -122,7 +124,7 @@ def mysql_files(
     texts = {
         "my.cnf": config.my_cnf(**values),
         "start.sh": config.start_script(),
-        "ready.sh": config.probe_script(),
+        "ready.sh": config.probe_script(max_lag_seconds=lag),
     }
     return {
         **{f"{config.CONFIG_PATH}/{name}": File(text.encode()) for name, text in texts.items()},
@@ -139,17 +141,16 @@ def start_mysql(
     containers: Containers,
     authority: Authority,
     *,
-    ordinal: int = 0,
+    hostname: str | None = None,
     source: str = "",
     passwords: Mapping[str, bytes] | None = None,
     name: str = "mysql",
-    nodes: str = "client-database",
     **settings: int,
 ) -> MySQLServer:
     """MySQL 9.7 from the texts the cluster uses, with the data in a folder of the container.
 
-    `source`: the host name of the source, for nodes of one server, which share `passwords` and are
-    called `nodes` with a number.
+    Nodes of one server have a `hostname` each and share `passwords`; its copies are given that of
+    their `source`.
     """
     admin = authority.secret("mysql-admin")
     known = {
@@ -164,8 +165,8 @@ def start_mysql(
         ["bash", f"{config.CONFIG_PATH}/start.sh"],
         uid=MYSQL_UID,
         ports=[config.PORT],
-        environment={"POD_NAME": f"{nodes}-{ordinal}", "SOURCE_HOST": source},
-        files=mysql_files(authority, known, nodes, **settings),
-        hostname=f"{nodes}-{ordinal}" if source else None,
+        environment={"POD_NAME": hostname or "client-database-0", "SOURCE_HOST": source},
+        files=mysql_files(authority, known, hostname, **settings),
+        hostname=hostname,
     )
     return MySQLServer(container, authority, admin)

@@ -20,6 +20,7 @@ def test_the_rules_saw_the_platform_and_not_an_empty_list():
     archivers = [r for r in seen if r.kind == "Deployment" and r.name.endswith("-archiver")]
     assert archivers
     assert sum(r.kind == "Deployment" for r in seen) == len(RECORDS.services) + len(archivers)
-    # Production's Kafka has controllers beside its brokers.
-    assert sum(r.kind == "StatefulSet" for r in seen) == len(RECORDS.servers) + 1
+    # Production's Kafka has controllers beside its brokers, and every MySQL server copies.
+    groups = 1 + len(RECORDS.server_names(engine="mysql"))
+    assert sum(r.kind == "StatefulSet" for r in seen) == len(RECORDS.servers) + groups
     assert any(r.protect for r in seen)

@@ -14,6 +14,8 @@ DATA_PATH: Final = "/var/lib/mysql"
 """The path the official image declares as a volume; the data lives in a folder below it, which
 the server owns with mode 0700 whoever owns the volume's root."""
 SOCKET_PATH: Final = "/run/mysqld"
+FOLLOWED_FILE: Final = f"{SOCKET_PATH}/followed"
+"""There while a copy, when it last could ask its source, was close behind it."""
 SLOW_LOG: Final = "/tmp/slow.log"  # noqa: S108 - a folder of the pod's own
 BINARIES: Final = "/usr/sbin"
 PORT: Final = 3306
@@ -84,6 +86,7 @@ def start_script() -> str:
             "HEALTH": HEALTH_PATH,
             "SLOW_LOG": SLOW_LOG,
             "REPLICATION": REPLICATION_PATH,
+            "FOLLOWED": FOLLOWED_FILE,
             "TLS": paths.TLS,
             "PORT": PORT,
             "HEALTH_USER": HEALTH_USER,
@@ -92,10 +95,12 @@ def start_script() -> str:
     )
 
 
-def probe_script() -> str:
+def probe_script(*, max_lag_seconds: int) -> str:
     return filled(
         Path(__file__).with_name("ready.sh"),
         {
+            "FOLLOWED": FOLLOWED_FILE,
+            "MAX_LAG": max_lag_seconds,
             "HEALTH": HEALTH_PATH,
             "TLS": paths.TLS,
             "PORT": ADMIN_PORT,

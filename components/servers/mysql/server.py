@@ -1,5 +1,6 @@
-"""MySQL: one source and, where asked for, replicas that follow it."""
+"""MySQL: one source and, where asked for, read-only copies that follow it."""
 
+from dataclasses import replace
 from typing import Final, Self
 
 import pulumi
@@ -17,7 +18,7 @@ from components.servers.mysql import config
 
 _UID: Final = 10005
 _STARTUP_SECONDS: Final = 3600
-"""Crash recovery replays the redo log, and a replica copies everything there is: neither must ever
+"""Crash recovery replays the redo log, and a new copy fetches all there is: neither must ever
 be killed for it."""
 _GRACE_SECONDS: Final = 120
 """A shutdown ends sessions, then writes what the redo log would have to replay."""
@@ -32,14 +33,16 @@ class MySQLArgs(ServerArgs):
     resources: Resources
     storage: Storage
     replicas: int = Field(default=1, ge=1, le=5)
-    """The first is the source, and clients are led to it alone; the others are read-only copies.
-    Which one is the source never changes by itself."""
+    """One is the source; the others are read-only copies. Which one is the source never changes by
+    itself."""
+    max_lag_seconds: int = Field(default=30, ge=1)
+    """A copy that is further behind its source is not ready."""
     max_connections: int = Field(default=50, ge=20)
     buffer_pool: Quantity = "256Mi"
     binlog_retention_hours: int = Field(default=72, ge=1)
     """How long the binary log is kept for replicas that are away, and for its archive."""
     one_per_host: bool = True
-    """No host gets two replicas: losing it must not lose the copy with the source."""
+    """No host gets two nodes: losing it must not lose the copy with the source."""
 
     @model_validator(mode="after")
     def _buffers_fit(self) -> Self:
@@ -51,12 +54,20 @@ class MySQLArgs(ServerArgs):
 class MySQL(pulumi.ComponentResource):
     """A MySQL server that speaks TLS only. Accounts and databases come from a Job.
 
-    Makes: ConfigMap `<name>-config`, Certificate `<name>-tls`, Passwords `<name>-health` and, for
-    replicas, `<name>-replication`, ServiceAccount, Services `<name>-headless` (all nodes) and
-    `<name>` (the source), StatefulSet.
+    Makes: Certificate `<name>-tls`, Passwords `<name>-health` and, for copies,
+    `<name>-replication`; of the source, and as `<name>-readers` of the copies, ServiceAccount,
+    ConfigMap, headless Service, StatefulSet and the Service that leads there.
+
+    Two StatefulSets, because a Service selects by labels alone and the pods of one set have the
+    same ones: the only label that tells them apart is an ordinal, and a selector cannot say "not
+    0". A Service per copy would give clients a list to choose from, and a list of addresses kept by
+    the program would hold copies that are not ready.
     """
 
     address: Address
+    """Of the source."""
+    readers: Address
+    """Of the copies that follow closely enough; of the source where there are none."""
 
     def __init__(
         self, name: str, args: MySQLArgs, opts: pulumi.ResourceOptions | None = None
@@ -72,26 +83,27 @@ class MySQL(pulumi.ComponentResource):
                 for what, path in own.items()
             ),
         )
+        readers = f"{name}-readers"
         source = f"{name}-0.{services.replica_domain(name, args.namespace_name)}"
+        hosts = services.host_names(name, args.namespace_name)
+        if args.replicas > 1:
+            hosts += services.host_names(readers, args.namespace_name)
         tls = server.certificate(
-            f"{name}-tls",
-            args,
-            self,
-            common_name=name,
-            dns_names=(*services.host_names(name, args.namespace_name), source),
+            f"{name}-tls", args, self, common_name=name, dns_names=(*hosts, source)
+        ).followed
+        spec = _spec(args, mounts)
+        made = server.nodes(name, args, spec, tls, self)
+        # The one pod by its name: a second one, if somebody scales the set, has data of its own.
+        self.address = server.publish(name, args, spec, made, self, replica=f"{name}-0")
+        self.readers = self.address
+        if args.replicas > 1:
+            copies = _copies(name, args, spec, source)
+            # After the source, whose restart then finds them there: reads go on meanwhile.
+            following = server.nodes(readers, args, copies, tls, self, after=made)
+            self.readers = server.publish(readers, args, copies, following, self)
+        self.register_outputs(
+            {"address": self.address.outputs(), "readers": self.readers.outputs()}
         )
-        spec = _spec(name, args, mounts, source)
-        made = server.nodes(name, args, spec, tls.followed, self)
-        self.address = server.publish(
-            name,
-            args,
-            spec,
-            made,
-            self,
-            # Whatever becomes of the source: a write must never reach a replica.
-            replica=f"{name}-0",
-        )
-        self.register_outputs({"address": self.address.outputs()})
 
     def _password(self, name: str, args: MySQLArgs) -> Files:
         return Password(
@@ -101,15 +113,14 @@ class MySQL(pulumi.ComponentResource):
         ).files[args.namespace_name]
 
 
-def _spec(name: str, args: MySQLArgs, mounts: tuple[Mount, ...], source: str) -> Server:
+def _spec(args: MySQLArgs, mounts: tuple[Mount, ...]) -> Server:
+    """The source."""
     probe = ("bash", f"{config.CONFIG_PATH}/ready.sh")
-    replicated = args.replicas > 1
     return Server(
         component="mysql",
         uid=_UID,
-        replicas=args.replicas,
         command=("bash", f"{config.CONFIG_PATH}/start.sh"),
-        env={"LANG": "C.UTF-8"} | ({"SOURCE_HOST": source} if replicated else {}),
+        env={"LANG": "C.UTF-8"},
         ports={"mysql": config.PORT},
         config={
             "my.cnf": config.my_cnf(
@@ -118,7 +129,7 @@ def _spec(name: str, args: MySQLArgs, mounts: tuple[Mount, ...], source: str) ->
                 binlog_retention_seconds=args.binlog_retention_hours * 3600,
             ),
             "start.sh": config.start_script(),
-            "ready.sh": config.probe_script(),
+            "ready.sh": config.probe_script(max_lag_seconds=args.max_lag_seconds),
         },
         mounts=mounts,
         scratch=(
@@ -130,12 +141,24 @@ def _spec(name: str, args: MySQLArgs, mounts: tuple[Mount, ...], source: str) ->
             port="mysql",
             startup_seconds=_STARTUP_SECONDS,
             startup_command=probe,
-            # A replica has started long before it follows, and may lose its source for hours.
-            readiness_command=(*probe, "replicating") if replicated else probe,
+            readiness_command=probe,
         ),
         resources=args.resources,
         storage=args.storage,
         data_path=config.DATA_PATH,
         grace_seconds=_GRACE_SECONDS,
-        one_per_host=args.one_per_host and replicated,
+    )
+
+
+def _copies(name: str, args: MySQLArgs, source: Server, host: str) -> Server:
+    """What follows the source at `host`."""
+    probe = (*source.probes.readiness_command, "following")
+    return replace(
+        source,
+        replicas=args.replicas - 1,
+        env={**source.env, "SOURCE_HOST": host},
+        # A copy has started long before it follows, and may lose its source for hours.
+        probes=source.probes.model_copy(update={"readiness_command": probe}),
+        one_per_host=args.one_per_host and args.replicas > 2,
+        apart_from=name if args.one_per_host else None,
     )

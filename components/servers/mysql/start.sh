@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Starts MySQL. Works with the official image and with any that has the binaries.
-# POD_NAME ends in the ordinal: 0 is the source, all others are replicas of SOURCE_HOST.
+# A node with SOURCE_HOST is a read-only copy of the one there; without, it is the source.
+# POD_NAME ends in the ordinal, by which copies tell themselves apart.
 set -euo pipefail
 mysqld=@BINARIES@/mysqld
 data=@DATA@/data
 fresh=@DATA@/fresh.unfinished
 helper=@DATA@/helper.unfinished
 accounts=@RUN@/accounts.sql
-ordinal=${POD_NAME##*-}
+source=${SOURCE_HOST:-}
+server_id=1
+if [ -n "$source" ]; then
+  server_id=$((${POD_NAME##*-} + 2))
+fi
 umask 077
 
 # Until the server itself runs: bash takes the signal when the step at hand is done.
@@ -36,12 +41,12 @@ clone() {
   local secret
   secret=$(password @REPLICATION@)
   until mysql --no-defaults --socket=@RUN@/helper.sock --user=root 2>&1 <<SQL; do
-SET GLOBAL clone_valid_donor_list = '$SOURCE_HOST:@PORT@', GLOBAL clone_ssl_ca = '@TLS@/ca.crt';
-CLONE INSTANCE FROM '@REPLICATION_USER@'@'$SOURCE_HOST':@PORT@ IDENTIFIED BY '$secret'
+SET GLOBAL clone_valid_donor_list = '$source:@PORT@', GLOBAL clone_ssl_ca = '@TLS@/ca.crt';
+CLONE INSTANCE FROM '@REPLICATION_USER@'@'$source':@PORT@ IDENTIFIED BY '$secret'
   DATA DIRECTORY = '$fresh' REQUIRE SSL;
 SQL
     kill -0 "$!" || exit 1
-    echo "no copy of $SOURCE_HOST yet; trying again" >&2
+    echo "no copy of $source yet; trying again" >&2
     sleep 2
     rm -rf "$fresh"
   done
@@ -58,7 +63,7 @@ if [ ! -s "$data/mysql.ibd" ]; then
   fi
   # Interrupted, it leaves only folders that the next start throws away.
   rm -rf "$fresh"
-  if [ "$ordinal" = 0 ]; then
+  if [ -z "$source" ]; then
     "$mysqld" --defaults-file=@CONFIG@/my.cnf --initialize-insecure --datadir="$fresh"
   else
     clone
@@ -84,16 +89,17 @@ account() { # name@host, its password, REQUIRE or nothing
   echo "GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;"
   account "@HEALTH_USER@@127.0.0.1" "$health" "REQUIRE SSL"
   echo "GRANT SERVICE_CONNECTION_ADMIN ON *.* TO @HEALTH_USER@@127.0.0.1;"
-  if [ -n "${SOURCE_HOST:-}" ]; then
+  if [ -e @REPLICATION@/password ]; then
     replication=$(password @REPLICATION@)
     account "@REPLICATION_USER@@'%'" "$replication" "REQUIRE SSL"
     echo "GRANT BACKUP_ADMIN, REPLICATION SLAVE ON *.* TO @REPLICATION_USER@@'%';"
-    for table in replication_connection_status replication_applier_status; do
-      echo "GRANT SELECT ON performance_schema.$table TO @HEALTH_USER@@127.0.0.1;"
+    for table in connection_status applier_status applier_status_by_worker \
+      applier_status_by_coordinator; do
+      echo "GRANT SELECT ON performance_schema.replication_$table TO @HEALTH_USER@@127.0.0.1;"
     done
   fi
-  if [ "$ordinal" != 0 ]; then
-    echo "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '$SOURCE_HOST', SOURCE_PORT = @PORT@," \
+  if [ -n "$source" ]; then
+    echo "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '$source', SOURCE_PORT = @PORT@," \
       "SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1, SOURCE_SSL_CA = '@TLS@/ca.crt'," \
       "SOURCE_SSL_VERIFY_SERVER_CERT = 1, SOURCE_CONNECT_RETRY = 5, SOURCE_RETRY_COUNT = 0;"
     echo "SET GLOBAL super_read_only = ON;"
@@ -102,6 +108,7 @@ account() { # name@host, its password, REQUIRE or nothing
   fi
 } >"$accounts"
 
+rm -f @FOLLOWED@
 # MySQL writes its slow log to regular files alone, so somebody reads it out, and keeps it short.
 : >@SLOW_LOG@
 tail --lines=+1 --follow=name @SLOW_LOG@ >&2 2>/dev/null &
@@ -126,8 +133,8 @@ while sleep 20; do
 done &
 
 more=()
-if [ "$ordinal" != 0 ]; then
+if [ -n "$source" ]; then
   more=(--super-read-only)
 fi
 exec "$mysqld" --defaults-file=@CONFIG@/my.cnf --datadir="$data" --init-file="$accounts" \
-  --server-id=$((ordinal + 1)) --report-host="${POD_NAME}" "${more[@]}"
+  --server-id="$server_id" --report-host="${POD_NAME}" "${more[@]}"

@@ -82,21 +82,25 @@ class PlatformSettings(Settings):
     def _connections_suffice(self, info: ValidationInfo) -> Self:
         """What the services and all others may open together fits into each server's
         `maxConnections`: twice a service's replicas during a rollout, times `databasePoolSize` and
-        what its pods hold beside it; then superusers, Jobs and operators."""
+        what its pods hold beside it; then superusers, Jobs and operators. Of a server with copies
+        each node takes what leads to it: a copy all that the records send to copies."""
         population = records(info)
         for server in population.servers:
             if server.engine not in DATABASE_ENGINES:
                 continue
             name = server.name
-            wanted = budget.of_services(population, name, self.services.of)
             kept = budget.of_others(population, server)
             size = self.mysql_of(name) if server.engine == "mysql" else self.postgres_of(name)
+            nodes = size.replicas if isinstance(size, MySQLSettings) else 1
             most, own = size.max_connections, name == OWN_SECTION.get(server.engine)
             key = server.engine if own else f"servers.{server.engine}.{name}"
+            taken = budget.of_each_node(population, server, self.services.of, nodes)
+            node, wanted = max(taken.items(), key=lambda item: item[1])
             if wanted + kept > most:
+                where = f" to {node}" if nodes > 1 else ""
                 raise ValueError(
-                    f"the services may open {wanted} connections (twice the replicas during a "
-                    "rollout, times databasePoolSize and what they hold beside it), Jobs and "
+                    f"the services may open {wanted} connections{where} (twice the replicas during "
+                    "a rollout, times databasePoolSize and what they hold beside it), Jobs and "
                     f"operators {kept}, but {key}.maxConnections is {most}; raise it to "
                     f"{wanted + kept}, or lower replicas, or databasePoolSize where no record says "
                     "it"

@@ -116,9 +116,12 @@ class MySQLSettings(Settings):
     """A MySQL server; per database one account for services and one for migrations."""
 
     replicas: Annotated[int, Field(ge=1, le=5)] = 1
-    """The first is the source, which clients are led to; the others are read-only copies of it."""
+    """One is the source; the others are read-only copies of it, which serve the reads that records
+    send there."""
+    max_lag_seconds: Annotated[int, Field(ge=1, le=86400)] = 30
+    """A copy that is further behind the source gets no reads until it has caught up."""
     max_connections: Annotated[int, Field(ge=20, le=5000)] = 50
-    """Of all services together, and of Jobs and operators."""
+    """Of each node: of all services together that are led to it, and of Jobs and operators."""
     buffer_pool: Bytes = "256Mi"
     """InnoDB's own page cache."""
     binlog_retention_hours: Annotated[int, Field(ge=1)] = 72

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from confluent_kafka import KafkaError
 
 from services.shared.kafka.clients import Config, is_client_lost
+from services.shared.kafka.sparing import Sparing
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
 
@@ -39,21 +40,11 @@ def with_log(config: Config, on_lost: Callable[[], None] = lambda: None) -> Conf
 
 def _logger() -> logging.Logger:
     logger = logging.getLogger("librdkafka")
-    if not any(isinstance(known, _Sparing) for known in logger.filters):
-        logger.addFilter(_Sparing())
+    if not any(isinstance(known, Sparing) for known in logger.filters):
+        logger.addFilter(Sparing(_kind))
     return logger
 
 
-class _Sparing(logging.Filter):
-    """Lets a kind of message of one client and connection through now and then."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._trouble = Trouble()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.CRITICAL:
-            return True
-        # "FAIL [event-worker#consumer-1] [thrd:sasl_ssl://host:9092/0]: what happened"
-        kind, _, _ = record.getMessage().partition("]: ")
-        return self._trouble.worth_logging(kind)
+def _kind(record: logging.LogRecord) -> str:
+    # "FAIL [event-worker#consumer-1] [thrd:sasl_ssl://host:9092/0]: what happened"
+    return record.getMessage().partition("]: ")[0]

@@ -5,7 +5,6 @@ The names are librdkafka's (its CONFIGURATION.md); values are strings, numbers a
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import KafkaError
@@ -124,8 +123,9 @@ def is_producer_lost(error: KafkaError) -> bool:
     return is_client_lost(error) or error.code() in _PRODUCER_LOST
 
 
-def _mechanism(file: Path) -> str:
-    """Raises SettingsError when the file names none that is asked for."""
+def sasl_mechanism(settings: KafkaSettings) -> str:
+    """What the password is for. Raises SettingsError when the file names none of MECHANISMS."""
+    file = settings.mechanism_file
     said = read_secret(file)
     if said not in MECHANISMS:
         raise SettingsError(
@@ -139,7 +139,7 @@ def _common(settings: KafkaSettings, client_id: str) -> Config:
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": client_id,
         "security.protocol": "SASL_SSL",
-        "sasl.mechanism": _mechanism(settings.mechanism_file),
+        "sasl.mechanism": sasl_mechanism(settings),
         "sasl.username": settings.username,
         "sasl.password": read_secret(settings.password_file),
         "ssl.ca.location": str(settings.ca_file),

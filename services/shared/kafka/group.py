@@ -21,6 +21,9 @@ class GroupSettings(BaseSettings):
     """Static membership: the same name gets its partitions back without a rebalance after a
     restart, and after an outage of Kafka beyond the session timeout without waiting for its own
     former session. Empty: an ordinary member."""
+    client_name: str | None = None
+    """What an ordinary member calls itself to the brokers (the pod's name). Empty: the name of the
+    service."""
     topics: Annotated[tuple[str, ...], NoDecode]
     """Topics to read, separated by commas."""
     session_timeout_ms: int = Field(default=15_000, ge=6000, le=300_000)

@@ -39,6 +39,7 @@ class CertificateCollector(Collector):
 def watch_servers(context: ssl.SSLContext) -> None:
     """Note the certificate of every server that a client connects to with this context."""
     context.sslobject_class = _Watched
+    context.sslsocket_class = _WatchedSocket
 
 
 def watch_bundle(context: ssl.SSLContext) -> None:
@@ -51,9 +52,20 @@ def watch_bundle(context: ssl.SSLContext) -> None:
 class _Watched(ssl.SSLObject):
     def do_handshake(self) -> None:
         super().do_handshake()  # raises as long as the other side has to say something
-        certificate = self.getpeercert()
-        if certificate and self.server_hostname:
-            _ends[self.server_hostname] = _end_of(certificate)
+        _note(self.server_hostname, self.getpeercert())
+
+
+class _WatchedSocket(ssl.SSLSocket):
+    """The same for clients that block."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        super().do_handshake(block)
+        _note(self.server_hostname, self.getpeercert())
+
+
+def _note(server: str | None, certificate: Any) -> None:
+    if certificate and server:
+        _ends[server] = _end_of(certificate)
 
 
 def _end_of(certificate: Any) -> float:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
 from services.shared.http.health import Check, Readiness
 from services.shared.http.liveness import worker_app
 from services.shared.http.server import serve, stop_on_signals
-from services.shared.postgres.database import Database
 from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import ServiceSettings
@@ -23,6 +22,12 @@ Routine = Callable[[], Coroutine[Any, Any, object]]
 """Called once, to make the coroutine."""
 
 
+class Answering(Protocol):
+    """A database of any kind: ping() returns when it answers, and raises when it does not."""
+
+    async def ping(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """What a process answers for on /health, /ready and /metrics. The database is open.
@@ -31,7 +36,7 @@ class Process:
     """
 
     service: ServiceSettings
-    database: Database
+    database: Answering
     registry: CollectorRegistry
     heartbeat: Heartbeat
     checks: Mapping[str, Check] = field(default_factory=dict[str, Check])

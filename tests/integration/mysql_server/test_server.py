@@ -53,7 +53,6 @@ async def test_it_starts_as_configured_and_says_that_it_is_ready(mysql: MySQLSer
         "b": 1,
     }
     assert mysql.ready()
-    assert mysql.ready("replicating")
 
 
 async def test_it_has_no_accounts_but_those_of_its_own(mysql: MySQLServer) -> None:

@@ -103,15 +103,12 @@ async def _pair(containers: Containers, authority: Authority) -> tuple[MySQLServ
             mysql_config.REPLICATION_PATH,
         )
     }
-    shared: Any = {
-        "source": SOURCE,
-        "passwords": passwords,
-        "nodes": NODES,
-        "max_connections": 60,
-    }
-    source = start_mysql(containers, authority, name=SOURCE, **shared)
+    shared: Any = {"passwords": passwords, "max_connections": 60}
+    source = start_mysql(containers, authority, name=SOURCE, hostname=SOURCE, **shared)
     await source.wait()
-    replica = start_mysql(containers, authority, name=REPLICA, ordinal=1, **shared)
+    replica = start_mysql(
+        containers, authority, name=REPLICA, hostname=REPLICA, source=SOURCE, **shared
+    )
     await replica.wait()
     return source, replica
 

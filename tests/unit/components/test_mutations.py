@@ -196,6 +196,27 @@ MUTATIONS = [
     ),
     # TLS.
     *(
+        Mutation(what, "MySQL with copies", target, old, new, "encrypted")
+        for what, target, old, new in (
+            (
+                "TLS only",
+                "servers.mysql.config:my_cnf",
+                '"require_secure_transport": "ON"',
+                '"require_secure_transport": "OFF"',
+            ),
+        )
+    ),
+    *(
+        Mutation("the name of its readers", "MySQL with copies", target, old, new, "certified")
+        for target, old, new in (
+            (
+                "servers.mysql.server:MySQL.__init__",
+                "hosts += services.host_names(readers,",
+                "services.host_names(readers,",
+            ),
+        )
+    ),
+    *(
         Mutation(
             f"TLS of {listener}",
             shape,

@@ -10,7 +10,7 @@ import pytest
 from infra.model import operations
 from infra.model.objects import Kind
 from infra.model.records import RECORDS, Records
-from infra.model.servers import SERVERS, Server, dashed
+from infra.model.servers import SERVERS, Server, dashed, readers
 from infra.model.services import (
     CACHE_COMMANDS,
     HTTP,
@@ -109,6 +109,50 @@ def test_rest_service_reaches_its_databases_and_the_cache_and_no_kafka():
         "data-store-datadb": "/etc/millrace/secrets/data-store",
         "redis-rest-service": "/etc/millrace/secrets/redis",
     }
+
+
+def test_reads_of_points_go_to_the_copies_where_the_stack_has_some():
+    env = env_of(composed("airgap"), "ingest-service")
+    assert env["TELEMETRY_HOST"] == "telemetry-database.data.svc"
+    assert env["TELEMETRY_READERS_HOST"] == "telemetry-database-readers.data.svc"
+    assert env["TELEMETRY_READERS_USER"] == env["TELEMETRY_USER"] == "telemetry_user"
+    for writer in ("async-writer", "cpu-writer"):
+        env = env_of(composed("airgap"), writer)
+        assert env["DATABASE_HOST"] == "telemetry-database.data.svc"
+    settings = load_stack("airgap")
+    alone = settings.mysql_of("telemetry-database").model_copy(update={"replicas": 1})
+    mysql = {**settings.servers.mysql, "telemetry-database": alone}
+    servers = settings.servers.model_copy(update={"mysql": mysql})
+    recording, _ = compose(settings.model_copy(update={"servers": servers}))
+    env = env_of(recording, "ingest-service")
+    assert env["TELEMETRY_READERS_HOST"] == "telemetry-database.data.svc"
+    assert not [s.name for s in recording.of("StatefulSet") if "readers" in s.name]
+
+
+def test_who_reads_copies_waits_for_them_and_for_the_migration():
+    recording = composed("airgap")
+    waits = recording.one("Deployment", "ingest-service").dependencies
+    assert recording.one("StatefulSet", readers("telemetry-database")).urn in waits
+    assert job(recording, "migrate-telemetry").urn in waits
+
+
+def test_each_consumer_is_told_its_own_topic_for_what_it_sets_aside():
+    env = env_of(composed("airgap"), "async-writer")
+    assert env["KAFKA_DEAD_LETTER_TOPIC"] == "telemetry.dead-letter"
+    assert env["KAFKA_TOPICS"] == "telemetry.points"
+    env = env_of(composed("airgap"), "cpu-writer")
+    assert env["KAFKA_GROUP_ID"] == "cpu-writer"
+    assert "KAFKA_DEAD_LETTER_TOPIC" not in env
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_drain_or_a_rollout_leaves_two_of_three_async_writers(stack: str):
+    recording = composed(stack)
+    spec = recording.one("Deployment", "async-writer").inputs["spec"]
+    assert spec["replicas"] == 3
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    budget = recording.one("PodDisruptionBudget", "async-writer").inputs["spec"]
+    assert budget["minAvailable"] == 2
 
 
 def test_the_relay_knows_its_pod_and_publishes_as_itself():
@@ -241,8 +285,9 @@ def test_the_records_know_the_name_of_every_object_that_is_made_for_them(kind: s
     assert made(composed("prod"), kind) == known
     known = {(one.namespace, one.name) for one in MORE.objects() if one.kind == kind}
     # It has none of what only some stacks have.
-    others = {place for place in known if "-controller" in place[1] or "-replication" in place[1]}
-    assert made(larger(), kind) == known - others
+    of_some = ("-controller", "-replication", "-readers")
+    others = {place for place in known if any(what in place[1] for what in of_some)}
+    assert made(larger(), kind) - others == known - others
 
 
 def test_what_a_record_says_is_kept_has_a_volume_and_evicts_nothing():
@@ -259,7 +304,8 @@ def test_what_a_record_says_is_kept_has_a_volume_and_evicts_nothing():
 
 def test_only_what_holds_data_is_protected_and_only_where_the_stack_says_so():
     protected = {r.name for r in composed("prod").resources if r.protect}
-    assert {"kafka", "kafka-controller", *(s.name for s in RECORDS.servers if s.kept)} == protected
+    groups = {"kafka-controller", *(readers(s.name) for s in SERVERS if s.engine == "mysql")}
+    assert {*groups, *(s.name for s in SERVERS if s.kept)} == protected
     assert all(r.kind == "StatefulSet" for r in composed("prod").resources if r.protect)
     assert not [r for r in composed("airgap").resources if r.protect]
 
@@ -354,7 +400,8 @@ def test_one_record_more_gets_all_that_it_asks_for_and_changes_nothing_else():
 
 def test_a_second_server_of_an_engine_has_its_own_size_account_and_jobs():
     recording = larger()
-    assert {r.name for r in recording.of("StatefulSet")} == {s.name for s in MORE.servers}
+    copies = {readers("telemetry-database")}
+    assert {r.name for r in recording.of("StatefulSet")} == copies | {s.name for s in MORE.servers}
     conf = recording.one("ConfigMap", "spare-db-config").inputs["data"]["postgresql.conf"]
     assert "max_connections = 77" in conf
     assert "maxmemory 103809024" in str(recording.one("ConfigMap", "spare-redis-config").inputs)

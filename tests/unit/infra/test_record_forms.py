@@ -188,6 +188,19 @@ def binding(name: str, to: str) -> Service:
         ),
         (
             and_more(
+                Server("ledger", "mysql"),
+                Server("ledger-readers", "redis"),
+                Service(
+                    "x",
+                    "x",
+                    databases=(DatabaseUse("books", "ledger", owns_migrations=True),),
+                    redis=(RedisUse("ledger-readers", ("x:*",), ("get",)),),
+                ),
+            ),
+            "the server ledger and the server ledger-readers .* Service ledger-readers",
+        ),
+        (
+            and_more(
                 Service("front-internal", "x"),
                 of=but_with("front", ports=(Port("http", 8080, entry="http"), Port("a", 8081))),
             ),

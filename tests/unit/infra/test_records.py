@@ -9,9 +9,20 @@ import pytest
 from infra.model.records import RECORDS, RecordError, Records
 from infra.model.servers import Server
 from infra.model.services import SERVICES, DatabaseUse, Port, RedisUse, Service, Sidecar
+from services.contracts.topics import TELEMETRY_DEAD_LETTER
 from tests.harness.population import FRONT, SMALL, and_more, but_with
 
 SERVICES_FOLDER = Path(__file__).resolve().parents[3] / "services"
+
+
+def copied(**changes: bool) -> Records:
+    """One more service, which writes to a database and reads its copies."""
+    books = DatabaseUse("books", "ledger", owns_migrations=not changes)
+    copies = DatabaseUse("books", "ledger", binding="books-readers", readers=True)
+    copies = dataclasses.replace(copies, **changes)
+    return and_more(
+        Server("ledger", "mysql"), Service("reader", "reader", databases=(books, copies))
+    )
 
 
 def test_the_platforms_own_records_fit_together():
@@ -96,7 +107,19 @@ def test_no_package_has_migrations_that_no_record_runs():
         (but_with("relay", produces=("resource.craeted",)), "names the topic resource.craeted"),
         (
             but_with("worker", produces=()),
-            "worker consumes, but .* events.dead-letter; add DEAD_LETTER to its produces",
+            "worker consumes, but .* read into events.dead-letter; add events.dead-letter to its",
+        ),
+        (
+            but_with("worker", dead_letter=TELEMETRY_DEAD_LETTER),
+            "worker consumes, but .* read into telemetry.dead-letter; add telemetry.dead-letter",
+        ),
+        (
+            but_with("relay", databases=(DatabaseUse("frontdb", readers=True),)),
+            "relay reads copies of frontdb, but postgres is no server that has any",
+        ),
+        (
+            copied(owns_migrations=True),
+            "reader reads copies of books and owns its migrations by the same use",
         ),
         (but_with("worker", calls=("fron",)), "worker calls fron, which is no service"),
         (
@@ -117,6 +140,14 @@ def test_a_contradiction_is_refused_with_the_names_of_those_that_make_it(
 ):
     with pytest.raises(RecordError, match=match):
         records.check()
+
+
+def test_a_service_may_use_a_database_and_its_copies():
+    copied().check()
+
+
+def test_a_consumer_that_sets_nothing_aside_needs_no_topic_for_it():
+    but_with("worker", produces=(), dead_letter=None).check()
 
 
 def test_two_services_of_one_package_may_both_own_its_migrations():

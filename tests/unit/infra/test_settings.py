@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import dataclasses
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -310,6 +311,51 @@ def test_the_budget_that_is_refused_by_one_connection_is_accepted_with_it():
     short, enough = ({"postgres": {"maxConnections": n}} for n in (needed - 1, needed))
     refuse(PlatformSettings, document | short, str(needed))
     PlatformSettings.model_validate(document | enough, context=OF_SMALL)
+
+
+COPIED = and_more(
+    Service(
+        "clerk",
+        "clerk",
+        (
+            DatabaseUse("books", "ledger", owns_migrations=True, pool_size=3),
+            DatabaseUse("books", "ledger", binding="readers", readers=True, pool_size=10),
+        ),
+    ),
+    Server("ledger", "mysql"),
+)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "match"),
+    [
+        # Beside the services: 2 provisioning, 5 operators, 1 migration.
+        (1, r"52 connections \(twice .* to 60"),
+        (2, r"40 connections to a copy \(twice .* to 48"),
+        (3, r"40 connections to a copy \(twice .* to 48"),
+    ],
+)
+def test_each_node_of_a_server_takes_what_is_led_to_it(nodes: int, match: str):
+    def document(most: int) -> dict[str, Any]:
+        ledger = {"replicas": nodes, "maxConnections": most}
+        return BASE | {"servers": {"mysql": {"ledger": ledger}}}
+
+    enough = 60 if nodes == 1 else 48
+    with pytest.raises(ValidationError, match=match):
+        PlatformSettings.model_validate(document(enough - 1), context={"records": COPIED})
+    PlatformSettings.model_validate(document(enough), context={"records": COPIED})
+
+
+def test_the_source_takes_what_its_copies_do_not():
+    [clerk] = [service for service in COPIED.services if service.name == "clerk"]
+    source, copies = (dataclasses.replace(use, pool_size=7) for use in clerk.databases)
+    source = dataclasses.replace(source, pool_size=30)
+    turned = but_with("clerk", of=COPIED, databases=(source, copies))
+    ledger = {"replicas": 2, "maxConnections": 50}
+    with pytest.raises(ValidationError, match=r"120 connections to the source \(twice .* to 128"):
+        PlatformSettings.model_validate(
+            BASE | {"servers": {"mysql": {"ledger": ledger}}}, context={"records": turned}
+        )
 
 
 def test_settings_and_the_component_agree_on_the_smallest_cluster():

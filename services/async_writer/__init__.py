@@ -1,0 +1,1 @@
+"""Telemetry from Kafka into MySQL: many points in one statement, the newest value of each stays."""

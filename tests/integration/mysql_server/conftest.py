@@ -1,0 +1,81 @@
+"""A source and a read-only copy, as the cluster starts them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from components.servers.mysql import config
+from tests.integration.authority import Authority, eventually
+from tests.integration.containers import Containers
+from tests.integration.servers import MySQLServer, start_mysql
+
+MAX_LAG_SECONDS = 2
+"""How late the copy may be and still be ready."""
+
+
+@dataclass
+class Pair:
+    source: MySQLServer
+    copy: MySQLServer
+
+    def ready(self) -> bool:
+        """What the cluster's probe says of the copy."""
+        return self.copy.ready("following")
+
+    async def is_ready(self) -> bool:
+        return self.ready()
+
+    async def is_not_ready(self) -> bool:
+        return not self.ready()
+
+    async def following(self) -> None:
+        await eventually(self.is_ready)
+
+    async def write(self, value: str) -> None:
+        await self.source.as_admin(f"INSERT INTO t (v) VALUES ('{value}')", "copied")
+
+    async def newest(self) -> object:
+        """What the copy has."""
+        rows = await self.copy.as_admin("SELECT v FROM t ORDER BY id DESC LIMIT 1", "copied")
+        return rows[0]["v"]
+
+    async def arrives(self, value: str) -> None:
+        async def there() -> bool:
+            return await self.newest() == value
+
+        await eventually(there)
+
+
+@pytest.fixture(scope="module")
+async def pair(containers: Containers, authority: Authority) -> AsyncIterator[Pair]:
+    """The copy starts when the source has data that no binary log holds any more."""
+    passwords = {
+        path: authority.secret("mysql").read_bytes()
+        for path in (config.ADMIN_PATH, config.HEALTH_PATH, config.REPLICATION_PATH)
+    }
+    nodes: Any = {"passwords": passwords, "max_lag_seconds": MAX_LAG_SECONDS}
+    host = "client-database-0"
+    source = start_mysql(containers, authority, name="mysql-source", hostname=host, **nodes)
+    await source.wait()
+    await source.as_admin("CREATE DATABASE copied")
+    columns = "id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(20)"
+    await source.as_admin(f"CREATE TABLE t ({columns})", "copied")
+    await source.as_admin("INSERT INTO t (v) VALUES ('before')", "copied")
+    await source.as_admin("FLUSH BINARY LOGS")
+    await source.as_admin("PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+    copy = start_mysql(
+        containers,
+        authority,
+        name="mysql-copy",
+        hostname="client-database-readers-0",
+        source=host,
+        **nodes,
+    )
+    await copy.wait()
+    yield Pair(source, copy)
+    source.container.remove()
+    copy.container.remove()

@@ -21,6 +21,7 @@ BENCHES = {
     "token-check": "a request with tokens required, beside the same without",
     "auth-tokens": "tokens per second and core, beside FastAPI that asks and hashes each time",
     "client-database": "what statements on clients take while 1,000 are looked up a second",
+    "proxysql": "what ProxySQL adds to a statement, and 200 clients on few connections",
     "http-stack": "what an endpoint for many small requests should stand on",
 }
 

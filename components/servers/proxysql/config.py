@@ -75,12 +75,12 @@ def _variables(max_clients: int, threads: int) -> dict[str, str | int | bool]:
         "interfaces": f"0.0.0.0:{PORT}",
         "threads": threads,
         "max_connections": max_clients,
-        # Said to clients. A version that does not begin with 8 is taken for one without the
-        # collations of MySQL 8, and a client that asks for one would silently get another.
-        "server_version": "8.4.0",
+        # Said to clients before any server is asked.
+        "server_version": "9.7.4",
         "default_authentication_plugin": "caching_sha2_password",
         "default_charset": "utf8mb4",
-        # That of the servers (my.cnf).
+        # That of the servers (my.cnf): what a client gets that asks for one of MySQL 8's own
+        # (utf8mb4_0900_…), which ProxySQL does not believe a server of another version to have.
         "default_collation_connection": "utf8mb4_unicode_ci",
         "have_ssl": True,
         "ssl_p2s_ca": paths.CA_FILE,
@@ -209,6 +209,7 @@ def start_script(*, drain_seconds: int) -> str:
             "ROUTES": ROUTES_PATH,
             "TLS": paths.TLS,
             "DRAIN": drain_seconds,
+            "PORT": PORT,
             "SETTLE": SETTLE,
         },
     )

@@ -2,6 +2,7 @@
 # Whether ProxySQL takes clients, and has found a writer since it started. Later the writer may be
 # away: no other replica would know a better one, and clients get an answer that says so.
 set -euo pipefail
+umask 077
 [ ! -e @RUN@/draining ]
 ask() {
   mysql --defaults-file=@RUN@/admin.my.cnf --connect-timeout=3 --batch --skip-column-names --execute="$1"

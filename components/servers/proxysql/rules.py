@@ -2,8 +2,8 @@
 
 Two rules to what they are made of. Whatever is not plainly a read goes to the writer, so that a
 statement nobody thought of is slow and not wrong. And what must go to the writer is looked for
-twice, for neither text is whole: a digest has no comments, but ends after some thousand characters; the
-statement itself is as it was sent, but a comment may stand between two of its words.
+twice, for neither text is whole: a digest has no comments, but ends after some thousand characters;
+the statement itself is as it was sent, but a comment may stand between two of its words.
 """
 
 from collections.abc import Iterator

@@ -88,7 +88,15 @@ class ProxySQL(pulumi.ComponentResource):
     ) -> None:
         super().__init__("millrace:data:ProxySQL", name, None, opts)
         files, self.routes = _routes(name, args, self)
-        self.address = server.serve(name, args, _spec(args, files), self)
+        spec = _spec(args, files)
+        hosts = services.host_names(name, args.namespace_name)
+        own = replica_hosts(name, replicas=args.replicas, namespace=args.namespace_name)
+        tls = server.certificate(
+            f"{name}-tls", args, self, common_name=name, dns_names=(*hosts, *own)
+        )
+        made = server.nodes(name, args, spec, tls.followed, self)
+        # Metrics are asked of each pod.
+        self.address = server.publish(name, args, spec, made, self, ports={"mysql": config.PORT})
         self.register_outputs({"address": self.address.outputs(), "routes": self.routes})
 
 

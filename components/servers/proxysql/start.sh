@@ -4,7 +4,7 @@ set -euo pipefail
 run=@RUN@
 # What is written here holds passwords; it lies in memory, for this user alone.
 umask 077
-rm -rf "$run"/*
+rm -rf "${run:?}"/*
 mkdir -p "$run/data" "$run/admin" "$run/applied"
 
 # Known to this pod alone and to nobody before: the administrator has no password but this one.
@@ -42,22 +42,37 @@ load() {
 
 certificate
 read_routes
-proxysql -f -c @CONFIG@/proxysql.cnf -D "$run/data" --initial --no-version-check --idle-threads &
-proxy=$!
+start() {
+  proxysql -f -c @CONFIG@/proxysql.cnf -D "$run/data" --initial --no-version-check --idle-threads &
+  proxy=$!
+}
+serves() { (exec 3<>/dev/tcp/127.0.0.1/@PORT@) 2>/dev/null; }
 
 # Kubernetes stops leading clients here meanwhile; those who are in a transaction may end it.
+patience=@DRAIN@
+# shellcheck disable=SC2329 # the trap calls it
 drain() {
   touch "$run/draining"
   sleep 5
   ask "PROXYSQL PAUSE" || true
   local second
-  for ((second = 0; second < @DRAIN@; second++)); do
+  for ((second = 0; second < patience; second++)); do
     [ "$(ask "SELECT COALESCE(SUM(ConnUsed), 0) FROM stats_mysql_connection_pool" || echo 0)" = 0 ] && break
     sleep 1
   done
   kill -TERM "$proxy" 2>/dev/null || true
 }
 trap drain TERM INT
+start
+# On a busy machine 2.7 may end here by a signal: one of its threads wakes another one up before that
+# is there. Nobody is connected yet.
+for ((again = 5; again > 0; again--)); do
+  until serves || ! kill -0 "$proxy" 2>/dev/null; do sleep 0.2; done
+  serves && break
+  [ ! -e "$run/draining" ] || exit 0
+  echo "ended while it started; once more" >&2
+  start
+done
 
 follow() {
   local since=0

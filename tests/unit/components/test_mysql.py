@@ -5,7 +5,6 @@ from typing import Any
 from tests.harness import platforms
 from tests.harness.recording import Recording, record
 
-
 READERS = "client-database-readers"
 
 

@@ -1,8 +1,8 @@
 """Each cross-field validator, with the failure it prevents and the way out it names."""
 
+import dataclasses
 from typing import Any
 
-import dataclasses
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -40,6 +40,7 @@ BASE: dict[str, Any] = {
     "backups": {},
     "rotation": {},
     "loadtest": {},
+    "proxysql": {},
     "protect": False,
 }
 OF_SMALL = {"records": SMALL}

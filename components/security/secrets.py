@@ -16,6 +16,9 @@ from components.security.certificate import encoded
 PASSWORD: Final = "password"  # noqa: S105 - its name
 PREVIOUS: Final = "previous"
 """Keys of the Secret; the latter only while the previous one is held."""
+BEFORE: Final = "before"
+"""What clients try second, in a Secret that is handed out with both. Not called as for those who
+see to it which one is accepted: they must never get in by the other."""
 
 
 class PasswordArgs(Args):
@@ -66,6 +69,7 @@ class Password(pulumi.ComponentResource):
         held = [self.value]
         if args.holds_previous:
             held.append(self._generation(name, args.generation - 1))
+        self._held = held
         self.held = pulumi.Output.all(*held)
         self.files = {
             short: self._secret(short, namespace, dict(zip((PASSWORD, PREVIOUS), held)))  # noqa: B905 - one or both
@@ -79,10 +83,15 @@ class Password(pulumi.ComponentResource):
             }
         )
 
-    def hand_out(self, short: str, namespace: Text, after: pulumi.Resource) -> Files:
+    def hand_out(
+        self, short: str, namespace: Text, after: pulumi.Resource, *, both: bool = False
+    ) -> Files:
         """One Secret more, of the password alone, for clients: it is made, and changes, only after
-        what teaches the server the password."""
-        return self._secret(short, namespace, {PASSWORD: self.value}, after)
+        what teaches the server the password. With `both`, of all that are held."""
+        known: Mapping[str, pulumi.Output[str]] = dict(
+            zip((PASSWORD, BEFORE), self._held, strict=False)
+        )
+        return self._secret(short, namespace, known if both else {PASSWORD: self.value}, after)
 
     def _generation(self, name: str, number: int) -> pulumi.Output[str]:
         password = random.RandomPassword(

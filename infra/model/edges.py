@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from infra.model import operations
 from infra.model.records import Records
-from infra.model.servers import DATABASE_ENGINES, Engine, Server, dashed
+from infra.model.servers import DATABASE_ENGINES, Engine, Server, dashed, proxy
 from infra.model.services import Service
 
 Kind = Literal[
@@ -41,6 +41,9 @@ ADMIN_PORT: Final[dict[Engine, int]] = {
 """Where a provisioning Job connects."""
 PEER_PORTS: Final[dict[Engine, tuple[int, ...]]] = {"kafka": (9093, 9094), "mysql": (3306,)}
 """Between the pods of one server: KRaft's quorum, and replication."""
+PROXY_PORT: Final = 3306
+PROXY_METRICS_PORT: Final = 6070
+"""Of ProxySQL, where the stack has it."""
 ARCHIVER_PORT: Final = 8080
 """Where an archiver has its metrics."""
 GENERATOR_PORT: Final = 5557
@@ -91,7 +94,7 @@ def _of_service(records: Records, service: Service) -> Iterator[Edge]:
     here = End("service", service.name)
     for server in records.servers:
         if service.uses(server):
-            yield Edge(here, End("server", server.name), CLIENT_PORT[server.engine], "its data")
+            yield from _of_data(here, server)
     for callee in records.services:
         if callee.name in service.calls:
             for port in callee.ports:
@@ -107,6 +110,13 @@ def _of_service(records: Records, service: Service) -> Iterator[Edge]:
         yield Edge(here, KUBERNETES, 443, "the Kubernetes API")
 
 
+def _of_data(here: End, server: Server) -> Iterator[Edge]:
+    """By way of its proxy, or where the stack has none, by itself."""
+    yield Edge(here, End("server", server.name), CLIENT_PORT[server.engine], "its data")
+    if server.proxied:
+        yield Edge(here, End("server", proxy(server.name)), PROXY_PORT, "its data")
+
+
 def _of_server(records: Records, server: Server) -> Iterator[Edge]:
     here = End("server", server.name)
     job = End("job", f"{server.name}-provision")
@@ -118,6 +128,12 @@ def _of_server(records: Records, server: Server) -> Iterator[Edge]:
             job = End("job", f"migrate-{dashed(database)}")
             yield Edge(job, here, CLIENT_PORT[server.engine], f"migrates {database}")
         yield from _of_operations(records, server)
+    if server.proxied:
+        between = End("server", proxy(server.name))
+        yield Edge(between, here, CLIENT_PORT[server.engine], "what services ask")
+        follow = End("job", f"{proxy(server.name)}-follow")
+        yield Edge(follow, between, PROXY_PORT, "sees that it goes by its routes")
+        yield Edge(MONITORING, between, PROXY_METRICS_PORT, "its metrics")
     for port in PEER_PORTS.get(server.engine, ()):
         yield Edge(here, here, port, "its own pods, among themselves")
 

@@ -29,7 +29,7 @@ _LONGEST_DATABASE: Final = 26
 """`_owner` is added to it for an account of MySQL, whose names have 32 characters at most."""
 _NO_DATABASES: Final = (
     *("admin", "backup", "none", "postgres", "public", "template0", "template1"),
-    *("information_schema", "mysql", "performance_schema", "sys"),
+    *("information_schema", "millrace", "mysql", "performance_schema", "sys"),
 )
 """Databases, an administrator and words for roles that a server or its Secrets have already."""
 _NO_ENDINGS: Final = ("b", "owner", "restoring", "user")
@@ -70,6 +70,11 @@ def of_server(server: Server) -> Iterator[str]:
     # Of Kafka's, objects are called <name>-controller; Jobs' names end in a hash, too.
     longest = LONGEST_NAME - len("-controller")
     yield from _told(f"the server {server.name}", check_name, server.name, longest)
+    if server.proxied and server.engine != "mysql":
+        yield (
+            f"the server {server.name} is proxied, but ProxySQL speaks to MySQL alone and this is "
+            f"{server.engine}; leave proxied out"
+        )
 
 
 def of_service(service: Service) -> Iterator[str]:

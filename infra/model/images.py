@@ -6,7 +6,7 @@ OwnImageName = Literal["services", "loadtests", "backup-postgres", "backup-mysql
 """Made of this repository's code, so there is no official image of them."""
 OWN_IMAGES: Final[tuple[OwnImageName, ...]] = get_args(OwnImageName)
 IMAGE_NAMES: Final = (
-    *("postgres", "mysql", "kafka", "redis"),
+    *("postgres", "mysql", "kafka", "redis", "proxysql"),
     *("python-build", "python-runtime"),
     *OWN_IMAGES,
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from infra.model.servers import BACKED_UP_WHOLE, DATABASE_ENGINES, Server, dashed, readers
+from infra.model.servers import BACKED_UP_WHOLE, DATABASE_ENGINES, Server, dashed, proxy, readers
 from infra.model.services import Service
 
 Kind = Literal["ConfigMap", "Password", "Secret", "Service", "ServiceAccount"]
@@ -57,6 +57,15 @@ def of_server(server: Server, databases: tuple[str, ...]) -> Iterator[Made]:
         yield from _nodes(readers(server.name), whose)
         yield Made("Service", readers(server.name), DATA, whose)
         yield Made("Secret", f"{server.name}-replication", DATA, whose)
+    if server.proxied:
+        # Whether there is one is the stack file's to say.
+        name = proxy(server.name)
+        yield from _nodes(name, whose)
+        yield Made("Service", name, DATA, whose)
+        yield Made("Secret", f"{name}-tls", DATA, whose)
+        yield Made("Secret", f"{name}-routes", DATA, whose)
+        yield from _job(f"{name}-follow", whose)
+        yield from _password(f"{server.name}-monitor", whose, DATA)
     if server.engine in DATABASE_ENGINES:
         yield from _password(f"{server.name}-admin", whose, DATA)
         yield from _password(f"{server.name}-backup", whose, DATA)

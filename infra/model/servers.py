@@ -24,6 +24,11 @@ def login(role: str, generation: int) -> str:
     return role if generation % 2 else f"{role}_b"
 
 
+def proxy(server: str) -> str:
+    """What the ProxySQL before a server is called."""
+    return f"{server}-proxy"
+
+
 def readers(server: str) -> str:
     """What the read-only copies of a server are called, as a Service and as a StatefulSet."""
     return f"{server}-readers"
@@ -45,6 +50,8 @@ class Server:
     engine: Engine
     kept: bool = True
     """Whether what it holds is nowhere else. A Redis server that is not kept is a cache."""
+    proxied: bool = False
+    """Of MySQL: whether services reach it through ProxySQL, where the stack has that."""
 
 
 SERVERS: Final = (
@@ -58,5 +65,5 @@ SERVERS: Final = (
     # The constrained one.
     Server("data-store", engine="postgres"),
     # What devices measured, and what is reckoned from it.
-    Server("telemetry-database", engine="mysql"),
+    Server("telemetry-database", engine="mysql", proxied=True),
 )

@@ -47,9 +47,10 @@ def password(
     )
 
 
-def hand_out(ground: Foundation, made: Password, provisioned: Job) -> Files:
-    """The Secret of the services, which changes only once the server knows what it says."""
-    return made.hand_out(APPS, ground.namespaces.names[APPS], provisioned)
+def hand_out(ground: Foundation, made: Password, provisioned: Job, *, both: bool = False) -> Files:
+    """The Secret of the services, which changes only once the server knows what it says; with
+    `both`, it has the password before it as well, for who may meet a proxy that knows no other."""
+    return made.hand_out(APPS, ground.namespaces.names[APPS], provisioned, both=both)
 
 
 def credential(ground: Foundation, name: str, what: str) -> dict[str, object]:

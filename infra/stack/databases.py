@@ -23,6 +23,8 @@ class Database:
     user: str
     password: Files
     operators: Operators
+    through: Text | None = None
+    """Host of the proxy that services reach it by, known likewise. None: there is none."""
     readers_host: Text | None = None
     """Of its read-only copies, known likewise. None: there are none, and reads go to `host`."""
     names_user: bool = False
@@ -32,7 +34,7 @@ class Database:
         self, pool_size: int, name: str = "database", *, readers: bool = False
     ) -> bindings.Binding:
         return bindings.database(
-            host=(self.readers_host or self.host) if readers else self.host,
+            host=self.through or (readers and self.readers_host) or self.host,
             port=self.port,
             name=self.name,
             user=self.user,
@@ -73,11 +75,15 @@ def migrated(
         ),
         ground.child,
     )
-    readers = database.readers_host
+
+    def then(host: Text | None) -> Text | None:
+        return None if host is None else once(host, migration.completed)
+
     return replace(
         database,
         host=once(database.host, migration.completed),
-        readers_host=once(readers, migration.completed) if readers is not None else None,
+        through=then(database.through),
+        readers_host=then(database.readers_host),
     )
 
 

@@ -1,9 +1,10 @@
 """MySQL: the servers, and on each, per migrated database, an account for services and an owner."""
 
 from components.kit import paths
-from components.kit.args import Files
+from components.kit.args import Files, Text
 from components.security.secrets import Password
 from components.servers.mysql.server import MySQL, MySQLArgs
+from components.servers.proxysql.config import MONITOR_USER
 from infra.model.servers import BACKUP_USER, Server, dashed
 from infra.model.settings import MySQLSettings
 from infra.stack.accounts import administrator, credential, hand_out, password, provision
@@ -12,10 +13,12 @@ from infra.stack.databases import Database, migrated
 from infra.stack.foundation import DATA, Foundation
 from infra.stack.operators import Account, Operators
 from infra.stack.protection import data_options
+from infra.stack.proxysql import Accounts, provide_proxy, say_what_is_missing
 
 
 def provide_mysql(ground: Foundation) -> dict[str, Database]:
     """The servers, and by name every database some service asks for, its migrations applied."""
+    say_what_is_missing(ground)
     found: dict[str, Database] = {}
     for record in ground.records.servers:
         if record.engine == "mysql":
@@ -33,6 +36,9 @@ def _provide(ground: Foundation, record: Server, settings: MySQLSettings) -> dic
     secrets = {"admin": admin, "backup": backup}
     secrets |= {dashed(n): made for n, made in users.items()}
     secrets |= {f"{dashed(n)}-owner": made for n, made in owners.items()}
+    proxied = ground.settings.proxied(record)
+    if proxied:
+        secrets["monitor"] = password(ground, f"{record.name}-monitor", DATA)
 
     def account(name: str, what: str) -> dict[str, object]:
         return {"name": name, **credential(ground, f"{record.name}-{what}", what)}
@@ -54,18 +60,26 @@ def _provide(ground: Foundation, record: Server, settings: MySQLSettings) -> dic
                 for name in databases
             ],
             "backup": account(BACKUP_USER, "backup"),
+            **({"monitor": account(MONITOR_USER, "monitor")} if proxied else {}),
         },
         secrets={what: made.files[DATA] for what, made in secrets.items()},
         incarnation=settings.incarnation,
     )
 
-    def as_account(name: str, user: str, own: Password) -> Database:
+    through = (
+        provide_proxy(ground, record, server, provisioned, Accounts(users, secrets["monitor"]))
+        if proxied
+        else None
+    )
+
+    def as_account(name: str, user: str, own: Password, through: Text | None = None) -> Database:
         return Database(
             host=once(server.address.host, provisioned.completed),
             port=server.address.port.apply(str),
             name=name,
             user=user,
-            password=hand_out(ground, own, provisioned).followed,
+            password=hand_out(ground, own, provisioned, both=through is not None).followed,
+            through=through,
             # What the Job made is on the copies by the time they are ready: they follow.
             readers_host=once(server.readers.host, provisioned.completed),
             operators=Operators(
@@ -80,7 +94,7 @@ def _provide(ground: Foundation, record: Server, settings: MySQLSettings) -> dic
         name: migrated(
             ground,
             record,
-            as_account(name, f"{name}_user", users[name]),
+            as_account(name, f"{name}_user", users[name], through),
             as_account(name, f"{name}_owner", owners[name]),
             deadline_seconds=settings.migration_seconds,
             incarnation=settings.incarnation,

@@ -9,9 +9,11 @@ from operations.rotate import passwords
 
 def _secrets(records: Records) -> list[str]:
     found: list[str] = []
+    proxied = [server.name for server in records.servers if server.proxied]
     for server in records.server_names(engine="mysql"):
         databases = [dashed(name) for name in records.databases(server=server)]
         found += [f"{server}-admin", f"{server}-backup"]
+        found += [f"{server}-monitor"] if server in proxied else []
         found += [f"{server}-{name}{what}" for name in databases for what in ("", "-owner")]
     return found
 

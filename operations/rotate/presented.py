@@ -119,6 +119,7 @@ _HELLO: Final[Mapping[str, Callable[[socket.socket], None]]] = {
     "kafka": _at_once,
     "redis": _at_once,
     "mysql": _mysql,
+    "proxysql": _mysql,
     "postgres": _postgres,
 }
 """Engine to what comes before TLS."""

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from services.provision import kafka, mysql, postgres, redis, spec
+from services.provision import kafka, mysql, postgres, proxysql, redis, spec
 from services.shared.runtime.specs import read
 
-S = TypeVar("S", spec.PostgresSpec, spec.MySQLSpec, spec.KafkaSpec, spec.RedisSpec)
+S = TypeVar(
+    "S", spec.PostgresSpec, spec.MySQLSpec, spec.ProxySQLSpec, spec.KafkaSpec, spec.RedisSpec
+)
 Work = Callable[[Path, float], None]
 """Brings the server to what the spec file says; waits so many seconds for it."""
 
@@ -27,6 +29,10 @@ ENGINES: Final[Mapping[str, Work]] = {
     "mysql": _engine(
         spec.MySQLSpec,
         lambda wanted, wait: asyncio.run(mysql.provision(wanted, wait_seconds=wait)),
+    ),
+    "proxysql": _engine(
+        spec.ProxySQLSpec,
+        lambda wanted, wait: asyncio.run(proxysql.provision(wanted, wait_seconds=wait)),
     ),
     "kafka": _engine(
         spec.KafkaSpec, lambda wanted, wait: kafka.provision(wanted, wait_seconds=wait)

@@ -18,7 +18,7 @@ from typing import Final
 from pymysql.converters import escape_string
 from pymysql.err import MySQLError
 
-from services.provision import mysql_administrator
+from services.provision import mysql_administrator, mysql_heartbeat
 from services.provision.mysql_passwords import Login, bring
 from services.provision.mysql_statements import ask, on, quote, user_of
 from services.provision.spec import AccountSpec, MySQLSpec, PreviousSpec, ProvisionError
@@ -77,6 +77,9 @@ async def provision(spec: MySQLSpec, *, wait_seconds: float = 120) -> None:
         await mysql_administrator.bring_password(spec, admin)
         for database in spec.databases:
             await ask(admin, f"CREATE DATABASE IF NOT EXISTS {quote(database.name)}")
+        if spec.monitor is not None:
+            await ask(admin, f"CREATE DATABASE IF NOT EXISTS {mysql_heartbeat.SCHEMA}")
+            await ask(admin, mysql_heartbeat.VIEW)
         for account in accounts:
             await _account(spec, admin, account)
         for database, own in ((one, a) for one in spec.databases for a in (one.user, one.owner)):
@@ -107,6 +110,10 @@ def _accounts(spec: MySQLSpec) -> Iterator[_Account]:
             spec.backup.previous,
             {"*": BACKUP_GLOBAL, **of_databases},
         )
+    if spec.monitor is not None:
+        own = spec.monitor
+        rights = {mysql_heartbeat.SCHEMA: ("SELECT",)}
+        yield _Account(own.name, own.password_file, own.previous, rights)
 
 
 async def _account(spec: MySQLSpec, admin: Connection, account: _Account) -> None:

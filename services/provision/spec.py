@@ -110,6 +110,26 @@ class MySQLSpec(_Spec):
     databases: list[MySQLDatabaseSpec] = Field(min_length=1)
     backup: AccountSpec | None = None
     """Reads all databases of the spec, and the binary log."""
+    monitor: AccountSpec | None = None
+    """Sees which node takes writes, and how far behind another one is."""
+
+
+class CredentialSpec(_Spec):
+    """One user of a server and its password."""
+
+    name: str = Field(pattern=r"^[a-z0-9._-]{1,100}$")
+    password_file: FilePath
+    previous: PreviousSpec | None = None
+
+
+class ProxySQLSpec(_Spec):
+    """The replicas of a ProxySQL, what they must go by, and who tries."""
+
+    hosts: list[str] = Field(min_length=1)
+    port: int = Field(default=3306, ge=1, le=65535)
+    ca_file: FilePath
+    routes: str = Field(min_length=1)
+    users: list[CredentialSpec] = Field(min_length=1)
 
 
 class TopicSpec(_Spec):
@@ -148,14 +168,6 @@ class KafkaSpec(_Spec):
     key_file: FilePath
     topics: list[TopicSpec] = []
     users: list[UserSpec] = []
-
-
-class CredentialSpec(_Spec):
-    """One user of a Redis server and its password."""
-
-    name: str = Field(pattern=r"^[a-z0-9._-]{1,100}$")
-    password_file: FilePath
-    previous: PreviousSpec | None = None
 
 
 class RedisSpec(_Spec):

@@ -24,6 +24,7 @@ BENCHES = {
     "client-database": "what statements on clients take while 1,000 are looked up a second",
     "telemetry-rows": "points per second into MySQL, by one statement and otherwise",
     "telemetry-sink": "points from Kafka into MySQL, beside Kafka Connect with a JDBC sink",
+    "proxysql": "what ProxySQL adds to a statement, and 200 clients on few connections",
     "http-stack": "what an endpoint for many small requests should stand on",
 }
 

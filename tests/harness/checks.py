@@ -339,6 +339,10 @@ def _server_tls(recording: Recording, server: Registered) -> Iterator[str]:
             yield from _mysql_tls(config["my.cnf"], config["start.sh"])
         case "redis":
             yield from _redis_tls(config["redis.conf"])
+        case "proxysql":
+            held = recording.one("Secret", f"{server.name}-routes").inputs["data"]
+            routes = {name: base64.b64decode(text).decode() for name, text in held.items()}
+            yield from _proxysql_tls(config["proxysql.cnf"], routes)
         case other:
             yield f"no TLS check knows a server of the kind {other}"
 
@@ -392,6 +396,20 @@ def _mysql_tls(conf: str, start: str) -> Iterator[str]:
         account = line.split('"')[1] if line.strip().startswith("account ") else "@localhost"
         if not account.endswith("@localhost") and "REQUIRE SSL" not in line:
             yield f"lets {account} in without TLS"
+
+
+def _proxysql_tls(conf: str, routes: dict[str, str]) -> Iterator[str]:
+    found = properties(conf)
+    if found.get("have_ssl") != '"true"':
+        yield "offers no TLS"
+    if "/run/" not in found.get("mysql_ifaces", ""):
+        yield "its administrator listens on a port"
+    if not found.get("ssl_p2s_ca"):
+        yield "does not check the servers' certificates"
+    for file, what in (("accounts.cnf", "username="), ("routes.cnf", "address=")):
+        for line in routes[file].splitlines():
+            if what in line and "use_ssl=1" not in line:
+                yield f"{file} has one without TLS"
 
 
 def _redis_tls(conf: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from components.security.signing import SigningKeys, SigningKeysArgs
 from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
 from components.servers.mysql.server import MySQL, MySQLArgs
 from components.servers.postgres.server import Postgres, PostgresArgs
+from components.servers.proxysql.server import ProxySQL, ProxySQLArgs, ProxyUser
 from components.servers.redis.server import Redis, RedisArgs, RedisUser
 from components.workloads.claim import Claim, ClaimArgs
 from components.workloads.cronjob import CronJob, CronJobArgs
@@ -142,6 +143,22 @@ def mysql(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> MySQL:
 def mysql_of_three() -> MySQL:
     """A source and two copies."""
     return mysql(replicas=3)
+
+
+def proxysql(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> ProxySQL:
+    args = {
+        "namespace": "data",
+        "image": image("proxysql"),
+        "authority": authority(),
+        "source": "telemetry-database.data.svc",
+        "copies": ("telemetry-database-1.telemetry-database-headless.data.svc.cluster.local",),
+        "users": (ProxyUser(name="telemetry_user", password=pulumi.Output.secret("opensesame")),),
+        "monitor": ProxyUser(name="proxysql_monitor", password=pulumi.Output.secret("lookabout")),
+        "ca": files("millrace-ca", "ConfigMap"),
+        "resources": SIZE,
+        **changes,
+    }
+    return ProxySQL("telemetry-database-proxy", ProxySQLArgs(**args), opts)
 
 
 def redis_user(**changes: Any) -> RedisUser:
@@ -296,6 +313,7 @@ PROGRAMS: dict[str, Any] = {
     "Postgres": postgres,
     "MySQL": mysql,
     "MySQL with copies": mysql_of_three,
+    "ProxySQL": proxysql,
     "Redis": redis,
     "Redis as a store": redis_stream,
     "Workload": workload,

@@ -15,6 +15,7 @@ from services.shared.runtime.settings import DatabaseSettings, RedisSettings
 from tests.harness.issuer import Issuer
 from tests.integration.containers import Containers
 from tests.integration.kafka_container import kafka, kafka_server
+from tests.integration.proxysql_container import VARIABLE, given_image
 from tests.integration.servers import (
     Authority,
     MySQLServer,
@@ -42,6 +43,15 @@ what people wait for."""
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if given_image() is None:
+        terminalreporter.write_sep("!", "ProxySQL was not tested", yellow=True, bold=True)
+        terminalreporter.write_line(
+            f"{VARIABLE} names no image of it, and it is in no package registry: its rules were"
+            " read off (tests/unit/components), the real one was asked nothing"
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -108,10 +108,10 @@ class MySQLServer:
 
 
 def mysql_files(
-    authority: Authority, passwords: Mapping[str, bytes], **settings: int
+    authority: Authority, passwords: Mapping[str, bytes], hostname: str | None, **settings: int
 ) -> dict[str, File]:
     """What the cluster mounts: configuration, scripts, certificate, and passwords by their path."""
-    names = ("localhost", "client-database", "client-database-0")
+    names = ("localhost", "client-database", hostname or "client-database-0")
     chain, key = authority.issue(*names)
     lag = settings.pop("max_lag_seconds", 30)
     values = {
@@ -167,7 +167,7 @@ def start_mysql(
         uid=MYSQL_UID,
         ports=[config.PORT],
         environment={"POD_NAME": hostname or "client-database-0", "SOURCE_HOST": source},
-        files=mysql_files(authority, known, **settings),
+        files=mysql_files(authority, known, hostname, **settings),
         hostname=hostname,
     )
     return MySQLServer(container, authority, admin)

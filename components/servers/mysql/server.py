@@ -51,6 +51,13 @@ class MySQLArgs(ServerArgs):
         return self
 
 
+def copies(name: str, replicas: int, namespace: str) -> tuple[str, ...]:
+    """Hosts of the copies of a server of so many replicas, ready or not."""
+    readers = f"{name}-readers"
+    domain = services.replica_domain(readers, namespace)
+    return tuple(f"{readers}-{number}.{domain}" for number in range(replicas - 1))
+
+
 class MySQL(pulumi.ComponentResource):
     """A MySQL server that speaks TLS only. Accounts and databases come from a Job.
 

@@ -17,6 +17,7 @@ from infra.model.settings.base import Amounts, ResourceSettings, Settings
 from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
 from infra.model.settings.loadtest import LoadtestSettings
 from infra.model.settings.platform import PlatformSettings
+from infra.model.settings.proxysql import ProxySQLSettings
 from infra.model.settings.rotation import AuthoritySettings, PasswordSettings, RotationSettings
 from infra.model.settings.servers import (
     OWN_SECTION,
@@ -54,6 +55,7 @@ __all__ = [
     "PasswordSettings",
     "PlatformSettings",
     "PostgresSettings",
+    "ProxySQLSettings",
     "RedisSettings",
     "ReplicaRange",
     "ResourceSettings",

@@ -11,6 +11,7 @@ from infra.model.settings.backups import BackupSettings
 from infra.model.settings.base import Settings, records
 from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
 from infra.model.settings.loadtest import LoadtestSettings
+from infra.model.settings.proxysql import ProxySQLSettings
 from infra.model.settings.rotation import RotationSettings
 from infra.model.settings.servers import (
     OWN_SECTION,
@@ -36,6 +37,7 @@ class PlatformSettings(Settings):
     postgres: PostgresSettings
     redis: RedisSettings
     servers: ServersSettings
+    proxysql: ProxySQLSettings
     services: ServicesSettings
     entry: EntrySettings
     authentication: AuthenticationSettings
@@ -94,6 +96,8 @@ class PlatformSettings(Settings):
             nodes = size.replicas if isinstance(size, MySQLSettings) else 1
             most, own = size.max_connections, name == OWN_SECTION.get(server.engine)
             key = server.engine if own else f"servers.{server.engine}.{name}"
+            if self.proxied(server):
+                continue
             taken = budget.of_each_node(population, server, self.services.of, nodes)
             node, wanted = max(taken.items(), key=lambda item: item[1])
             if wanted + kept > most:
@@ -106,6 +110,50 @@ class PlatformSettings(Settings):
                     "it"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _proxied_connections_suffice(self, info: ValidationInfo) -> Self:
+        """With `proxysql`, what its replicas may open together fits into `maxConnections` of the
+        server behind them, however many pods there are; and the pods fit into `maxClients` of one
+        replica, as the others may be away."""
+        population = records(info)
+        for server in filter(self.proxied, population.servers):
+            size, kept = self.mysql_of(server.name), budget.of_others(population, server)
+            wanted = self.proxysql.of_each_node(source=True)
+            if wanted + kept > size.max_connections:
+                raise ValueError(
+                    f"the {self.proxysql.replicas} replicas of ProxySQL may open {wanted} "
+                    f"connections to {server.name}, Jobs and operators {kept}, but "
+                    f"servers.mysql.{server.name}.maxConnections is {size.max_connections}; raise "
+                    f"it to {wanted + kept}, or lower proxysql.connections"
+                )
+            clients = budget.of_services(population, server.name, self.services.of)
+            if clients > self.proxysql.max_clients:
+                raise ValueError(
+                    f"the services may open {clients} connections to the ProxySQL of {server.name},"
+                    f" but proxysql.maxClients is {self.proxysql.max_clients}; raise it to "
+                    f"{clients}, or lower replicas or databasePoolSize"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _proxysql_has_an_image(self) -> Self:
+        """With `proxysql.enabled: true` and images built here, `images.overrides.proxysql` is
+        given: no package registry has it, so it is never built."""
+        if self.proxysql.enabled is True and not self._has_proxysql:
+            raise ValueError(
+                "proxysql.enabled is true, but images.source is local, and ProxySQL is never built "
+                "here; give an image in images.overrides.proxysql, or set enabled to given"
+            )
+        return self
+
+    @property
+    def _has_proxysql(self) -> bool:
+        return self.images.source == "official" or "proxysql" in self.images.overrides
+
+    def proxied(self, server: Server) -> bool:
+        """Whether services reach it through ProxySQL."""
+        return server.proxied and self.proxysql.enabled is not False and self._has_proxysql
 
     def postgres_of(self, server: str) -> PostgresSettings:
         if server == OWN_SECTION["postgres"]:

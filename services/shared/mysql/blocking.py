@@ -10,6 +10,7 @@ from typing import Any, cast
 import pymysql
 from pymysql.constants import CLIENT
 
+from services.shared.mysql.connections import before_this_one
 from services.shared.runtime.databases import tls_context
 from services.shared.runtime.settings import DatabaseSettings, read_login
 
@@ -57,33 +58,50 @@ def connect(
     """One connection, with autocommit on and READ COMMITTED. Times in seconds, for each answer.
 
     Who waits for a lock is told by the server, before the client would take it for silent.
-    Password and CA are read each time, so that a rotated file needs no restart.
+    Password and CA are read each time, so that a rotated file needs no restart. While one password
+    takes the place of another, the second is tried when the first is refused.
     Raises whatever the driver raises; connections.is_unavailable() sorts it.
     """
     user, password = read_login(settings.user, settings.user_file, settings.password_file)
     lock_seconds = max(1, int(command_timeout - _SPARE_SECONDS))
-    connection = Connection(
-        host=settings.host,
-        port=settings.port,
-        user=user,
-        password=password,
-        database=settings.name or None,
-        ssl=tls_context(str(settings.ca_file)),
-        charset="utf8mb4",
-        autocommit=True,
-        init_command="SET SESSION transaction_isolation = 'READ-COMMITTED',"
-        f" innodb_lock_wait_timeout = {lock_seconds}",
-        connect_timeout=connect_timeout,
-        # Of the handshake as well: a server that stands still accepts connections all the same.
-        read_timeout=connect_timeout,
-        write_timeout=command_timeout,
-        program_name=application_name,
-        # An UPDATE that changes nothing has found its row all the same.
-        client_flag=CLIENT.FOUND_ROWS,
-        defer_connect=True,
-    )
-    # One statement at a time: what slips into one must not become a second.
-    connection.client_flag &= ~CLIENT.MULTI_STATEMENTS
-    connection.connect()
-    connection.wait_for_answers(command_timeout)
-    return connection
+
+    def made(used: str) -> Connection:
+        connection = Connection(
+            host=settings.host,
+            port=settings.port,
+            user=user,
+            password=used,
+            database=settings.name or None,
+            ssl=tls_context(str(settings.ca_file)),
+            charset="utf8mb4",
+            autocommit=True,
+            init_command="SET SESSION transaction_isolation = 'READ-COMMITTED',"
+            f" innodb_lock_wait_timeout = {lock_seconds}",
+            connect_timeout=connect_timeout,
+            # Of the handshake as well: a server that stands still accepts connections all the same.
+            read_timeout=connect_timeout,
+            write_timeout=command_timeout,
+            program_name=application_name,
+            # An UPDATE that changes nothing has found its row all the same.
+            client_flag=CLIENT.FOUND_ROWS,
+            defer_connect=True,
+        )
+        # One statement at a time: what slips into one must not become a second.
+        connection.client_flag &= ~CLIENT.MULTI_STATEMENTS
+        connection.connect()
+        connection.wait_for_answers(command_timeout)
+        return connection
+
+    try:
+        return made(password)
+    except pymysql.err.OperationalError as error:
+        before = before_this_one(settings, error)
+        if before is None:
+            raise
+    try:
+        return made(before)
+    except pymysql.err.OperationalError as error:
+        if before_this_one(settings, error) is None:
+            raise
+    # Between the two it learned of the first.
+    return made(password)

@@ -10,7 +10,12 @@ from pymysql import err
 from pymysql.constants import CLIENT, CR, ER
 
 from services.shared.runtime.databases import connected_within, tls_context
-from services.shared.runtime.settings import DatabaseSettings, SettingsError, read_login
+from services.shared.runtime.settings import (
+    DatabaseSettings,
+    SettingsError,
+    read_before,
+    read_login,
+)
 
 Connection = aiomysql.Connection
 Row = dict[str, Any]
@@ -39,6 +44,7 @@ _AWAY = frozenset(
         3118,  # ER_ACCOUNT_HAS_BEEN_LOCKED
         3169,  # ER_SESSION_WAS_KILLED
         4031,  # ER_CLIENT_INTERACTION_TIMEOUT: wait_timeout
+        9001,  # ProxySQL: no server, or no connection to one, in time
     }
 )
 
@@ -80,6 +86,12 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, (OSError, SettingsError))
 
 
+def before_this_one(settings: DatabaseSettings, error: err.OperationalError) -> str | None:
+    """The password to try after one that was refused; None: there is none, or that was not why."""
+    refused = error.args and error.args[0] == ER.ACCESS_DENIED_ERROR
+    return read_before(settings.password_file) if refused else None
+
+
 async def connect(
     settings: DatabaseSettings,
     application_name: str,
@@ -93,35 +105,52 @@ async def connect(
 
     `session` are variables of the session, as SET takes them.
 
-    Password and CA are read each time, so that a rotated file needs no restart.
+    Password and CA are read each time, so that a rotated file needs no restart. While one password
+    takes the place of another, the second is tried when the first is refused.
     Raises whatever the driver raises; is_unavailable() sorts it.
     """
     user, password = read_login(settings.user, settings.user_file, settings.password_file)
-    connection = _Connection(
-        host=settings.host,
-        port=settings.port,
-        user=user,
-        password=password,
-        db=settings.name or None,
-        ssl=tls_context(str(settings.ca_file)),
-        charset="utf8mb4",
-        autocommit=autocommit,
-        init_command=f"SET SESSION {session}",
-        program_name=application_name,
-        cursorclass=_Cursor,
-        # An UPDATE that changes nothing has found its row all the same.
-        client_flag=CLIENT.FOUND_ROWS,
-    )
-    # One statement at a time: what slips into one must not become a second.
-    connection.client_flag &= ~CLIENT.MULTI_STATEMENTS
+
+    async def made(used: str) -> Connection:
+        connection = _Connection(
+            host=settings.host,
+            port=settings.port,
+            user=user,
+            password=used,
+            db=settings.name or None,
+            ssl=tls_context(str(settings.ca_file)),
+            charset="utf8mb4",
+            autocommit=autocommit,
+            init_command=f"SET SESSION {session}",
+            program_name=application_name,
+            cursorclass=_Cursor,
+            # An UPDATE that changes nothing has found its row all the same.
+            client_flag=CLIENT.FOUND_ROWS,
+        )
+        # One statement at a time: what slips into one must not become a second.
+        connection.client_flag &= ~CLIENT.MULTI_STATEMENTS
+        try:
+            async with asyncio.timeout(connect_timeout):
+                await connection._connect()
+        except BaseException:
+            connection.close()
+            raise
+        connection.patience = command_timeout
+        return connection
+
     try:
-        async with asyncio.timeout(connect_timeout):
-            await connection._connect()
-    except BaseException:
-        connection.close()
-        raise
-    connection.patience = command_timeout
-    return connection
+        return await made(password)
+    except err.OperationalError as error:
+        before = before_this_one(settings, error)
+        if before is None:
+            raise
+    try:
+        return await made(before)
+    except err.OperationalError as error:
+        if before_this_one(settings, error) is None:
+            raise
+    # Between the two it learned of the first.
+    return await made(password)
 
 
 async def connect_within(

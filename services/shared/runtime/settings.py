@@ -139,6 +139,13 @@ def read_login(user: str, user_file: Path | None, password_file: Path) -> tuple[
             return named, password
 
 
+def read_before(password_file: Path) -> str | None:
+    """The password before this one, for a proxy that may not have heard of this one yet. None: the
+    Secret has one alone. Raises SettingsError."""
+    before = password_file.with_name("before")
+    return read_secret(before) if before.exists() else None
+
+
 def read_secret(path: Path) -> str:
     """What a mounted file holds, without the newline an editor may have left.
 

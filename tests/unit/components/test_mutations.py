@@ -49,6 +49,7 @@ COMPONENTS = {
     "Password": "security.secrets:Password",
     "Kafka": "servers.kafka.cluster:Kafka",
     "Postgres": "servers.postgres.server:Postgres",
+    "ProxySQL": "servers.proxysql.server:ProxySQL",
     "Redis": "servers.redis.server:Redis",
     "Workload": "workloads.workload:Workload",
     "Job": "workloads.jobs:Job",
@@ -255,6 +256,21 @@ MUTATIONS = [
             ("TLS only", '"port 0"', '"port 6380"'),
             ("TLS", 'f"tls-port {PORT}",', ""),
             ("its users", 'f"aclfile {ACL_PATH}/users.acl",', ""),
+        )
+    ),
+    *(
+        Mutation(what, "ProxySQL", f"servers.proxysql.config:{target}", old, new, "encrypted")
+        for what, target, old, new in (
+            ("TLS of clients", "_variables", '"have_ssl": True', '"have_ssl": False'),
+            ("TLS only of clients", "Routes._accounts", '"use_ssl": 1', '"use_ssl": 0'),
+            ("TLS to its servers", "Routes._routes", '"use_ssl": 1', '"use_ssl": 0'),
+            ("the CA of its servers", "_variables", '"ssl_p2s_ca": paths.CA_FILE,', ""),
+            (
+                "its closed door",
+                "proxysql_cnf",
+                'f"{RUN_PATH}/admin/admin.sock"',
+                '"0.0.0.0:6032"',
+            ),
         )
     ),
     *_everywhere(

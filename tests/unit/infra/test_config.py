@@ -28,6 +28,7 @@ def stack_file(**changes: Any) -> str:
         "backups": {},
         "rotation": {},
         "loadtest": {},
+        "proxysql": {},
         "protect": False,
     } | changes
     return yaml.safe_dump(

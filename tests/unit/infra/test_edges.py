@@ -84,7 +84,7 @@ def test_each_service_is_scraped_where_it_speaks_http():
 
 def test_every_job_of_the_platform_has_exactly_the_edges_it_works_over():
     jobs = {e.source for e in edges(RECORDS) if e.source.kind == "job"}
-    made = {job.name for job in composed("airgap").of("Job") if not job.custom}
+    made = {job.name for job in composed("dev").of("Job") if not job.custom}
     assert {job.name for job in jobs} == made
     assert between(End("job", "kafka-provision"), KAFKA) == {9092, 9094}
     assert between(End("job", "redis-cache-provision"), CACHE) == {6379}

@@ -40,6 +40,7 @@ BASE: dict[str, Any] = {
     "backups": {},
     "rotation": {},
     "loadtest": {},
+    "proxysql": {},
     "protect": False,
 }
 OF_SMALL = {"records": SMALL}

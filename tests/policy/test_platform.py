@@ -20,7 +20,8 @@ def test_the_rules_saw_the_platform_and_not_an_empty_list():
     archivers = [r for r in seen if r.kind == "Deployment" and r.name.endswith("-archiver")]
     assert archivers
     assert sum(r.kind == "Deployment" for r in seen) == len(RECORDS.services) + len(archivers)
-    # Production's Kafka has controllers beside its brokers, and every MySQL server copies.
+    # Kafka has controllers beside its brokers there, every MySQL server copies, some a proxy.
     groups = 1 + len(RECORDS.server_names(engine="mysql"))
+    groups += sum(server.proxied for server in RECORDS.servers)
     assert sum(r.kind == "StatefulSet" for r in seen) == len(RECORDS.servers) + groups
     assert any(r.protect for r in seen)

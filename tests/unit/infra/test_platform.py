@@ -285,7 +285,7 @@ def test_the_records_know_the_name_of_every_object_that_is_made_for_them(kind: s
     assert made(composed("prod"), kind) == known
     known = {(one.namespace, one.name) for one in MORE.objects() if one.kind == kind}
     # It has none of what only some stacks have.
-    of_some = ("-controller", "-replication", "-readers")
+    of_some = ("-controller", "-replication", "-readers", "-proxy", "-monitor")
     others = {place for place in known if any(what in place[1] for what in of_some)}
     assert made(larger(), kind) - others == known - others
 

@@ -19,7 +19,7 @@ class ProxySQLSettings(Settings):
     `images.overrides.proxysql`; else services reach MySQL itself, and every update says so."""
     replicas: Annotated[int, Field(ge=1, le=10)] = 2
     """Of each."""
-    connections: Annotated[int, Field(ge=2, le=1000)] = 10
+    connections: Annotated[int, Field(ge=2, le=1000)] = 8
     """Of one replica to a copy, at most, for reads; to the source twice as many, for both."""
     max_clients: Annotated[int, Field(ge=10, le=20000)] = 2000
     """Connections of services to one replica, at most."""

@@ -232,7 +232,9 @@ def test_services_come_to_the_database_through_the_proxy_where_the_stack_has_one
     proxies = {pod["status"]["podIP"] for pod in proxies_of(kube)}
     if not proxies:
         pytest.skip("THIS STACK HAS NO PROXYSQL: give it an image, or nothing here tests the way")
-    asked = "SELECT DISTINCT host FROM information_schema.processlist WHERE user LIKE 'telemetry_user%'"
+    asked = (
+        "SELECT DISTINCT host FROM information_schema.processlist WHERE user LIKE 'telemetry_user%'"
+    )
     for server in (SERVER, READERS):
         found = kube.mysql(DATABASE, asked, server=server).split()
         hosts = {host.partition(":")[0] for host in found}

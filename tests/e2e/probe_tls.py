@@ -62,8 +62,8 @@ def refuses_plaintext(protocol: str, said: bytes) -> bool:
     if protocol == "kafka":  # an answer would repeat our correlation id, 7, after its length
         return said[4:8] != struct.pack("!i", 7)
     if protocol == "mysql":
-        # An error. Which one it is for who knows a password and asks for no TLS, is shown where
-        # the tests have one (tests/integration/mysql_server): the server looks at that first.
+        # Any error: it looks at the password first, of which there is none here. That the right one
+        # is of no use without TLS is shown in tests/integration/mysql_server.
         return said[4:5] == b"\xff"
     return not said.startswith((b"+", b"-"))  # any reply of Redis begins so
 

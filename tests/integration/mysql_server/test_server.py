@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import pymysql
 import pytest
 from pymysql.err import OperationalError
 
@@ -15,6 +16,8 @@ from tests.integration.authority import Authority, eventually
 from tests.integration.containers import Containers, File
 from tests.integration.mysql_container import MYSQL_UID
 from tests.integration.servers import MySQLServer, start_mysql
+
+ER_SECURE_TRANSPORT_REQUIRED = 3159
 
 
 async def run(settings: DatabaseSettings, *statements: str) -> list[dict[str, object]]:
@@ -53,6 +56,30 @@ async def test_it_starts_as_configured_and_says_that_it_is_ready(mysql: MySQLSer
         "b": 1,
     }
     assert mysql.ready()
+
+
+async def test_nobody_is_let_in_without_tls_not_even_by_the_right_password(
+    mysql: MySQLServer, authority: Authority
+) -> None:
+    password = authority.secret("plain")
+    await mysql.as_admin("DROP USER IF EXISTS plain")
+    # Nothing of the account asks for TLS; and it gets in with it, so that the server knows it.
+    await mysql.as_admin(f"CREATE USER plain IDENTIFIED BY '{password.read_text()}'")
+    given = mysql.settings("information_schema", "plain", password)
+    assert await run(given, "SELECT 1 AS one") == [{"one": 1}]
+
+    with pytest.raises(OperationalError) as refused:
+        await asyncio.to_thread(
+            pymysql.connect,
+            host="localhost",
+            port=mysql.port,
+            user="plain",
+            password=password.read_text(),
+            ssl_disabled=True,
+        )
+
+    assert refused.value.args[0] == ER_SECURE_TRANSPORT_REQUIRED
+    await mysql.as_admin("DROP USER plain")
 
 
 async def test_it_has_no_accounts_but_those_of_its_own(mysql: MySQLServer) -> None:

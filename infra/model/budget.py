@@ -75,8 +75,12 @@ def of_each_node(
     }
 
 
-def of_others(records: Records, server: Server) -> int:
-    """Connections that must be left when every service has taken its own."""
+def of_others(records: Records, server: Server, nodes: int = 1) -> int:
+    """Connections that must be left when every service has taken its own.
+
+    Of a server with copies those of the source: every copy follows it by one, and one that is made
+    anew takes another.
+    """
     reserved = RESERVED.get(server.engine, 0)
     migrations = MIGRATION * len(records.databases(server=server.name))
-    return reserved + PROVISIONING + OPERATORS + migrations
+    return reserved + PROVISIONING + OPERATORS + migrations + (nodes if nodes > 1 else 0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 
@@ -18,6 +19,10 @@ from infra.model.settings import MySQLSettings
 from infra.stack.accounts import JOB_SIZE
 from infra.stack.convert import once, resources
 from infra.stack.foundation import DATA, Foundation
+
+_FOLLOW_SECONDS: Final = 720
+"""Beyond what the program itself is willing to wait (two minutes for a replica to answer, seven for
+all to follow), so that it is the one who says which did not; an image is pulled meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ def _follow(
             resources=JOB_SIZE,
             ca=ground.authority.bundles[DATA],
             component="provisioning",
+            deadline_seconds=_FOLLOW_SECONDS,
             spec=pulumi.Output.json_dumps(
                 {
                     "hosts": replica_hosts(

@@ -75,6 +75,7 @@ class Consuming:
         self._heartbeat = heartbeat
         self._part = FittingSize(settings.batch_size)
         self._trouble = Trouble()
+        self._stall = StallWatch(0)
         self._stop = asyncio.Event()
         self._joined = asyncio.Event()
 
@@ -203,7 +204,6 @@ class Consuming:
 
     async def _watch(self, member: Member) -> None:
         """What is looked after beside the batches; raises StalledError."""
-        stall = StallWatch(0)
         due = time.monotonic() + self._settings.stalled_after_seconds
         unheard = 0
         while True:
@@ -222,7 +222,7 @@ class Consuming:
                     raise StalledError(f"no broker has answered for long: {error!r}") from error
                 continue
             unheard = 0
-            stall.look(lambda found=unread: found)
+            self._stall.look(lambda found=unread: found)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         """What `work` gives; None when the service was told to stop before."""

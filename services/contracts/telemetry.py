@@ -21,10 +21,10 @@ MAX_VERSION: Final = 2**63 - 1  # bigint
 
 
 def _in_range(value: datetime) -> datetime:
-    value = value.astimezone(UTC)
+    # Compared first: at the ends of the range turning it into UTC is an error of another kind.
     if not EARLIEST <= value < LATEST:
         raise ValueError("is not between the years 1970 and 9999")
-    return value
+    return value.astimezone(UTC)
 
 
 DeviceId = Annotated[

@@ -91,6 +91,8 @@ class Pool:
         if not done:
             wrapped.cancel()
             raise TimeoutError(f"no answer within {self._piece_seconds:g} s")
+        if wrapped.cancelled():  # by whoever gave up the pool, for a piece that was stuck
+            raise BrokenProcessPool("given up with work of others in it")
         return wrapped.result()
 
     async def _ready(self) -> ProcessPoolExecutor:

@@ -92,9 +92,9 @@ class Partition:
         """Take in a batch that ends before the offset `end`; `now` in µs since 1970."""
         points = parsed.points
         rule = self._rule
+        ahead = points.at > parsed.stamp + rule.ahead
         # A message's time is a clock of somebody else's, who may be ahead of ours.
         came = np.minimum(parsed.stamp, now)
-        ahead = points.at > came + rule.ahead
         marks = np.where(ahead, 0, np.minimum(points.at, came))
         marks = np.maximum(np.maximum.accumulate(marks), self._watermark)
         closed = np.maximum(_floor(marks - rule.grace, rule.window), self._closed)

@@ -32,9 +32,9 @@ LEFT JOIN (
   ) AS under_way
 ) AS w ON TRUE
 """
-"""Of a source now. Of a copy when the oldest transaction was committed that is on its way to it (as
-its readiness reckons); its source may be away meanwhile. Of a copy that was stopped, broke, or is
-refused by its source, long ago.
+"""Of a source now. Of a copy when the oldest transaction was committed that is on its way to it;
+with none on its way now, where its readiness also looks at those that came last. Its source may be
+away meanwhile. Of a copy that was stopped, broke, or is refused by its source, long ago.
 
 It says something else on every node, for it is made of what the node itself knows: nobody has to
 write for it, as for a table with a row that is stamped every second.

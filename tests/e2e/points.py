@@ -63,6 +63,7 @@ class Flow:
         self._began = 0.0
         self.moment = datetime.now(UTC)
         """When the last round began: of when its points are."""
+        self._given_up = False
         self._next = threading.Barrier(shape.writers, action=self._turn)
         self._threads = [
             threading.Thread(target=self._run, args=(number,), daemon=True)
@@ -90,12 +91,18 @@ class Flow:
         wait_for(f"{rounds} more rounds", lambda: self._alive() and self.rounds >= due,
                  seconds=seconds)  # fmt: skip
 
+    def give_up(self) -> None:
+        """Send nothing more: the test has failed."""
+        self._given_up = True
+        self._next.abort()
+
     def finish(self, least: int = 0, seconds: float = 240.0) -> None:
         """Until at least so many points were acknowledged, from here on as fast as it goes."""
         self._least = least
         self._over.set()
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._alive()
         assert not any(thread.is_alive() for thread in self._threads), "points are still being sent"
 
@@ -168,7 +175,7 @@ class Flow:
 
     def _insist(self, telemetry: Telemetry, points: list[Point], *, lines: bool) -> None:
         """Again with the same points until they are acknowledged: a repeat does no harm."""
-        while True:
+        while not self._given_up:
             try:
                 telemetry.write(points, lines=lines)
             except RequestFailed as failed:
@@ -191,5 +198,7 @@ def flowing(
     flow.start()
     try:
         yield flow
-    finally:
         flow.finish(least)
+    except BaseException:
+        flow.give_up()
+        raise

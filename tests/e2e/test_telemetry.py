@@ -101,9 +101,12 @@ class Killing:
         """Stopped on a copy, which then is led to no more; started again."""
         copy = pods_of(self.kube, DATA, READERS)[0]["metadata"]["name"]
         on_copy(self.kube, "STOP REPLICA SQL_THREAD")
-        wait_for(f"{copy} to leave its Service", lambda: copy not in led_to(self.kube), seconds=60)
-        self.flow.goes_on()
-        on_copy(self.kube, "START REPLICA SQL_THREAD")
+        try:
+            gone = f"{copy} to leave its Service"
+            wait_for(gone, lambda: copy not in led_to(self.kube), seconds=60)
+            self.flow.goes_on()
+        finally:
+            on_copy(self.kube, "START REPLICA SQL_THREAD")
         wait_for(f"{copy} to come back", lambda: copy in led_to(self.kube), seconds=90)
         self.say(f"replication stopped: {copy} left the Service {READERS}, and came back")
 
@@ -157,7 +160,9 @@ def test_points_survive_the_death_of_every_part_of_their_way(
         f"{time.monotonic() - began:.0f} s; failed requests: {dict(flow.failures)}"
     )
     assert flow.acknowledged >= POINTS
-    assert not [why for why in flow.failures if not why.startswith(EXCUSES)], flow.failures
+    # A 503 to the letter: one that does not say when to come back is another failure.
+    known = [w for w in flow.failures if w in EXCUSES or w.startswith(EXCUSES[3:])]
+    assert not set(flow.failures) - set(known), flow.failures
     flow.check_books(kube)
     say("the table holds the newest acknowledged value of every key, and nothing else")
     close_windows(checkout, flow)

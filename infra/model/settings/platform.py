@@ -91,9 +91,9 @@ class PlatformSettings(Settings):
             if server.engine not in DATABASE_ENGINES:
                 continue
             name = server.name
-            kept = budget.of_others(population, server)
             size = self.mysql_of(name) if server.engine == "mysql" else self.postgres_of(name)
             nodes = size.replicas if isinstance(size, MySQLSettings) else 1
+            kept = budget.of_others(population, server, nodes)
             most, own = size.max_connections, name == OWN_SECTION.get(server.engine)
             key = server.engine if own else f"servers.{server.engine}.{name}"
             if self.proxied(server):
@@ -118,7 +118,8 @@ class PlatformSettings(Settings):
         replica, as the others may be away."""
         population = records(info)
         for server in filter(self.proxied, population.servers):
-            size, kept = self.mysql_of(server.name), budget.of_others(population, server)
+            size = self.mysql_of(server.name)
+            kept = budget.of_others(population, server, size.replicas)
             wanted = self.proxysql.of_each_node(source=True)
             if wanted + kept > size.max_connections:
                 raise ValueError(

@@ -164,6 +164,8 @@ class Sender:
             line.retire()
         self._line = await asyncio.to_thread(self._make, asyncio.get_running_loop())
         self._metrics.producers.inc()
+        # One that never finds Kafka is given up as well: nobody serves what it has to say.
+        self._count_idle()
         return self._line
 
     def _make(self, loop: asyncio.AbstractEventLoop) -> Line:
@@ -171,11 +173,13 @@ class Sender:
 
     def _trust(self, line: Line) -> None:
         line.doubtful = False
-        now = time.monotonic()
+        self._count_idle()
+        self._trusted_until = time.monotonic() + TRUST_SECONDS
+
+    def _count_idle(self) -> None:
         if not self._used_at:
             asyncio.get_running_loop().call_later(IDLE_SECONDS, self._give_up_idle)
-        self._used_at = now
-        self._trusted_until = now + TRUST_SECONDS
+        self._used_at = time.monotonic()
 
     def _on_settled(self, line: Line, batches: Sequence[Batch]) -> None:
         trusted = False

@@ -101,10 +101,20 @@ async def stop(client: AIOKafkaConsumer, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await client.stop()
             return
-    # What was cut off may not have come to the connections.
+    # What was cut off may not have come to its tasks, which would fetch again once brokers answer,
+    # nor to the connections.
+    inner: Any = client
+    fetcher, coordinator = inner._fetcher, inner._coordinator
+    tasks = [getattr(fetcher, "_fetch_task", None), *getattr(fetcher, "_pending_tasks", ())]
+    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task")
+    tasks += [getattr(coordinator, name, None) for name in names]
+    alive = [task for task in tasks if task is not None and not task.done()]
+    for task in alive:
+        task.cancel()
     with contextlib.suppress(Exception):
         async with asyncio.timeout(1):
-            await client._client.close()
+            await asyncio.gather(*alive, return_exceptions=True)
+            await inner._client.close()
 
 
 def spare_log() -> None:

@@ -330,10 +330,10 @@ COPIED = and_more(
 @pytest.mark.parametrize(
     ("nodes", "match"),
     [
-        # Beside the services: 2 provisioning, 5 operators, 1 migration.
+        # Beside the services: 2 provisioning, 5 operators, 1 migration; copies, and a new one.
         (1, r"52 connections \(twice .* to 60"),
-        (2, r"40 connections to a copy \(twice .* to 48"),
-        (3, r"40 connections to a copy \(twice .* to 48"),
+        (2, r"40 connections to a copy \(twice .* to 50"),
+        (3, r"40 connections to a copy \(twice .* to 51"),
     ],
 )
 def test_each_node_of_a_server_takes_what_is_led_to_it(nodes: int, match: str):
@@ -341,7 +341,7 @@ def test_each_node_of_a_server_takes_what_is_led_to_it(nodes: int, match: str):
         ledger = {"replicas": nodes, "maxConnections": most}
         return BASE | {"servers": {"mysql": {"ledger": ledger}}}
 
-    enough = 60 if nodes == 1 else 48
+    enough = {1: 60, 2: 50, 3: 51}[nodes]
     with pytest.raises(ValidationError, match=match):
         PlatformSettings.model_validate(document(enough - 1), context={"records": COPIED})
     PlatformSettings.model_validate(document(enough), context={"records": COPIED})
@@ -353,7 +353,7 @@ def test_the_source_takes_what_its_copies_do_not():
     source = dataclasses.replace(source, pool_size=30)
     turned = but_with("clerk", of=COPIED, databases=(source, copies))
     ledger = {"replicas": 2, "maxConnections": 50}
-    with pytest.raises(ValidationError, match=r"120 connections to the source \(twice .* to 128"):
+    with pytest.raises(ValidationError, match=r"120 connections to the source \(twice .* to 130"):
         PlatformSettings.model_validate(
             BASE | {"servers": {"mysql": {"ledger": ledger}}}, context={"records": turned}
         )

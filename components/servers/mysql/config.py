@@ -53,9 +53,6 @@ def my_cnf(
         "default_time_zone": "'+00:00'",
         "max_connections": max_connections,
         "innodb_buffer_pool_size": f"{buffer_pool_mebibytes}M",
-        # Temporary tables of all sessions. By default a gigabyte, whatever the container may use:
-        # one query over many rows would have the kernel kill the server. The rest is on disk.
-        "temptable_max_ram": "64M",
         # What was acknowledged is in both logs and on the disk.
         "innodb_flush_log_at_trx_commit": 1,
         "sync_binlog": 1,

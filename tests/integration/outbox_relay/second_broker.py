@@ -32,10 +32,12 @@ _FOLDER = "/tmp/second"
 class SecondBroker:
     """Node 1 of `server`'s cluster."""
 
-    def __init__(self, containers: Containers, authority: Authority) -> None:
+    def __init__(
+        self, containers: Containers, authority: Authority, name: str = "kafka-pair"
+    ) -> None:
         self._client, self._internal = free_port(), free_port()
         ports = [self._client, self._internal]
-        self.server = start_kafka(containers, authority, name="kafka-pair", more_ports=ports)
+        self.server = start_kafka(containers, authority, name=name, more_ports=ports)
 
     def set_up(self) -> None:
         """Everything that tests and relays need, with both brokers there."""

@@ -12,7 +12,7 @@ from tests.integration.outbox_relay.second_broker import THIN, SecondBroker
 
 @pytest.fixture(scope="module")
 def second_broker(containers: Containers, authority: Authority) -> SecondBroker:
-    made = SecondBroker(containers, authority)
+    made = SecondBroker(containers, authority, name="kafka-points-pair")
     made.set_up()
     return made
 

@@ -10,8 +10,7 @@ from loadtests.exchange import RequestFailed
 from loadtests.generator.paced import PacedUser
 from loadtests.outcome import Outcome
 from loadtests.run.plan import Plan
-from loadtests.telemetry.books import key_of
-from loadtests.telemetry.client import Consistency, Key, Point, Telemetry
+from loadtests.telemetry.client import Consistency, Key, Point, Telemetry, key_of
 
 METRICS = ("temperature", "pressure")
 MOMENTS = 4

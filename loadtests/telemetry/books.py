@@ -5,24 +5,17 @@ write of the key, so that a stored one tells which write it comes from.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC
 
 from bootstrap.kube import Kube
 from loadtests.differences import COMPARE_SECONDS, Differences, bounds, settle
 from loadtests.outcome import Outcome
-from loadtests.telemetry.client import Point
+from loadtests.telemetry.client import Point, key_of
 from loadtests.values import ValueLedger
 
 SERVER = "telemetry-database"
 DATABASE = "telemetry"
 _PAUSE = 3.0
 """Seconds between two looks: each reads all points of the run."""
-
-
-def key_of(point: Point) -> str:
-    """As the table's columns print, tabs between: device, metric, time in UTC."""
-    ts = point.ts.astimezone(UTC)
-    return f"{point.device_id}\t{point.metric}\t{ts:%Y-%m-%d %H:%M:%S.%f}"
 
 
 def note(ledger: ValueLedger, points: Iterable[Point], outcome: Outcome) -> None:

@@ -1,7 +1,7 @@
 """A typed client for points and rollups; what carries its requests is the caller's choice."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal
 from urllib.parse import urlencode
 
@@ -41,6 +41,12 @@ class Point(BaseModel):
     def key(self) -> Key:
         """Of this device."""
         return self.metric, self.ts
+
+
+def key_of(point: Point) -> str:
+    """As the table's columns print, tabs between: device, metric, time in UTC."""
+    ts = point.ts.astimezone(UTC)
+    return f"{point.device_id}\t{point.metric}\t{ts:%Y-%m-%d %H:%M:%S.%f}"
 
 
 class Rollup(BaseModel):

@@ -4,8 +4,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from loadtests.telemetry.books import key_of
-from loadtests.telemetry.client import GET, NDJSON, POST, ROLLUPS, ROLLUPS_PATH, Point
+from loadtests.telemetry.client import GET, NDJSON, POST, ROLLUPS, ROLLUPS_PATH, Point, key_of
 from tests.integration.loadtests.answering import CountingServer, Handler
 
 

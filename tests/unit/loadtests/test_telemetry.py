@@ -8,7 +8,7 @@ import pytest
 from loadtests.exchange import Reply, RequestFailed
 from loadtests.outcome import Outcome
 from loadtests.telemetry import books
-from loadtests.telemetry.client import Point, Telemetry
+from loadtests.telemetry.client import Point, Telemetry, key_of
 from loadtests.values import ValueLedger
 from tests.unit.loadtests.answering import Answering
 
@@ -76,7 +76,7 @@ def test_a_page_that_is_not_what_was_asked_for_is_a_failure(points: tuple[Point,
 def test_a_points_key_is_its_row_in_the_table_in_utc():
     there = MOMENT.astimezone(timezone(timedelta(hours=2)))
     key = "run-d1\ttemperature\t2026-11-22 20:00:00.250000"
-    assert books.key_of(POINT.model_copy(update={"ts": there})) == key
+    assert key_of(POINT.model_copy(update={"ts": there})) == key
     assert list(books.rows(f"{key}\t3\n{key}\t0.5\n")) == [(key, 3.0), (key, 0.5)]
 
 
@@ -84,9 +84,9 @@ def test_of_one_key_twice_in_a_request_the_later_value_has_to_be_there():
     ledger = ValueLedger()
     newer = POINT.model_copy(update={"value": 4.0})
     books.note(ledger, [POINT, OTHER, newer], Outcome.ACKED)
-    held = {books.key_of(OTHER): 3.0, books.key_of(newer): 4.0}
+    held = {key_of(OTHER): 3.0, key_of(newer): 4.0}
     assert ledger.check(held.items()).balanced
-    held[books.key_of(newer)] = 3.0
+    held[key_of(newer)] = 3.0
     assert ledger.check(held.items()).stale == 1
 
 

@@ -18,6 +18,7 @@ from loadtests.telemetry.client import Point
 from loadtests.telemetry.over_httpx import telemetry_of
 from tests.e2e.cluster import (
     kill_minus_9,
+    main_status,
     pods_of,
     replace_restarted,
     wait_for,
@@ -43,12 +44,12 @@ EXCUSES = ("503 unavailable", "503 outcome-unknown", "503 full", "ReadError", "C
 
 pytestmark = pytest.mark.usefixtures("settled")
 
-# The first process of a container has the children of its pool; they are its own program's.
+# Those of the pool are children of the server that forks them, which is one of the first process'.
 KILL_A_CHILD = """
 import os, pathlib, signal
-children = pathlib.Path("/proc/1/task/1/children").read_text().split()
-named = {pid: pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
-pool = [pid for pid, line in named.items() if b"resource_tracker" not in line]
+def children(pid):
+    return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+pool = [one for child in children(1) for one in children(child)]
 os.kill(int(pool[0]), signal.SIGKILL)
 print(len(pool))
 """
@@ -85,11 +86,14 @@ class Killing:
 
     def a_child_of_the_pool(self) -> None:
         """The pod goes on: its container is not restarted for it."""
-        pod = pods_of(self.kube, APPS, CPU)[0]["metadata"]["name"]
+        before = pods_of(self.kube, APPS, CPU)[0]
+        pod = before["metadata"]["name"]
         command = ("exec", "-n", APPS, pod, "--", "python", "-c", KILL_A_CHILD)
         children = wait_for("a child of the pool", lambda: self._tried(command), seconds=60)
         self.say(f"kill -9 of a child of {pod}'s pool of {children.strip()}")
         self.flow.goes_on()
+        after = pods_of(self.kube, APPS, CPU)[0]
+        assert main_status(after)["restartCount"] == main_status(before)["restartCount"]
 
     def _tried(self, command: tuple[str, ...]) -> str | None:
         try:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tarfile
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,9 +102,22 @@ class Container:
         self._handle.put_archive("/", _archive(files))
 
     def ask(self, *command: str) -> tuple[int, str]:
-        """Exit code and output of a command inside."""
-        done = self._handle.exec_run(list(command))
-        return done.exit_code, done.output.decode(errors="replace")
+        """Exit code and output of a command inside; 127 when it has no such command.
+
+        The output by way of a file: of a command that is soon done the engine, when it has much
+        else to do, may lose all that it printed (of 900 that were asked on a loaded machine, 21).
+        """
+        said = f"/tmp/said-{uuid.uuid4().hex}"
+        keep = 'said=$1; shift; exec "$@" >"$said" 2>&1'
+        done = self._handle.exec_run(["sh", "-c", keep, "ask", said, *command])
+        return done.exit_code, self._read(said).decode(errors="replace")
+
+    def _read(self, path: str) -> bytes:
+        chunks, _ = self._handle.get_archive(path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            file = archive.extractfile(archive.next() or path)
+            assert file is not None, f"{path} is no file"
+            return file.read()
 
     def exit_code(self) -> int:
         """That of its own command, once it has ended by itself."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
 from components.servers.mysql import config
 from services.shared.mysql.connections import connect
 from tests.integration.authority import eventually
@@ -32,12 +36,18 @@ async def test_a_source_that_lost_its_volume_goes_on_with_what_a_copy_has(pair: 
     # The copy takes the empty one for its source, and goes on serving what it has.
     await pair.following()
     assert await pair.newest() == "the last before"
-    code, said = pair.source.container.ask("bash", ADOPT, COPY)
-    assert (code, said.strip()) == (
-        0,
-        f"the data of {COPY} are here; the server ends and starts with them",
-    )
-    assert pair.source.container.exit_code() == 0
+    code, said = pair.source.container.ask("bash", ADOPT, "nobody.invalid")
+    assert code == 1
+    assert "nobody.invalid" in said
+    assert await pair.source.as_admin("SELECT @@offline_mode AS n") == [{"n": 0}]
+    async with _copy_that_asks_again_and_again(pair):
+        code, said = await asyncio.to_thread(pair.source.container.ask, "bash", ADOPT, COPY)
+        assert (code, said.strip()) == (
+            0,
+            f"the data of {COPY} are here; the server ends and starts with them",
+        )
+        assert pair.source.container.exit_code() == 0
+    assert pair.ready(), "it was close behind, and serves what it has"
     pair.source.container.start()
     await pair.source.wait()
     rows = await pair.source.as_admin("SELECT v FROM t ORDER BY id DESC LIMIT 1", "copied")
@@ -62,3 +72,24 @@ async def test_a_copy_that_no_longer_fits_its_source_is_made_anew_from_an_empty_
         return pair.ready() and await pair.newest() == "for the new copy"
 
     await eventually(there)
+
+
+@contextlib.asynccontextmanager
+async def _copy_that_asks_again_and_again(pair: Pair) -> AsyncIterator[None]:
+    """Whatever its source does just now: whoever reads the log there loses the connection."""
+
+    async def interrupt() -> None:
+        readers = "SELECT id FROM performance_schema.processlist WHERE command LIKE 'Binlog Dump%'"
+        while True:
+            with contextlib.suppress(Exception):  # it ends meanwhile
+                for row in await pair.source.as_admin(readers):
+                    await pair.source.as_admin(f"KILL {row['id']}")
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(interrupt())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from services.async_writer.letters import Letter
@@ -15,11 +15,13 @@ from services.shared.kafka.dead_letters import BadMessage
 
 
 class Processor:
-    """Turns batches into rows of `store`."""
+    """Turns batches into rows of `store`; `beat` is called before each statement, for a batch whose
+    points are refused one by one may take long and is no sign that all stands still."""
 
-    def __init__(self, store: PointStore, metrics: WriterMetrics) -> None:
+    def __init__(self, store: PointStore, metrics: WriterMetrics, beat: Callable[[], None]) -> None:
         self._store = store
         self._metrics = metrics
+        self._beat = beat
 
     async def process(self, messages: Sequence[Any]) -> list[BadMessage]:
         """Store what can be stored of `messages` (ConsumerRecord) and return the rest.
@@ -36,10 +38,14 @@ class Processor:
                 good.append(to_point(message))
             except BadPointError as error:
                 bad.append(BadMessage(Letter(message), str(error)))
-        refused = await store_or_refuse(by_key(good), self._store.write)
+        refused = await store_or_refuse(by_key(good), self._write)
         bad += [BadMessage(Letter(one.point.message), one.reason) for one in refused]
         self._metrics.written.inc(len(good) - len(refused))
         self._metrics.dead.inc(len(bad))
         self._metrics.batch_points.observe(len(messages))
         self._metrics.batch_seconds.observe(time.monotonic() - started)
         return bad
+
+    async def _write(self, points: Sequence[Point]) -> None:
+        self._beat()
+        await self._store.write(points)

@@ -54,7 +54,7 @@ async def run(
         partial(renew, settings=kafka),
         group.topics,
         settings,
-        handler=Processor(PointStore(writer, metrics), metrics).process,
+        handler=Processor(PointStore(writer, metrics), metrics, heartbeat.beat).process,
         outbox=outbox,
         metrics=membership,
         heartbeat=heartbeat,

@@ -14,6 +14,8 @@ CONFIG_PATH: Final = paths.config("proxysql")
 ROUTES_PATH: Final = paths.secret("routes")
 RUN_PATH: Final = "/run/proxysql"
 """In memory: what is written here holds passwords, and the socket of the administrator."""
+ROUTES_READ: Final = f"{RUN_PATH}/read"
+"""What it loads: the mounted files, as they were at one moment."""
 DATA_PATH: Final = "/var/lib/proxysql"
 """The path the official image declares as a volume; nothing is kept there."""
 PORT: Final = 3306
@@ -60,11 +62,11 @@ def proxysql_cnf(*, max_clients: int, threads: int) -> str:
             "}",
             "mysql_variables=",
             "{",
-            f'@include "{ROUTES_PATH}/monitor.cnf"',
+            f'@include "{ROUTES_READ}/monitor.cnf"',
             *_settings(_variables(max_clients, threads)),
             "}",
-            f'@include "{ROUTES_PATH}/accounts.cnf"',
-            f'@include "{ROUTES_PATH}/routes.cnf"',
+            f'@include "{ROUTES_READ}/accounts.cnf"',
+            f'@include "{ROUTES_READ}/routes.cnf"',
             "",
         )
     )
@@ -207,6 +209,7 @@ def start_script(*, drain_seconds: int) -> str:
             "RUN": RUN_PATH,
             "CONFIG": CONFIG_PATH,
             "ROUTES": ROUTES_PATH,
+            "READ": ROUTES_READ,
             "TLS": paths.TLS,
             "DRAIN": drain_seconds,
             "PORT": PORT,

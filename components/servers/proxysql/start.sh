@@ -5,7 +5,7 @@ run=@RUN@
 # What is written here holds passwords; it lies in memory, for this user alone.
 umask 077
 rm -rf "${run:?}"/*
-mkdir -p "$run/data" "$run/admin" "$run/applied"
+mkdir -p "$run/data" "$run/admin" @READ@
 
 # Known to this pod alone and to nobody before: the administrator has no password but this one.
 secret() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -23,11 +23,11 @@ certificate() {
     cp @TLS@/tls.crt "$run/data/proxysql-cert.pem" &&
     cp @TLS@/ca.crt "$run/data/proxysql-ca.pem"
 }
-read_routes() { cp -L @ROUTES@/* "$run/applied/"; }
+read_routes() { cp -L @ROUTES@/* @READ@/; }
 same_routes() {
   local file
   for file in @ROUTES@/*; do
-    cmp -s "$file" "$run/applied/${file##*/}" || return 1
+    cmp -s "$file" "@READ@/${file##*/}" || return 1
   done
 }
 load() {
@@ -75,21 +75,24 @@ for ((again = 5; again > 0; again--)); do
 done
 
 follow() {
-  local since=0
+  local since=0 loaded=yes
   while sleep 2; do
     if ! cmp -s @TLS@/tls.crt "$run/data/proxysql-cert.pem" ||
       ! cmp -s @TLS@/ca.crt "$run/data/proxysql-ca.pem"; then
       # New connections get it, the others stay.
       certificate && ask "PROXYSQL RELOAD TLS" || echo "cannot take the certificate yet" >&2
     fi
-    if same_routes; then
+    if [ -n "$loaded" ] && same_routes; then
       since=0
       continue
     fi
     # A password takes the place of another: clients hold both, once Kubernetes has brought them.
     [ "$since" != 0 ] || since=$SECONDS
     [ $((SECONDS - since)) -ge "$(sed -n 's/^@SETTLE@//p' @ROUTES@/routes.cnf)" ] || continue
-    if load && read_routes; then
+    # First what is loaded, then that it was: the mounted files may be others by then.
+    loaded=
+    if read_routes && load; then
+      loaded=yes
       since=0
       echo "goes by other routes now" >&2
     fi

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.servers.mysql import config
+from services.provision import mysql_heartbeat
 from tests.integration.authority import Authority, eventually
 from tests.integration.containers import Containers
 from tests.integration.servers import MySQLServer, start_mysql
@@ -31,6 +32,14 @@ class Pair:
 
     async def is_not_ready(self) -> bool:
         return not self.ready()
+
+    async def late(self) -> bool:
+        """What a proxy takes the copy for, which looks at its heartbeat."""
+        (row,) = await self.copy.as_admin(
+            "SELECT TIMESTAMPDIFF(MICROSECOND, ts, SYSDATE(6)) / 1000000 AS age FROM heartbeat",
+            mysql_heartbeat.SCHEMA,
+        )
+        return row["age"] > MAX_LAG_SECONDS
 
     async def following(self) -> None:
         await eventually(self.is_ready)
@@ -62,6 +71,8 @@ async def pair(containers: Containers, authority: Authority) -> AsyncIterator[Pa
     source = start_mysql(containers, authority, name="mysql-source", hostname=host, **nodes)
     await source.wait()
     await source.as_admin("CREATE DATABASE copied")
+    await source.as_admin(f"CREATE DATABASE {mysql_heartbeat.SCHEMA}")
+    await source.as_admin(mysql_heartbeat.VIEW)
     columns = "id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(20)"
     await source.as_admin(f"CREATE TABLE t ({columns})", "copied")
     await source.as_admin("INSERT INTO t (v) VALUES ('before')", "copied")

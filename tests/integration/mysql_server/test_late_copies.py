@@ -28,10 +28,12 @@ async def test_a_copy_of_a_source_that_nobody_writes_to_stays_ready(pair: Pair) 
     await pair.arrives("the last for long")
     await idle_for(pair, MAX_LAG_SECONDS * 3)
     assert pair.ready()
+    assert not await pair.late()
     # What comes after a long pause is not as old as the pause.
     await pair.write("the first after it")
     await pair.arrives("the first after it")
     assert pair.ready()
+    assert not await pair.late()
 
 
 async def test_a_copy_that_is_held_up_is_not_ready_until_it_has_caught_up(pair: Pair) -> None:
@@ -42,6 +44,7 @@ async def test_a_copy_that_is_held_up_is_not_ready_until_it_has_caught_up(pair: 
         await cursor.execute("LOCK TABLES t READ")
         await pair.write("held up")
         await eventually(pair.is_not_ready)
+        await eventually(pair.late)
         assert pair.copy.ready()
         assert await pair.newest() != "held up"
         await cursor.execute("UNLOCK TABLES")
@@ -61,9 +64,11 @@ async def test_a_copy_that_is_always_late_is_not_ready_between_two_transactions_
     await pair.arrives("delayed 0")
     for number in range(1, 6):
         assert not pair.ready(), number
+        assert await pair.late(), number
         await pair.write(f"delayed {number}")
     await pair.arrives("delayed 5")
     assert not pair.ready()
+    assert await pair.late()
     await pair.copy.as_admin("STOP REPLICA SQL_THREAD")
     await pair.copy.as_admin("CHANGE REPLICATION SOURCE TO SOURCE_DELAY = 0")
     await pair.copy.as_admin("START REPLICA SQL_THREAD")
@@ -75,6 +80,7 @@ async def test_a_copy_stays_readable_while_the_source_is_away(pair: Pair) -> Non
     await pair.write("the last before")
     await pair.arrives("the last before")
     assert pair.ready()
+    assert not await pair.late()
     pair.source.container.kill()
 
     async def noticed() -> bool:
@@ -86,12 +92,14 @@ async def test_a_copy_stays_readable_while_the_source_is_away(pair: Pair) -> Non
 
     await eventually(noticed)
     assert pair.ready()
+    assert not await pair.late()
     assert await pair.newest() == "the last before"
     # One that starts meanwhile cannot know how much it lacks.
     pair.copy.container.kill()
     pair.copy.container.start()
     await pair.copy.wait()
     assert not pair.ready()
+    assert await pair.late()
     pair.source.container.start()
     await pair.source.wait()
     await pair.write("the first after")

@@ -34,7 +34,8 @@ _numbers = itertools.count(1)
 
 LONGEST = (
     *("test_a_new_service", "test_docker_build", "test_restores", "test_interruptions"),
-    *("test_program", "test_kafka_nodes", "test_refusals", "test_archives"),
+    *("test_program", "test_kafka_nodes", "test_refusals", "test_archives", "test_faults"),
+    *("test_group", "test_followed"),
 )
 """Files that take minutes. They begin first: of those that run side by side the last one to end is
 what people wait for."""

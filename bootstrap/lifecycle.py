@@ -203,6 +203,8 @@ def down(checkout: Checkout, console: Console) -> None:
         perform(checkout, [engine_step(checkout)])
         k3d.remove_cluster(checkout)
         airgap.remove_cluster(checkout)
+    # Images were made here without a cluster, too; for them alone no engine is started.
+    if answers():
         remove_registry(checkout)
     for stack in program.LOCAL_STACKS:
         program.forget_stack(checkout, stack)

@@ -39,7 +39,7 @@ async def test_workers_killed_during_a_stream_store_every_event_once_and_in_orde
         workers[number - 1].kill()
         workers[number - 1] = start_worker(f"worker-{number}")
     await streaming
-    await eventually(rows.reach(2000), seconds=90)
+    await eventually(rows.reach(2000), seconds=120)
     assert set(map(tuple, (await rows.versions()).values())) == {tuple(range(1, 41))}
     assert await rows.count("held_events") == 0
 

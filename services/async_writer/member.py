@@ -9,6 +9,7 @@ hand some time, commits what is done, and from then on (`losses`) nothing taken 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from services.shared.runtime.logging import get_logger
 log = get_logger(__name__)
 
 _ANSWER_SECONDS = 3.0
+"""For brokers; where partitions go, whatever is left of the hand-over if that is more: what is not
+committed by then is written again."""
 _LEAVE_SECONDS = 5.0
 
 
@@ -138,7 +141,7 @@ class Member(ConsumerRebalanceListener):
 
     async def close(self) -> None:
         """Commit what is done and leave the group."""
-        await self._commit_rest()
+        await self._commit_rest(time.monotonic() + self._handover_seconds)
         await asynchronous.stop(self.client, _LEAVE_SECONDS)
         self._metrics.assigned.set(0)
         self._metrics.lag.clear()
@@ -173,25 +176,28 @@ class Member(ConsumerRebalanceListener):
         log.info("partitions_assigned", partitions=got)
 
     async def _hand_over(self) -> None:
+        until = time.monotonic() + self._handover_seconds
         try:
             async with asyncio.timeout(self._handover_seconds):
                 await self._free.wait()
         except TimeoutError:
             # Who gets the partitions writes the batch again, which changes nothing.
             log.warning("batch_not_handed_over", seconds=self._handover_seconds)
-        await self._commit_rest()
+        await self._commit_rest(until)
 
-    async def _commit_rest(self) -> None:
+    async def _commit_rest(self, until: float) -> None:
+        """until: monotonic seconds."""
         if self._committing is not None:
-            await asyncio.wait({self._committing}, timeout=_ANSWER_SECONDS)
-        await self._commit()
+            # Longer than its own deadline: what it puts back then is to be committed here.
+            await asyncio.wait({self._committing}, timeout=_ANSWER_SECONDS + 1)
+        await self._commit(max(_ANSWER_SECONDS, until - time.monotonic()))
 
-    async def _commit(self) -> None:
+    async def _commit(self, seconds: float | None = None) -> None:
         while offsets := self._offsets.take(self.client.assignment()):
             losses = self._losses
             try:
                 # Without a deadline it would look for its coordinator for as long as it takes.
-                async with asyncio.timeout(_ANSWER_SECONDS):
+                async with asyncio.timeout(seconds or _ANSWER_SECONDS):
                     await self.client.commit(dict(offsets))
             except (KafkaError, TimeoutError) as error:
                 self._metrics.commit_failures.inc()

@@ -17,6 +17,8 @@ from services.shared.runtime.databases import DatabaseUnavailableError
 from services.shared.runtime.settings import DatabaseSettings
 
 _LOCK: Final = "millrace.migrate"
+_LOGIN_SECONDS: Final = 30
+"""For the session's own: a moment before, the server let us in."""
 
 
 @asynccontextmanager
@@ -33,7 +35,12 @@ async def session(
     first.close()
 
     async def creator() -> Connection:
-        return await connect(settings, f"migrate-{database}", autocommit=False)
+        return await connect(
+            settings,
+            f"migrate-{database}",
+            connect_timeout=_LOGIN_SECONDS,
+            autocommit=False,
+        )
 
     # NullPool: the lock belongs to the session, so it must end with this one.
     engine = create_async_engine("mysql+aiomysql://", async_creator=creator, poolclass=NullPool)

@@ -21,7 +21,13 @@ from pymysql.err import MySQLError
 from services.provision import mysql_administrator, mysql_heartbeat
 from services.provision.mysql_passwords import Login, bring
 from services.provision.mysql_statements import ask, on, quote, user_of
-from services.provision.spec import AccountSpec, MySQLSpec, PreviousSpec, ProvisionError
+from services.provision.spec import (
+    LOGIN_SECONDS,
+    AccountSpec,
+    MySQLSpec,
+    PreviousSpec,
+    ProvisionError,
+)
 from services.shared.mysql import lockout
 from services.shared.mysql.connections import Connection, connect
 from services.shared.runtime.logging import get_logger
@@ -219,7 +225,8 @@ async def _end_sessions(admin: Connection, name: str) -> int:
 
 async def _prove(spec: MySQLSpec, database: str, account: AccountSpec) -> None:
     """That it can log in."""
-    own = await connect(_settings(spec, database, account.name, account.password_file), "provision")
+    settings = _settings(spec, database, account.name, account.password_file)
+    own = await connect(settings, "provision", connect_timeout=LOGIN_SECONDS)
     own.close()
     log.info("account_ready", database=database, account=account.name)
 

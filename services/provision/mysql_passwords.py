@@ -14,7 +14,7 @@ from pymysql.constants import ER
 from pymysql.err import MySQLError
 
 from services.provision.mysql_statements import ask
-from services.provision.spec import PreviousSpec, ProvisionError
+from services.provision.spec import LOGIN_SECONDS, PreviousSpec, ProvisionError
 from services.shared.mysql.connections import Connection, connect
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import DatabaseSettings, read_secret
@@ -75,7 +75,9 @@ async def accepts(login: Login, password_file: Path) -> bool:
     """Whether the server lets in with it. Raises what says nothing about it."""
     try:
         own = await connect(
-            login.settings.model_copy(update={"password_file": password_file}), "provision"
+            login.settings.model_copy(update={"password_file": password_file}),
+            "provision",
+            connect_timeout=LOGIN_SECONDS,
         )
     except MySQLError as error:
         code = error.args[0] if error.args else None

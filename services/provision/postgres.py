@@ -17,6 +17,7 @@ import asyncpg
 from services.provision import postgres_administrator
 from services.provision.postgres_logins import Turns, bring, exists, quote, shut_out
 from services.provision.spec import (
+    LOGIN_SECONDS,
     BackupAccountSpec,
     DatabaseSpec,
     PostgresSpec,
@@ -181,7 +182,8 @@ async def _database(admin: asyncpg.Connection, database: DatabaseSpec) -> None:
 async def _schema(spec: PostgresSpec, database: DatabaseSpec) -> None:
     """As the role itself, which also proves that it can log in."""
     login = database.login or database.role
-    own = await connect(_settings(spec, database.name, login, database.password_file), "provision")
+    settings = _settings(spec, database.name, login, database.password_file)
+    own = await connect(settings, "provision", connect_timeout=LOGIN_SECONDS)
     try:
         # In PostgreSQL 15 and later the database's owner owns this schema too.
         await own.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from services.provision.scram import verifier
-from services.provision.spec import PreviousSpec, ProvisionError, second
+from services.provision.spec import LOGIN_SECONDS, PreviousSpec, ProvisionError, second
 from services.shared.postgres.database import connect
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import DatabaseSettings, read_secret
@@ -94,7 +94,7 @@ async def _prove(turns: Turns, password_file: Path) -> None:
 async def accepts(settings: DatabaseSettings) -> bool:
     """Whether the server lets them in. Raises what says nothing about it."""
     try:
-        own = await connect(settings, "provision")
+        own = await connect(settings, "provision", connect_timeout=LOGIN_SECONDS)
     except asyncpg.InvalidAuthorizationSpecificationError:  # a wrong password included
         return False
     await own.close()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, model_validator
 
 # Unquoted identifiers of PostgreSQL and MySQL; quoting stays in place all the same.
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
+
+LOGIN_SECONDS: Final = 30
+"""For a login that shows whether an account works. Nobody waits for it as for a service's; and what
+a busy server has not answered yet says nothing about the account."""
 
 
 class ProvisionError(Exception):

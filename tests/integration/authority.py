@@ -16,8 +16,11 @@ PATIENCE = 30
 for TLS and a password."""
 
 
-async def eventually(check: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
-    """Wait until `check` returns something true; AssertionError after `seconds`."""
+async def eventually(check: Callable[[], Awaitable[object]], seconds: float = 120) -> None:
+    """Wait until `check` returns something true; AssertionError after `seconds`.
+
+    They bound how long a failure takes, and are many times what an idle machine needs.
+    """
     deadline = time.monotonic() + seconds
     while not await check():
         assert time.monotonic() < deadline, f"not within {seconds} s: {check}"

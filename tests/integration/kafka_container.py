@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from cryptography.hazmat.primitives import serialization
 
@@ -42,6 +42,12 @@ RELAY, WORKER, TESTER = "outbox-relay-rest", "event-worker", "tester"
 INGEST, ASYNC_WRITER, CPU_WRITER = "ingest-service", "async-writer", "cpu-writer"
 GROUPS = [f"event-worker-{n}" for n in range(1, 60)]
 
+T = TypeVar("T")
+_ANSWER_SECONDS: Final = 60
+"""For what a test asks a broker itself."""
+SEND_SECONDS: Final = 60
+"""For a message of a test's own to arrive, also at a broker that was started a moment ago."""
+
 _groups = itertools.cycle(GROUPS)
 
 
@@ -69,7 +75,9 @@ class KafkaServer:
     def mechanism(self, user: str, name: str = "SCRAM-SHA-512") -> Path:
         """The file beside the password."""
         path = self.passwords[user].with_suffix(".mechanism")
-        path.write_text(name)
+        # Not written anew: who reads it just then would find it empty.
+        if not path.exists() or path.read_text() != name:
+            path.write_text(name)
         return path
 
     def spec(self, topics: Sequence[TopicSpec] = (), users: Sequence[UserSpec] = ()) -> KafkaSpec:
@@ -117,7 +125,7 @@ class KafkaServer:
                     for name in EVERYTHING
                 ],
             ),
-            wait_seconds=60,
+            wait_seconds=120,
         )
 
     def delete_topic(self, name: str) -> None:
@@ -130,15 +138,15 @@ class KafkaServer:
                 "ssl.key.location": str(self.key_file),
             }
         )
-        admin.delete_topics([name])[name].result(30)
+        admin.delete_topics([name])[name].result(_ANSWER_SECONDS)
 
     def restart(self) -> None:
         """Start it again and wait until it answers its administrator."""
         self.container.start()
-        provisioner.provision(self.spec(), wait_seconds=60)
+        provisioner.provision(self.spec(), wait_seconds=120)
 
     def producer(self, **changes: Any) -> Producer:
-        config = producer_config(self.settings(), "tester", message_timeout_ms=20_000)
+        config = producer_config(self.settings(), "tester", message_timeout_ms=SEND_SECONDS * 1000)
         return Producer(config | changes)
 
     def reader(self, topics: Sequence[str] = TOPICS) -> Reader:
@@ -154,7 +162,7 @@ class KafkaServer:
                 TopicPartition(place.topic, place.partition, _end(consumer, place))
                 for place in _places(topics)
             ]
-            consumer.commit(offsets=ends, asynchronous=False)
+            _once_it_answers(lambda: consumer.commit(offsets=ends, asynchronous=False))
         finally:
             consumer.close()
         return group
@@ -162,7 +170,9 @@ class KafkaServer:
     def committed(self, group: str, topics: Sequence[str] = TOPICS) -> dict[tuple[str, int], int]:
         consumer = self._consumer(group)
         try:
-            found = consumer.committed(_places(topics), timeout=20)
+            found = _once_it_answers(
+                lambda: consumer.committed(_places(topics), timeout=_ANSWER_SECONDS)
+            )
             return {(p.topic, p.partition): p.offset for p in found}
         finally:
             consumer.close()
@@ -192,7 +202,7 @@ class Reader:
         )
         self.messages: list[Message] = []
 
-    async def wait(self, count: int, seconds: float = 60) -> list[Message]:
+    async def wait(self, count: int, seconds: float = 120) -> list[Message]:
         """Until there are `count` messages in all; AssertionError after `seconds`."""
         deadline = time.monotonic() + seconds
         while len(self.messages) < count:
@@ -219,8 +229,23 @@ def _places(topics: Sequence[str]) -> list[TopicPartition]:
     return [TopicPartition(topic, n) for topic in topics for n in range(PARTITIONS)]
 
 
+def _once_it_answers(ask: Callable[[], T]) -> T:
+    """What a broker says, also one that was started a moment ago and still loads its groups: the
+    client gives up after tenths of a second then."""
+    give_up = time.monotonic() + _ANSWER_SECONDS
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.1)
+
+
 def _end(consumer: Consumer, place: TopicPartition) -> int:
-    offsets = consumer.get_watermark_offsets(place, timeout=20)
+    offsets = _once_it_answers(
+        lambda: consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
+    )
     assert offsets is not None
     return offsets[1]
 

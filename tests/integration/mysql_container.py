@@ -83,7 +83,7 @@ class MySQLServer:
     async def _answers(self) -> bool:
         assert self.container.running(), self.container.logs()
         try:
-            connection = await connect(self.admin, "test")
+            connection = await connect(self.admin, "test", connect_timeout=PATIENCE)
         except Exception as error:
             if not is_unavailable(error):
                 raise

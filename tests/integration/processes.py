@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import httpx
 
 from services.shared.runtime.settings import DatabaseSettings, KafkaSettings
 from tests.integration.ports import free_port
+
+_LISTENS_SECONDS = 60
 
 
 def environment(
@@ -75,7 +79,11 @@ class ServiceProcess:
     def terminate(self) -> int:
         """SIGTERM; the exit code, which is that of an orderly end."""
         self.signal(signal.SIGTERM)
-        return self._process.wait(60)
+        return self.exit_code()
+
+    def exit_code(self) -> int:
+        """Once it has ended."""
+        return self._process.wait(120)
 
     @property
     def pid(self) -> int:
@@ -84,7 +92,7 @@ class ServiceProcess:
     def kill(self) -> None:
         """SIGKILL, also for a stopped process."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def running(self) -> bool:
         return self._process.poll() is None
@@ -103,8 +111,13 @@ class ServiceProcess:
         return response is not None and response.status_code == 200
 
     async def metric(self, name: str) -> float:
-        """The sum of a metric's samples, 0 while there are none."""
+        """The sum of a metric's samples, 0 while there are none. One that has only just begun is
+        waited for: it may have done much before it answers."""
+        give_up = time.monotonic() + _LISTENS_SECONDS
         response = await self.get("/metrics")
+        while response is None and self.running() and time.monotonic() < give_up:
+            await asyncio.sleep(0.05)
+            response = await self.get("/metrics")
         if response is None:
             return 0.0
         return sum(

@@ -91,7 +91,7 @@ class PostgresServer:
     async def _answers(self) -> bool:
         assert self.container.running(), self.container.logs()
         try:
-            connection = await connect(self.admin, "test")
+            connection = await connect(self.admin, "test", connect_timeout=PATIENCE)
         except Exception as error:
             if not is_unavailable(error):
                 raise

@@ -130,6 +130,12 @@ async def commit(server: KafkaServer, group: str, offsets: dict[tuple[str, int],
     return server.committed(group, [TELEMETRY_POINTS]) == offsets
 
 
+async def committed(server: KafkaServer, group: str, messages: int) -> bool:
+    """Whether the group has come so far in all partitions together: what is committed has also been
+    counted."""
+    return sum(server.committed(group, [TELEMETRY_POINTS]).values()) == messages
+
+
 async def assigned(writer: ServiceProcess, partitions: int = 1) -> bool:
     return await writer.metric("kafka_consumer_assigned_partitions") >= partitions
 

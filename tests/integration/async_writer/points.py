@@ -10,10 +10,13 @@ from typing import Any
 from confluent_kafka import Producer
 
 from services.contracts.topics import TELEMETRY_POINTS
-from tests.integration.kafka_container import KafkaServer
+from tests.integration.kafka_container import SEND_SECONDS, KafkaServer
 from tests.integration.servers import MySQLServer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+TOGETHER = {"linger.ms": 10_000}
+"""For a sender whose points of one partition reach the broker, and so the writer, all at once when
+they are flushed: not some of them before this process got time for the others."""
 Rows = dict[tuple[str, str, str], tuple[float, int]]
 """Device, metric and time to value and version."""
 
@@ -21,8 +24,9 @@ Rows = dict[tuple[str, str, str], tuple[float, int]]
 class Sender:
     """Sends points and waits until Kafka has them."""
 
-    def __init__(self, server: KafkaServer) -> None:
-        self._producer: Producer = server.producer()
+    def __init__(self, server: KafkaServer, **changes: Any) -> None:
+        """changes: settings of its client, as librdkafka calls them."""
+        self._producer: Producer = server.producer(**changes)
         self._failures: list[object] = []
         self.newest: Rows = {}
         """What the table should hold of all that was sent as a point."""
@@ -63,7 +67,7 @@ class Sender:
         self._producer.poll(0)
 
     def flush(self) -> None:
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(2 * SEND_SECONDS) == 0
         assert self._failures == []
 
 

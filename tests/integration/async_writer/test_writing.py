@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 from services.contracts.topics import TELEMETRY_POINTS
-from tests.integration.async_writer.conftest import UNHURRIED, StartWriter, commit
-from tests.integration.async_writer.points import Sender, Table
+from tests.integration.async_writer.conftest import UNHURRIED, StartWriter, commit, committed
+from tests.integration.async_writer.points import TOGETHER, Sender, Table
 from tests.integration.kafka_container import KafkaServer, Reader, headers_of
 from tests.integration.servers import eventually
 
@@ -18,38 +18,45 @@ async def test_what_was_sent_is_in_the_table_and_its_offsets_are_committed(
     for n in range(2000):
         sender.point(f"device-{n % 50}", n / 7, n + 1, second=n // 50)
     sender.flush()
-    writer = start_writer()
+    writer = start_writer(**UNHURRIED)
     await eventually(table.equals(sender))
-
-    async def committed() -> bool:
-        return sum(kafka_server.committed(group, [TELEMETRY_POINTS]).values()) == before + 2000
-
-    await eventually(committed)
+    await eventually(lambda: committed(kafka_server, group, before + 2000))
     await eventually(writer.ready)
     assert await writer.metric("async_writer_points_written_total") == 2000
-    assert await writer.metric("kafka_consumer_lag") == 0
+    # It is measured every few seconds, maybe in the middle of them the last time.
+    await eventually(lambda: writer.metric_is("kafka_consumer_lag", 0))
     assert writer.terminate() == 0
 
 
 async def test_a_batch_is_one_insert_as_the_server_counts_them(
-    start_writer: StartWriter, sender: Sender, table: Table
+    start_writer: StartWriter, table: Table, kafka_server: KafkaServer
 ) -> None:
-    for n in range(500):
-        sender.point("counted", n, n + 1, second=n, partition=0)
-    sender.flush()
+    # Connected by then: a login that takes too long would count as a statement that failed.
+    writer = start_writer(**UNHURRIED)
+    await eventually(writer.ready)
+    sender = Sender(kafka_server, **TOGETHER)
 
     async def inserts() -> int:
         rows = await table.do("SHOW GLOBAL STATUS LIKE 'Com_insert'")
         return int(rows[0]["Value"])
 
     before = await inserts()
-    writer = start_writer(**UNHURRIED)
+    for n in range(500):
+        sender.point("counted", n, n + 1, second=n, partition=0)
+    sender.flush()
     await eventually(table.equals(sender))
+    # Counted when the answer is there, which is after the rows are.
+    await eventually(lambda: writer.metric_is("async_writer_points_written_total", 500))
     statements = await writer.metric("async_writer_statements_total")
-    assert await inserts() - before == statements
-    assert await writer.metric("async_writer_batch_points_count") == statements
-    # The first answer of a broker holds all of them, unless its batches came one after the other.
-    assert statements <= 3
+    # Those that a busy machine's disk kept waiting too long, and which were said again; and again
+    # for as long as the one before, which nobody waited for any more, kept its locks.
+    failed = await writer.metric("kafka_consumer_batch_retries_total")
+    locked = await writer.metric("mysql_deadlocks_retried_total")
+    assert statements - failed <= await inserts() - before <= statements + locked
+    assert await writer.metric("async_writer_batch_points_count") == statements - failed
+    # The first answer of a broker holds all of them, unless its batches came one after the other;
+    # what failed is said in halves.
+    assert statements - failed <= 3 * 2**failed
 
 
 async def test_redelivery_of_everything_changes_nothing(
@@ -64,7 +71,7 @@ async def test_redelivery_of_everything_changes_nothing(
     writer.kill()
     # The state that a crash between the two commits leaves: rows there, offsets not.
     await eventually(lambda: commit(kafka_server, group, before))
-    again = start_writer()
+    again = start_writer(**UNHURRIED)
     await eventually(lambda: again.metric_is("async_writer_points_written_total", 600))
     assert await table.rows() == sender.newest
 
@@ -111,13 +118,16 @@ async def test_values_and_times_come_back_as_they_were_sent(
 
 
 async def test_a_point_the_database_refuses_goes_to_the_dead_letters_and_all_others_are_stored(
-    start_writer: StartWriter, sender: Sender, table: Table, dead_letters: Reader
+    start_writer: StartWriter, table: Table, dead_letters: Reader, kafka_server: KafkaServer
 ) -> None:
     await table.do("ALTER TABLE telemetry ADD CONSTRAINT never CHECK (value <> 13)")
+    # Connected by then: a login that takes too long would count as a statement that failed.
+    writer = start_writer(**UNHURRIED)
+    await eventually(writer.ready)
+    sender = Sender(kafka_server, **TOGETHER)
     for n in range(500):
         sender.point("poisoned", 13 if n == 321 else n + 1000, n + 1, second=n, partition=2)
     sender.flush()
-    writer = start_writer(**UNHURRIED)
     await eventually(table.reach(499))
     [letter] = await dead_letters.wait(1)
     headers = headers_of(letter)
@@ -129,8 +139,10 @@ async def test_a_point_the_database_refuses_goes_to_the_dead_letters_and_all_oth
     )
     assert letter.key() == b"poisoned"
     assert b'"value": 13' in (letter.value() or b"")
-    # Two for each halving, and those of the batches that were fine.
-    assert await writer.metric("async_writer_statements_total") <= 2 * 9 + 2 + 3
+    # Two for each halving, and those of the batches that were fine; all of it for each try, as a
+    # busy machine's disk may need more than one.
+    tries = 1 + await writer.metric("kafka_consumer_batch_retries_total")
+    assert await writer.metric("async_writer_statements_total") <= (2 * 9 + 2 + 3) * tries
     assert await writer.metric("async_writer_points_dead_total") == 1
     del sender.newest[("poisoned", "temperature", "2026-01-01 00:05:21.000000")]
     assert await table.rows() == sender.newest
@@ -173,11 +185,14 @@ async def test_what_is_no_point_goes_to_the_dead_letters_before_its_offset_is_co
     sender.send(b"d", None)
     sender.point("fine", 1, 1)
     sender.flush()
-    writer = start_writer()
+    writer = start_writer(**UNHURRIED)
     letters = await dead_letters.wait(len(bad) + 3)
     await eventually(table.equals(sender))
     reasons = [headers_of(letter)["dead_letter_reason"] for letter in letters]
     for reason in (*bad.values(), "key: is not the device_id", "value: missing"):
         assert any(given.startswith(reason) for given in reasons), (reason, reasons)
     assert await writer.metric("async_writer_points_dead_total") == len(bad) + 3
-    assert await writer.metric("kafka_consumer_dead_letters_total") == len(bad) + 3
+    # Counted when Kafka has acknowledged them, and by then others may have read them.
+    await eventually(
+        lambda: writer.metric_is("kafka_consumer_dead_letters_total", float(len(bad) + 3))
+    )

@@ -13,12 +13,19 @@ from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.provision.mysql import provision
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.cpu_writer.points import WINDOW, Sender, Tables
+from tests.integration.cpu_writer.points import GRACE, WINDOW, Sender, Tables
 from tests.integration.kafka_container import CPU_WRITER, KafkaServer
 from tests.integration.processes import ServiceProcess, environment
 from tests.integration.servers import MySQLServer
 
 StartWriter = Callable[..., ServiceProcess]
+
+UNHURRIED = {"KAFKA_SESSION_TIMEOUT_MS": 60_000}
+"""For tests that count rebalances or windows: a member that gets no time for the six seconds of a
+session loses its partitions, and whoever has them next writes again what was not committed."""
+BY_POINTS = {"CPU_WRITER_IDLE_SECONDS": 3600}
+"""For tests that send points of one window at several times: however long it is until the next ones
+come, a window is over when a point says so (`Sender.end`)."""
 
 _numbers = itertools.count(1)
 
@@ -81,7 +88,7 @@ def start_writer(
                 "KAFKA_TOPICS": TELEMETRY_POINTS,
                 "KAFKA_SESSION_TIMEOUT_MS": 6000,
                 "CPU_WRITER_WINDOW_SECONDS": WINDOW,
-                "CPU_WRITER_GRACE_SECONDS": 5,
+                "CPU_WRITER_GRACE_SECONDS": GRACE,
                 "CPU_WRITER_IDLE_SECONDS": 1,
                 "CPU_WRITER_PROCESSES": 2,
                 "CPU_WRITER_COMMIT_SECONDS": 0.5,

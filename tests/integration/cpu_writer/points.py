@@ -13,11 +13,14 @@ from confluent_kafka import Producer
 
 from services.contracts.topics import TELEMETRY_POINTS
 from tests.harness import rollups_sql
-from tests.integration.kafka_container import KafkaServer
+from tests.integration.kafka_container import PARTITIONS, SEND_SECONDS, KafkaServer
 from tests.integration.servers import MySQLServer, eventually
 
-WINDOW = 10
+WINDOW, GRACE = 10, 5
 """Seconds, of the writers under test."""
+TOGETHER = {"linger.ms": 10_000}
+"""For a sender whose points of one partition reach the broker, and so the writer, all at once when
+they are flushed: not some of them so long before the others that their window is closed."""
 
 
 class Point(NamedTuple):
@@ -33,8 +36,9 @@ class Point(NamedTuple):
 class Sender:
     """Sends points and waits until Kafka has them."""
 
-    def __init__(self, server: KafkaServer) -> None:
-        self._producer: Producer = server.producer()
+    def __init__(self, server: KafkaServer, **changes: Any) -> None:
+        """changes: settings of its client, as librdkafka calls them."""
+        self._producer: Producer = server.producer(**changes)
         self._failures: list[object] = []
 
     def points(self, points: Iterable[Point], *, stamp: float | None = None) -> None:
@@ -50,14 +54,27 @@ class Sender:
             self.message(it.device.encode(), json.dumps(body).encode(), stamp or it.ts)
         self.flush()
 
-    def message(self, key: bytes | None, value: bytes | None, stamp: float) -> None:
-        """One message, whatever it holds; not flushed."""
+    def end(self, last: float) -> None:
+        """Say in every partition that the windows of points up to `last` are over: by a point of a
+        later one, which is in no table for as long as that is open."""
+        ts = last + WINDOW + GRACE + 1
+        it = {"device_id": "end", "metric": "end", "ts": _text(ts, "T") + "Z"}
+        body = json.dumps(it | {"value": 0.5, "version": 1}).encode()
+        for partition in range(PARTITIONS):
+            self.message(b"end", body, ts, partition)
+        self.flush()
+
+    def message(
+        self, key: bytes | None, value: bytes | None, stamp: float, partition: int = -1
+    ) -> None:
+        """One message, whatever it holds; not flushed. partition: -1 for that of the key."""
         while True:
             try:
                 self._producer.produce(
                     TELEMETRY_POINTS,
                     key=key,
                     value=value,
+                    partition=partition,
                     timestamp=int(stamp * 1000),
                     on_delivery=lambda error, _: self._failures.append(error) if error else None,
                 )
@@ -68,7 +85,7 @@ class Sender:
             return
 
     def flush(self) -> None:
-        assert self._producer.flush(60) == 0
+        assert self._producer.flush(2 * SEND_SECONDS) == 0
         assert self._failures == []
 
 

@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 
 from services.contracts.ids import new_id
 from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
-from tests.integration.kafka_container import KafkaServer
+from tests.integration.kafka_container import SEND_SECONDS, KafkaServer
 
 TYPES = {"c": RESOURCE_CREATED, "u": RESOURCE_UPDATED, "d": RESOURCE_DELETED}
 
@@ -66,7 +66,7 @@ class Sender:
         return self.send(TYPES[verb], key, version=version, partition=partition)
 
     def flush(self) -> None:
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(2 * SEND_SECONDS) == 0
         assert self._failures == []
 
 

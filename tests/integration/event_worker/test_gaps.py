@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from services.event_worker.consumed import Consumed, NoEvidenceError
 from services.shared.kafka.clients import Config, consumer_config
-from tests.integration.event_worker.conftest import StartWorker
+from tests.integration.event_worker.conftest import UNHURRIED, StartWorker
 from tests.integration.event_worker.messages import TYPES, Rows, Sender
 from tests.integration.kafka_container import PARTITIONS, WORKER, KafkaServer
 from tests.integration.processes import ServiceProcess
@@ -47,7 +47,7 @@ def client_config(kafka_server: KafkaServer, group: str) -> Callable[[], Config]
         "test",
         group_id=group,
         group_instance_id=None,
-        session_timeout_ms=30_000,
+        session_timeout_ms=60_000,
     )
 
 
@@ -61,8 +61,11 @@ async def idler(client_config: Callable[[], Config]) -> AsyncIterator[Idler]:
 async def test_an_event_that_lies_unread_in_its_partition_is_not_missing_however_long_it_takes(
     start_worker: StartWorker, sender: Sender, rows: Rows, idler: Idler
 ) -> None:
-    worker = start_worker(WORKER_GAP_DEADLINE_SECONDS=0.1, KAFKA_TOPICS=",".join(TYPES.values()))
-    unread = await asyncio.wait_for(idler.partitions(), 60)
+    # Without its session it would be given other partitions than those that are looked at here.
+    worker = start_worker(
+        WORKER_GAP_DEADLINE_SECONDS=0.1, KAFKA_TOPICS=",".join(TYPES.values()), **UNHURRIED
+    )
+    unread = await asyncio.wait_for(idler.partitions(), 120)
     read = next(n for n in range(PARTITIONS) if n not in unread)
     for n in range(10):
         sender.resource(f"unread-{n}", "c", 1, partition=unread[0])

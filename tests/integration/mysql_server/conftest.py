@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,14 @@ class Pair:
     async def is_not_ready(self) -> bool:
         return not self.ready()
 
+    async def has_started(self) -> None:
+        """Until the copy says so: its probe may not get an answer in time on a busy machine."""
+
+        async def started() -> bool:
+            return self.copy.ready()
+
+        await eventually(started)
+
     async def late(self) -> bool:
         """What a proxy takes the copy for, which looks at its heartbeat."""
         (row,) = await self.copy.as_admin(
@@ -40,6 +49,9 @@ class Pair:
             mysql_heartbeat.SCHEMA,
         )
         return row["age"] > MAX_LAG_SECONDS
+
+    async def is_not_late(self) -> bool:
+        return not await self.late()
 
     async def following(self) -> None:
         await eventually(self.is_ready)
@@ -57,6 +69,21 @@ class Pair:
             return await self.newest() == value
 
         await eventually(there)
+
+    async def in_time(self, value: str, idle: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Write something, after waiting for `idle`, that arrives so soon that the copy is ready
+        and not late right after it: what a busy machine held up is written again."""
+        numbers = itertools.count(1)
+
+        async def arrived_in_time() -> bool:
+            if idle is not None:
+                await idle()
+            text = f"{value} {next(numbers)}"
+            await self.write(text)
+            await self.arrives(text)
+            return self.ready() and not await self.late()
+
+        await eventually(arrived_in_time)
 
 
 @pytest.fixture(scope="module")

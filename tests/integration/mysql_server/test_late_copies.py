@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 from services.shared.mysql.connections import connect
-from tests.integration.authority import eventually
+from tests.integration.authority import PATIENCE, eventually
 from tests.integration.mysql_server.conftest import MAX_LAG_SECONDS, Pair
 
 APPLIED = (
@@ -24,28 +26,25 @@ async def idle_for(pair: Pair, seconds: int) -> None:
 
 async def test_a_copy_of_a_source_that_nobody_writes_to_stays_ready(pair: Pair) -> None:
     await pair.following()
-    await pair.write("the last for long")
-    await pair.arrives("the last for long")
+    await pair.in_time("for long")
     await idle_for(pair, MAX_LAG_SECONDS * 3)
-    assert pair.ready()
-    assert not await pair.late()
+    # Were it late because nobody writes, it would stay so.
+    await pair.following()
+    await eventually(pair.is_not_late)
     # What comes after a long pause is not as old as the pause.
-    await pair.write("the first after it")
-    await pair.arrives("the first after it")
-    assert pair.ready()
-    assert not await pair.late()
+    await pair.in_time("after it", functools.partial(idle_for, pair, MAX_LAG_SECONDS * 3))
 
 
 async def test_a_copy_that_is_held_up_is_not_ready_until_it_has_caught_up(pair: Pair) -> None:
     await pair.following()
     settings = pair.copy.admin.model_copy(update={"name": "copied"})
-    holder = await connect(settings, "test")
+    holder = await connect(settings, "test", connect_timeout=PATIENCE)
     async with holder.cursor() as cursor:
         await cursor.execute("LOCK TABLES t READ")
         await pair.write("held up")
         await eventually(pair.is_not_ready)
         await eventually(pair.late)
-        assert pair.copy.ready()
+        await pair.has_started()
         assert await pair.newest() != "held up"
         await cursor.execute("UNLOCK TABLES")
     holder.close()
@@ -77,10 +76,8 @@ async def test_a_copy_that_is_always_late_is_not_ready_between_two_transactions_
 
 async def test_a_copy_stays_readable_while_the_source_is_away(pair: Pair) -> None:
     await pair.following()
-    await pair.write("the last before")
-    await pair.arrives("the last before")
-    assert pair.ready()
-    assert not await pair.late()
+    await pair.in_time("before")
+    before = await pair.newest()
     pair.source.container.kill()
 
     async def noticed() -> bool:
@@ -91,9 +88,10 @@ async def test_a_copy_stays_readable_while_the_source_is_away(pair: Pair) -> Non
         return row["s"] == "CONNECTING" and row["e"] != 0
 
     await eventually(noticed)
-    assert pair.ready()
-    assert not await pair.late()
-    assert await pair.newest() == "the last before"
+    # Once it says that it is not ready it does not say otherwise before it is back at its source.
+    await pair.following()
+    await eventually(pair.is_not_late)
+    assert await pair.newest() == before
     # One that starts meanwhile cannot know how much it lacks.
     pair.copy.container.kill()
     pair.copy.container.start()

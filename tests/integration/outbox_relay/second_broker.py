@@ -49,7 +49,7 @@ class SecondBroker:
             self.server.user(RELAY, produce=more),
             self.server.user(TESTER, produce=more, consume=more, groups=["reader"]),
         ]
-        provisioner.provision(self.server.spec([], users), wait_seconds=30)
+        provisioner.provision(self.server.spec([], users), wait_seconds=120)
 
     def start(self) -> None:
         """Start it and wait until it listens."""
@@ -85,7 +85,7 @@ END
         Until then the other broker takes what is sent to THIN, and shows it to readers afterwards.
         """
         self.server.container.execute(f"kill -9 $(cat {_FOLDER}/pid)")
-        admin, give_up = self._admin(), time.monotonic() + 60
+        admin, give_up = self._admin(), time.monotonic() + 120
         while True:
             thin = admin.list_topics(THIN, timeout=30).topics[THIN].partitions.values()
             if all(partition.isrs == [0] for partition in thin):
@@ -108,7 +108,7 @@ END
     def _create_topics(self) -> None:
         lame = [[1] if number in LEADERLESS else [0] for number in range(PARTITIONS)]
         thin = [[0, 1]] * PARTITIONS
-        admin, give_up = self._admin(), time.monotonic() + 60  # whose end would be the call's too
+        admin, give_up = self._admin(), time.monotonic() + 120  # whose end would be the call's too
         while len(admin.list_topics(timeout=30).brokers) < 2:
             assert time.monotonic() < give_up, "the cluster does not take in the second broker"
             time.sleep(0.1)

@@ -17,6 +17,7 @@ from services.shared.postgres import partitions
 from services.shared.postgres.database import connect
 from services.shared.postgres.partitions import create_ahead, drop_old, lower_bound, partitions_of
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.clock import MonthAhead
 from tests.integration.counting import CountingDatabase
 from tests.integration.outbox_relay.hand import Hand
@@ -42,14 +43,16 @@ def old() -> date:
 @pytest.fixture
 async def other(restdb: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
     """A connection that works in the table while upkeep goes on."""
-    made = await connect(restdb, "test-other")
+    made = await connect(restdb, "test-other", connect_timeout=PATIENCE)
     yield made
     await made.close()
 
 
 @pytest.fixture
 async def upkeep(restdb: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
-    made = await connect(restdb, "test-upkeep", command_timeout=COMMAND_TIMEOUT)
+    made = await connect(
+        restdb, "test-upkeep", command_timeout=COMMAND_TIMEOUT, connect_timeout=PATIENCE
+    )
     yield made
     await made.close()
 

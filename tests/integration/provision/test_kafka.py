@@ -62,7 +62,7 @@ def make(name: str, partitions: int = 2, factor: int = 1, **config: str) -> Topi
 
 
 def apply(server: KafkaServer, *topics: TopicSpec) -> None:
-    provision(server.spec(topics), wait_seconds=30)
+    provision(server.spec(topics), wait_seconds=120)
 
 
 def partitions(admin: AdminClient, topic: str) -> int:

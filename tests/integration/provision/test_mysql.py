@@ -12,6 +12,7 @@ from services.provision.mysql import provision
 from services.provision.spec import AccountSpec, MySQLDatabaseSpec
 from services.shared.mysql.connections import Connection, connect
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.servers import MySQLServer
 
 
@@ -20,7 +21,7 @@ def as_account(server: MySQLServer, name: str, account: AccountSpec) -> Database
 
 
 async def run(settings: DatabaseSettings, *statements: str) -> list[dict[str, object]]:
-    connection = await connect(settings, "test")
+    connection = await connect(settings, "test", connect_timeout=PATIENCE)
     try:
         async with connection.cursor() as cursor:
             for statement in statements:
@@ -115,7 +116,7 @@ async def test_a_run_again_sets_a_new_password_and_the_old_one_is_dead(
     assert await run(as_account(mysql, "shop_db", shop.user), "SELECT 1 AS one")
     stale = mysql.settings("shop_db", shop.user.name, old)
     with pytest.raises(OperationalError, match="Access denied"):
-        await connect(stale, "test")
+        await connect(stale, "test", connect_timeout=PATIENCE)
 
 
 async def test_an_account_that_left_the_spec_is_locked_out_with_its_sessions(
@@ -123,12 +124,14 @@ async def test_an_account_that_left_the_spec_is_locked_out_with_its_sessions(
 ) -> None:
     gone = mysql.database("gone_db")
     await provision(mysql.spec(shop, gone))
-    session: Connection = await connect(as_account(mysql, "gone_db", gone.user), "test")
+    session: Connection = await connect(
+        as_account(mysql, "gone_db", gone.user), "test", connect_timeout=PATIENCE
+    )
     await provision(mysql.spec(shop))
     with pytest.raises(MySQLError):
         await session.ping(reconnect=False)
     with pytest.raises(OperationalError, match="locked"):
-        await connect(as_account(mysql, "gone_db", gone.user), "test")
+        await connect(as_account(mysql, "gone_db", gone.user), "test", connect_timeout=PATIENCE)
     # Its database stays, and with the line back in the spec it gets in again.
     await provision(mysql.spec(shop, gone))
     assert await run(as_account(mysql, "gone_db", gone.user), "SELECT 1 AS one")

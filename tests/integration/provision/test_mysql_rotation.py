@@ -20,6 +20,7 @@ from services.provision.spec import (
     ProvisionError,
 )
 from services.shared.mysql.connections import Connection, connect
+from tests.integration.authority import PATIENCE
 from tests.integration.servers import MySQLServer
 
 NEW, OLD = "newpassword2", "oldpassword1"
@@ -97,7 +98,7 @@ async def test_runs_again_change_nothing(line: Line) -> None:
 
 async def test_a_session_of_the_old_password_goes_on_after_that_is_dropped(line: Line) -> None:
     settings = line.server.settings(line.made.name, line.made.user.name, line.old)
-    session = await connect(settings, "test")
+    session = await connect(settings, "test", connect_timeout=PATIENCE)
     try:
         await provision(line.spec(accepted=True))
         await provision(line.spec(accepted=False))

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from services.provision import postgres as provisioner
 from services.provision.spec import DatabaseSpec, ProvisionError
 from services.shared.postgres.database import connect, is_unavailable
+from tests.integration.authority import PATIENCE
 from tests.integration.ports import free_port
 from tests.integration.servers import Authority, PostgresServer, eventually
 
@@ -45,7 +46,7 @@ async def test_a_role_cannot_enter_another_database(
     await provisioner.provision(postgres.spec(mine, other))
     trespasser = postgres.settings("other", "mine", mine.password_file)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
-        await connect(trespasser, "test")
+        await connect(trespasser, "test", connect_timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("shared", ["postgres", "template1"])
@@ -55,7 +56,11 @@ async def test_a_role_cannot_enter_the_servers_own_databases(
     spec = spec_of(authority, "own_only")
     await provisioner.provision(postgres.spec(spec))
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
-        await connect(postgres.settings(shared, "own_only", spec.password_file), "test")
+        await connect(
+            postgres.settings(shared, "own_only", spec.password_file),
+            "test",
+            connect_timeout=PATIENCE,
+        )
 
 
 async def test_a_rotated_password_takes_over_at_the_next_run(
@@ -66,10 +71,20 @@ async def test_a_rotated_password_takes_over_at_the_next_run(
     old = spec.password_file.read_text()
     spec.password_file.write_text('it\'s a \\ "new" pässword')
     await provisioner.provision(postgres.spec(spec))
-    await (await connect(postgres.settings("rotated", "rotated", spec.password_file), "t")).close()
+    await (
+        await connect(
+            postgres.settings("rotated", "rotated", spec.password_file),
+            "t",
+            connect_timeout=PATIENCE,
+        )
+    ).close()
     spec.password_file.write_text(old)
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await connect(postgres.settings("rotated", "rotated", spec.password_file), "test")
+        await connect(
+            postgres.settings("rotated", "rotated", spec.password_file),
+            "test",
+            connect_timeout=PATIENCE,
+        )
 
 
 async def test_a_role_that_left_the_spec_cannot_log_in_and_its_data_is_kept(
@@ -78,7 +93,7 @@ async def test_a_role_that_left_the_spec_cannot_log_in_and_its_data_is_kept(
     stays, leaves = spec_of(authority, "stays"), spec_of(authority, "leaves")
     await provisioner.provision(postgres.spec(stays, leaves))
     settings = postgres.settings("leaves", "leaves", leaves.password_file)
-    session = await connect(settings, "test")
+    session = await connect(settings, "test", connect_timeout=PATIENCE)
     await session.execute("CREATE TABLE kept AS SELECT 1 AS row")
 
     async def alone() -> bool:
@@ -98,14 +113,18 @@ async def test_a_role_that_left_the_spec_cannot_log_in_and_its_data_is_kept(
         await session.fetchval("SELECT 1")
     assert is_unavailable(ended.value)
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
-        await connect(settings, "test")
-    await (await connect(postgres.settings("stays", "stays", stays.password_file), "t")).close()
+        await connect(settings, "test", connect_timeout=PATIENCE)
+    await (
+        await connect(
+            postgres.settings("stays", "stays", stays.password_file), "t", connect_timeout=PATIENCE
+        )
+    ).close()
 
     with capture_logs() as said:
         await provisioner.provision(postgres.spec(stays))
     assert not [line for line in said if line["event"] == "role_locked_out"], "it is said once"
     await provisioner.provision(postgres.spec(stays, leaves))
-    session = await connect(settings, "test")
+    session = await connect(settings, "test", connect_timeout=PATIENCE)
     assert await session.fetchval("SELECT count(*) FROM kept") == 1
     await session.close()
 
@@ -115,7 +134,11 @@ async def test_sessions_that_an_interrupted_run_left_are_ended_by_the_next(
 ) -> None:
     stays, leaves = spec_of(authority, "remains"), spec_of(authority, "departs")
     await provisioner.provision(postgres.spec(stays, leaves))
-    session = await connect(postgres.settings("departs", "departs", leaves.password_file), "test")
+    session = await connect(
+        postgres.settings("departs", "departs", leaves.password_file),
+        "test",
+        connect_timeout=PATIENCE,
+    )
     await postgres.as_admin("ALTER ROLE departs WITH NOLOGIN PASSWORD NULL")
     await provisioner.provision(postgres.spec(stays))
     # What asyncpg says depends on whether it has read the server's last words already.
@@ -153,13 +176,21 @@ async def test_databases_that_were_lost_with_their_volume_are_there_again_after_
     await postgres.as_admin("DROP ROLE lost")
     await provisioner.provision(wanted)
     (database,) = wanted.databases
-    await (await connect(postgres.settings("lost", "lost", database.password_file), "t")).close()
+    await (
+        await connect(
+            postgres.settings("lost", "lost", database.password_file), "t", connect_timeout=PATIENCE
+        )
+    ).close()
 
 
 async def test_a_service_session_has_limits(postgres: PostgresServer, authority: Authority) -> None:
     spec = spec_of(authority, "limited")
     await provisioner.provision(postgres.spec(spec))
-    connection = await connect(postgres.settings("limited", "limited", spec.password_file), "test")
+    connection = await connect(
+        postgres.settings("limited", "limited", spec.password_file),
+        "test",
+        connect_timeout=PATIENCE,
+    )
     for name, value in (provisioner.LIMITS | provisioner.LIMITS_17).items():
         assert await connection.fetchval(f"SHOW {name}") == value
     await connection.close()

@@ -105,11 +105,15 @@ async def test_a_role_that_never_turned_has_no_second(line: Line) -> None:
 
 
 async def test_whoever_logs_in_is_the_same_to_the_database(line: Line) -> None:
-    own = await connect(line.server.settings(ROLE, ROLE, line.first), "test")
+    own = await connect(
+        line.server.settings(ROLE, ROLE, line.first), "test", connect_timeout=PATIENCE
+    )
     await own.execute("CREATE TABLE before (id int)")
     await own.close()
     await provision(line.spec(accepted=True))
-    other = await connect(line.server.settings(ROLE, SECOND, line.later), "test")
+    other = await connect(
+        line.server.settings(ROLE, SECOND, line.later), "test", connect_timeout=PATIENCE
+    )
     try:
         await other.execute("CREATE TABLE after (id int)")
         await other.execute("DROP TABLE before")

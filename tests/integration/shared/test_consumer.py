@@ -9,6 +9,7 @@ import pytest
 
 from services.contracts.topics import DEAD_LETTER, TASK_PROCESS
 from services.shared.postgres.database import connect
+from tests.integration.authority import PATIENCE
 from tests.integration.event_worker.messages import Sender
 from tests.integration.kafka_container import WORKER, KafkaServer, headers_of
 from tests.integration.processes import ServiceProcess, environment
@@ -33,7 +34,7 @@ async def test_it_handles_every_message_once_buries_the_bad_and_ends_in_order(
     postgres: PostgresServer, kafka_server: KafkaServer, start: Callable[..., ServiceProcess]
 ) -> None:
     database = await postgres.provision("seen")
-    connection = await connect(database, "test")
+    connection = await connect(database, "test", connect_timeout=PATIENCE)
     await connection.execute("CREATE TABLE seen (what text)")
     variables = environment(
         "new-service",

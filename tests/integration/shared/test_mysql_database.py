@@ -15,7 +15,7 @@ from services.shared.mysql.connections import connect, connect_within, is_unavai
 from services.shared.mysql.database import Database
 from services.shared.runtime.databases import DatabaseUnavailableError
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.authority import Authority, eventually
+from tests.integration.authority import PATIENCE, Authority, eventually
 from tests.integration.servers import MySQLServer
 
 
@@ -255,7 +255,7 @@ async def test_a_server_that_offers_no_tls_is_told_neither_password_nor_statemen
     server = await asyncio.start_server(serve, "localhost", 0)
     port = server.sockets[0].getsockname()[1]
     with pytest.raises(Exception, match="offers no TLS") as caught:
-        await connect(settings.model_copy(update={"port": port}), "test")
+        await connect(settings.model_copy(update={"port": port}), "test", connect_timeout=PATIENCE)
     assert is_unavailable(caught.value)
     assert await said == b""
     server.close()

@@ -11,7 +11,7 @@ from services.contracts.topics import TELEMETRY_POINTS
 from services.shared.kafka.clients import sasl_mechanism
 from services.shared.runtime.databases import tls_context
 from services.shared.runtime.settings import read_secret
-from tests.integration.kafka_container import PARTITIONS, KafkaServer
+from tests.integration.kafka_container import PARTITIONS, SEND_SECONDS, KafkaServer
 
 
 def keys() -> list[bytes]:
@@ -38,7 +38,7 @@ async def test_aiokafka_and_librdkafka_agree_on_the_partition_of_every_key(
     producer = kafka_server.producer()
     for key in keys():
         producer.produce(TELEMETRY_POINTS, key=key, on_delivery=note)
-    assert producer.flush(30) == 0
+    assert producer.flush(2 * SEND_SECONDS) == 0
     settings = kafka_server.settings()
     other = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers,

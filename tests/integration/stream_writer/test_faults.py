@@ -84,7 +84,8 @@ async def test_nothing_that_was_accepted_is_lost_when_redis_is_killed(
     producer: Producer,
 ) -> None:
     writers = [start_writer(f"writer-{n}") for n in range(2)]
-    await eventually(writers[0].ready)  # it writes before it answers
+    for writer in writers:  # each writes before it answers
+        await eventually(writer.ready)
     await goes_on(producer, documents)
     for _ in range(2):
         stream_server.container.kill()
@@ -113,7 +114,8 @@ async def test_nothing_that_was_accepted_is_lost_when_postgres_is_killed(
     claim_after = 10
     more = {"WRITER_CLAIM_AFTER_SECONDS": claim_after}
     writers = [start_writer(f"writer-{n}", **more) for n in range(2)]
-    await eventually(writers[0].ready)  # it writes before it answers
+    for writer in writers:  # each writes before it answers
+        await eventually(writer.ready)
     await goes_on(producer, documents)
     postgres.container.kill()
     await eventually(lambda: is_not(writers[0].ready()))

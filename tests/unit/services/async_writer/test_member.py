@@ -6,10 +6,12 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 from prometheus_client import CollectorRegistry
 
+from services.async_writer import member as module
 from services.async_writer.member import Batch, Member
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 
@@ -27,6 +29,7 @@ class Client:
         self.given = list(given)
         self.committed: list[dict[TopicPartition, int]] = []
         self.refuses = 0
+        self.takes = 0.0
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset({PLACE})
@@ -38,6 +41,7 @@ class Client:
         if self.refuses:
             self.refuses -= 1
             raise CommitFailedError
+        await asyncio.sleep(self.takes)
         self.committed.append(offsets)
 
 
@@ -104,6 +108,21 @@ async def test_a_commit_that_failed_goes_along_with_the_next():
         await asyncio.sleep(0)
     assert client.committed == []
     await one.on_partitions_revoked([PLACE])
+    assert client.committed == [{PLACE: 2}]
+
+
+async def test_brokers_have_what_is_left_of_the_hand_over_to_answer(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(module, "_ANSWER_SECONDS", 0.01)
+    client = Client(messages(1))
+    client.takes = 0.1
+    one = member(client)
+    batch = await taken(one)
+    going = asyncio.create_task(one.on_partitions_revoked([PLACE]))
+    await asyncio.sleep(0)
+    one.release(batch, batch.messages)
+    await going
     assert client.committed == [{PLACE: 2}]
 
 

@@ -16,8 +16,11 @@ PATIENCE = 30
 for TLS and a password."""
 
 
-async def eventually(check: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
-    """Wait until `check` returns something true; AssertionError after `seconds`."""
+async def eventually(check: Callable[[], Awaitable[object]], seconds: float = 120) -> None:
+    """Wait until `check` returns something true; AssertionError after `seconds`.
+
+    As a rule it takes moments: so many seconds are for a machine that has no time at all.
+    """
     deadline = time.monotonic() + seconds
     while not await check():
         assert time.monotonic() < deadline, f"not within {seconds} s: {check}"

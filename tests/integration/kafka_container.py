@@ -28,9 +28,9 @@ from services.provision import kafka as provisioner
 from services.provision.spec import KafkaSpec, TopicSpec, UserSpec
 from services.shared.kafka.clients import consumer_config, producer_config
 from services.shared.runtime.settings import KafkaSettings
+from tests.integration.authority import PATIENCE, Authority
 from tests.integration.containers import Container, Containers, File
 from tests.integration.ports import free_port
-from tests.integration.servers import Authority
 
 KAFKA_UID = 10002
 TOPICS = (*RESOURCE_EVENTS, *TASK_EVENTS)
@@ -117,7 +117,8 @@ class KafkaServer:
                     for name in EVERYTHING
                 ],
             ),
-            wait_seconds=60,
+            # Two starts of Java, while every other server of the run starts beside it.
+            wait_seconds=180,
         )
 
     def delete_topic(self, name: str) -> None:
@@ -135,7 +136,7 @@ class KafkaServer:
     def restart(self) -> None:
         """Start it again and wait until it answers its administrator."""
         self.container.start()
-        provisioner.provision(self.spec(), wait_seconds=60)
+        provisioner.provision(self.spec(), wait_seconds=120)
 
     def producer(self, **changes: Any) -> Producer:
         config = producer_config(self.settings(), "tester", message_timeout_ms=20_000)
@@ -162,7 +163,7 @@ class KafkaServer:
     def committed(self, group: str, topics: Sequence[str] = TOPICS) -> dict[tuple[str, int], int]:
         consumer = self._consumer(group)
         try:
-            found = consumer.committed(_places(topics), timeout=20)
+            found = consumer.committed(_places(topics), timeout=PATIENCE)
             return {(p.topic, p.partition): p.offset for p in found}
         finally:
             consumer.close()
@@ -192,7 +193,7 @@ class Reader:
         )
         self.messages: list[Message] = []
 
-    async def wait(self, count: int, seconds: float = 60) -> list[Message]:
+    async def wait(self, count: int, seconds: float = 120) -> list[Message]:
         """Until there are `count` messages in all; AssertionError after `seconds`."""
         deadline = time.monotonic() + seconds
         while len(self.messages) < count:
@@ -220,7 +221,7 @@ def _places(topics: Sequence[str]) -> list[TopicPartition]:
 
 
 def _end(consumer: Consumer, place: TopicPartition) -> int:
-    offsets = consumer.get_watermark_offsets(place, timeout=20)
+    offsets = consumer.get_watermark_offsets(place, timeout=PATIENCE)
     assert offsets is not None
     return offsets[1]
 

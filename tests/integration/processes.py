@@ -75,7 +75,7 @@ class ServiceProcess:
     def terminate(self) -> int:
         """SIGTERM; the exit code, which is that of an orderly end."""
         self.signal(signal.SIGTERM)
-        return self._process.wait(60)
+        return self._process.wait(120)
 
     @property
     def pid(self) -> int:
@@ -84,7 +84,7 @@ class ServiceProcess:
     def kill(self) -> None:
         """SIGKILL, also for a stopped process."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def running(self) -> bool:
         return self._process.poll() is None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import docker
+import httpx
 
 from bootstrap import status
 from bootstrap.kube import Kube, KubeError
@@ -35,6 +36,19 @@ def wait_for(what: str, probe: Callable[[], T | None], *, seconds: float, pause:
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds:.0f} s for {what}{last}")
         time.sleep(pause)
+
+
+def patiently(ask: Callable[[], httpx.Response], seconds: float = 60) -> httpx.Response:
+    """What is answered in the end by a service that may have to be asked again.
+
+    A machine that has much else to do may take longer for TLS and a login, or for a look at Kafka,
+    than the service waits for them. Then it answers 503, which says when to come again.
+    """
+    until = time.monotonic() + seconds
+    while (answer := ask()).status_code == 503 and time.monotonic() < until:
+        assert int(answer.headers["retry-after"]) >= 1
+        time.sleep(0.5)
+    return answer
 
 
 def unsettled(kube: Kube) -> list[str]:

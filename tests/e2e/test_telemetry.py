@@ -12,7 +12,7 @@ import pytest
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube, KubeError
-from loadtests.telemetry.arriving import wait_until_read
+from loadtests.telemetry.arriving import read, send, wait_until_read
 from loadtests.telemetry.books import DATABASE, SERVER
 from loadtests.telemetry.client import Point
 from loadtests.telemetry.over_httpx import telemetry_of
@@ -35,12 +35,16 @@ APPS, DATA = "apps", "data"
 INGEST, WRITER, CPU, KAFKA = "ingest-service", "async-writer", "cpu-writer", "kafka"
 READERS = f"{SERVER}-readers"
 PROXY = "proxysql"
+BACK, GONE = "back", "gone"
 POINTS = 200_000
 RESTART_SECONDS = 150.0
 FEW = Shape(writers=4, devices=50, pace=0.5)
-EXCUSES = ("503 unavailable", "503 outcome-unknown", "503 full", "ReadError", "ConnectError",
-           "RemoteProtocolError", "ReadTimeout", "ConnectTimeout")  # fmt: skip
-"""How failures of requests begin that may come while what they need is gone."""
+REFUSALS = ("503 unavailable", "503 outcome-unknown", "503 full", "503 no-keys")
+"""To the letter: a 503 that does not say when to come back is another failure. The last is of a
+process that has just begun, and has not seen yet what tokens are signed with."""
+CUT = ("ReadError", "ConnectError", "RemoteProtocolError", "ReadTimeout", "ConnectTimeout")
+"""How failures begin of requests without an answer. All these may come while what they need is
+gone."""
 
 pytestmark = pytest.mark.usefixtures("settled")
 
@@ -63,16 +67,36 @@ class Killing:
     flow: Flow
     say: Say
 
-    def process(self, namespace: str, workload: str, number: int = 0) -> None:
+    def process(self, namespace: str, workload: str) -> None:
         """SIGKILL of a pod's first process; returns once it is ready again."""
-        pod = pods_of(self.kube, namespace, workload)[number]
-        at = kill_minus_9(self.kube, pod)
+        while True:
+            pod = pods_of(self.kube, namespace, workload)[0]
+            name = pod["metadata"]["name"]
+            at = kill_minus_9(self.kube, pod)
+            fate = wait_for(
+                f"{name} to be ready again, or to be gone",
+                lambda pod=pod: self._fate(namespace, workload, pod),
+                seconds=RESTART_SECONDS,
+            )
+            if fate == BACK:
+                break
+            # An autoscaler that needs fewer pods takes first one that is not ready.
+            assert workload == INGEST, f"{name} is gone"
+            self.say(f"{name} was let go when it had been killed: another one is killed")
         back = wait_for_restart(self.kube, namespace, pod, seconds=RESTART_SECONDS)
         self.say(
-            f"kill -9 of {pod['metadata']['name']}: ready after {back - at:.1f} s, "
+            f"kill -9 of {name}: ready after {back - at:.1f} s, "
             f"{self.flow.acknowledged} points acknowledged"
         )
         self.flow.goes_on()
+
+    def _fate(self, namespace: str, workload: str, killed: Any) -> str | None:
+        """What became of a pod whose process was killed; None as long as nothing has."""
+        for pod in pods_of(self.kube, namespace, workload):
+            if pod["metadata"]["uid"] == killed["metadata"]["uid"]:
+                state, before = main_status(pod), main_status(killed)["restartCount"]
+                return BACK if state["restartCount"] > before and state["ready"] else None
+        return GONE
 
     def two_writers_at_once(self) -> None:
         """One is killed, one is deleted; one is left."""
@@ -103,15 +127,15 @@ class Killing:
 
     def replication(self) -> None:
         """Stopped on a copy, which then is led to no more; started again."""
-        copy = pods_of(self.kube, DATA, READERS)[0]["metadata"]["name"]
+        copy = f"{READERS}-0"
         on_copy(self.kube, "STOP REPLICA SQL_THREAD")
         try:
             gone = f"{copy} to leave its Service"
-            wait_for(gone, lambda: copy not in led_to(self.kube), seconds=60)
+            wait_for(gone, lambda: copy not in led_to(self.kube), seconds=120)
             self.flow.goes_on()
         finally:
             on_copy(self.kube, "START REPLICA SQL_THREAD")
-        wait_for(f"{copy} to come back", lambda: copy in led_to(self.kube), seconds=90)
+        wait_for(f"{copy} to come back", lambda: copy in led_to(self.kube), seconds=180)
         self.say(f"replication stopped: {copy} left the Service {READERS}, and came back")
 
 
@@ -138,7 +162,7 @@ def led_to(kube: Kube) -> set[str]:
     }
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_points_survive_the_death_of_every_part_of_their_way(
     checkout: Checkout, kube: Kube, prefix: str, say: Say
 ) -> None:
@@ -164,8 +188,7 @@ def test_points_survive_the_death_of_every_part_of_their_way(
         f"{time.monotonic() - began:.0f} s; failed requests: {dict(flow.failures)}"
     )
     assert flow.acknowledged >= POINTS
-    # A 503 to the letter: one that does not say when to come back is another failure.
-    known = [w for w in flow.failures if w in EXCUSES or w.startswith(EXCUSES[3:])]
+    known = [what for what in flow.failures if what in REFUSALS or what.startswith(CUT)]
     assert not set(flow.failures) - set(known), flow.failures
     flow.check_books(kube)
     say("the table holds the newest acknowledged value of every key, and nothing else")
@@ -173,7 +196,7 @@ def test_points_survive_the_death_of_every_part_of_their_way(
     say(f"{check_rollups(kube, flow)} rollups are what SQL makes of the table")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("how", ["drain", "rollout"])
 def test_two_writers_are_ready_at_every_moment_of_a_drain_and_of_a_rollout_and_nothing_is_lost(
     checkout: Checkout, kube: Kube, api: httpx.Client, prefix: str, say: Say, how: str
@@ -185,7 +208,7 @@ def test_two_writers_are_ready_at_every_moment_of_a_drain_and_of_a_rollout_and_n
         before = {pod["metadata"]["uid"] for pod in pods_of(kube, APPS, WRITER)}
         assert ready.least == len(before) >= 3
         act(kube, api)
-        wait_until_settled(kube, seconds=150)
+        wait_until_settled(kube, seconds=240)
         flow.goes_on(2)
         after = {pod["metadata"]["uid"] for pod in pods_of(kube, APPS, WRITER)}
         assert not before & after, "a pod is still the one it was"
@@ -202,16 +225,17 @@ def drain(kube: Kube, api: httpx.Client) -> None:
         wait_for(
             f"{pod['metadata']['name']} to be evicted",
             lambda pod=pod: evict(api, pod).status_code == 201,
-            seconds=120,
+            seconds=180,
         )
 
 
 def roll(kube: Kube, _api: httpx.Client) -> None:
     target = f"deployment/{WRITER}"
     kube.run("rollout", "restart", target, "-n", APPS)
-    kube.run("rollout", "status", target, "-n", APPS, "--timeout=170s", timeout=180)
+    kube.run("rollout", "status", target, "-n", APPS, "--timeout=300s", timeout=310)
 
 
+@pytest.mark.timeout(600)
 def test_a_strong_read_sees_what_is_stored_while_a_copy_stands_still(
     checkout: Checkout, kube: Kube, prefix: str, say: Say
 ) -> None:
@@ -224,14 +248,15 @@ def test_a_strong_read_sees_what_is_stored_while_a_copy_stands_still(
         on_copy(kube, "STOP REPLICA SQL_THREAD")
         try:
             sent = time.monotonic()
-            telemetry.write(points)
-            strong = wait_until_read(telemetry, points, "strong", within=30) - sent
-            assert telemetry.page(points[0].device_id, consistency="strong").items == points
+            send(telemetry, points, within=60)
+            strong = wait_until_read(telemetry, points, "strong", within=60) - sent
+            found = read(telemetry, points[0].device_id, consistency="strong", within=60)
+            assert found == points
             assert f"{prefix}-1" not in on_copy(kube, "SELECT DISTINCT device_id FROM telemetry")
         finally:
             on_copy(kube, "START REPLICA SQL_THREAD")
-        wait_for("the copy to be led to again", lambda: led_to(kube), seconds=90)
-        eventual = wait_until_read(telemetry, points, "eventual", within=60) - sent
+        wait_for("the copy to be led to again", lambda: led_to(kube), seconds=180)
+        eventual = wait_until_read(telemetry, points, "eventual", within=90) - sent
     say(f"read from the source {strong:.2f} s after they were sent, from the copy {eventual:.2f} s")
 
 

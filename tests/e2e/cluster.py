@@ -182,9 +182,9 @@ def replace_restarted(kube: Kube, *workloads: tuple[str, str]) -> None:
         if main_status(pod)["restartCount"]
     ]
     for namespace, name in used:
-        kube.run("delete", "pod", name, "-n", namespace, "--wait=true", timeout=120)
+        kube.run("delete", "pod", name, "-n", namespace, "--wait=true", timeout=240)
     if used:
-        wait_until_settled(kube, seconds=180)
+        wait_until_settled(kube, seconds=240)
 
 
 def wait_for_restart(kube: Kube, namespace: str, killed: Any, *, seconds: float) -> float:

@@ -156,5 +156,9 @@ def test_poison_in_the_topic_is_set_aside_with_its_reason_and_stops_nobody(
         assert letter["dead_letter_topic"] == TELEMETRY_POINTS
         assert word in letter["dead_letter_reason"], letter
         say(f"set aside: {letter['dead_letter_reason']}")
-    told = [line for line in log_lines(kube, "async-writer") if '"dead_letter"' in line]
-    assert len(told) >= len(poison)
+
+    def all_logged() -> bool:
+        told = [line for line in log_lines(kube, "async-writer") if '"dead_letter"' in line]
+        return len(told) >= len(poison)
+
+    wait_for("a line of the log for each", all_logged, seconds=60)

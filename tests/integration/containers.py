@@ -121,7 +121,7 @@ class Container:
 
     def exit_code(self) -> int:
         """That of its own command, once it has ended by itself."""
-        return self._handle.wait(timeout=60)["StatusCode"]
+        return self._handle.wait(timeout=240)["StatusCode"]
 
     def running(self) -> bool:
         self._handle.reload()

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ def in_time(body: Any) -> Any:
     return body
 
 
+@pytest.mark.timeout(600)  # both servers may have to start for it
 async def test_no_request_that_the_document_allows_is_refused_and_every_answer_is_as_it_says(
     make_process: MakeProcess, databases: Databases
 ) -> None:

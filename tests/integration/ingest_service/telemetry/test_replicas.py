@@ -9,6 +9,8 @@ from tests.integration.ingest_service.telemetry.conftest import MakeTelemetry, k
 from tests.integration.kafka_container import TESTER
 from tests.integration.outbox_relay.second_broker import THIN, SecondBroker
 
+pytestmark = pytest.mark.timeout(600)  # Java starts five times, and never alone
+
 
 @pytest.fixture(scope="module")
 def second_broker(containers: Containers, authority: Authority) -> SecondBroker:

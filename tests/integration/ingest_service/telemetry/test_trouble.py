@@ -29,6 +29,8 @@ from tests.integration.kafka_container import INGEST, KafkaServer, Reader
 
 REFUSED = {"full", "unavailable", "outcome-unknown"}
 
+pytestmark = pytest.mark.timeout(600)  # brokers start again, and never alone
+
 
 def kind(response: httpx.Response) -> str:
     """Of a 503, which says when to try again."""

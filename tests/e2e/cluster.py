@@ -205,6 +205,29 @@ def wait_for_restart(kube: Kube, namespace: str, killed: Any, *, seconds: float)
     return time.time()
 
 
+def wait_for_restart_or_end(
+    kube: Kube, namespace: str, killed: Any, *, seconds: float
+) -> float | None:
+    """As ``wait_for_restart``, for a pod of a workload that has an autoscaler.
+
+    When fewer pods are enough, those that are not ready go first: then this gives None.
+    """
+    name, before = killed["metadata"]["name"], main_status(killed)["restartCount"]
+    workload = killed["metadata"]["labels"]["app.kubernetes.io/name"]
+
+    def back_or_gone() -> str | None:
+        for pod in pods_of(kube, namespace, workload):
+            if pod["metadata"]["uid"] == killed["metadata"]["uid"]:
+                state = main_status(pod)
+                return "back" if state["restartCount"] > before and state["ready"] else None
+        return "gone"
+
+    what = f"{name} to be ready again, or gone"
+    if wait_for(what, back_or_gone, seconds=seconds) == "gone":
+        return None
+    return wait_for_restart(kube, namespace, killed, seconds=seconds)
+
+
 @contextlib.contextmanager
 def away(kube: Kube, namespace: str, statefulset: str) -> Iterator[None]:
     """The StatefulSet has no pod inside the block, and is ready again after it.

@@ -23,6 +23,7 @@ from tests.e2e.cluster import (
     replace_restarted,
     wait_for,
     wait_for_restart,
+    wait_for_restart_or_end,
     wait_until_settled,
 )
 from tests.e2e.conftest import Say
@@ -35,7 +36,6 @@ APPS, DATA = "apps", "data"
 INGEST, WRITER, CPU, KAFKA = "ingest-service", "async-writer", "cpu-writer", "kafka"
 READERS = f"{SERVER}-readers"
 PROXY = "proxysql"
-BACK, GONE = "back", "gone"
 POINTS = 200_000
 RESTART_SECONDS = 240.0
 FEW = Shape(writers=4, devices=50, pace=0.5)
@@ -73,30 +73,16 @@ class Killing:
             pod = pods_of(self.kube, namespace, workload)[0]
             name = pod["metadata"]["name"]
             at = kill_minus_9(self.kube, pod)
-            fate = wait_for(
-                f"{name} to be ready again, or to be gone",
-                lambda pod=pod: self._fate(namespace, workload, pod),
-                seconds=RESTART_SECONDS,
-            )
-            if fate == BACK:
+            back = wait_for_restart_or_end(self.kube, namespace, pod, seconds=RESTART_SECONDS)
+            if back is not None:
                 break
-            # An autoscaler that needs fewer pods takes first one that is not ready.
-            assert workload == INGEST, f"{name} is gone"
+            assert workload == INGEST, f"{name} is gone, and has no autoscaler"
             self.say(f"{name} was let go when it had been killed: another one is killed")
-        back = wait_for_restart(self.kube, namespace, pod, seconds=RESTART_SECONDS)
         self.say(
             f"kill -9 of {name}: ready after {back - at:.1f} s, "
             f"{self.flow.acknowledged} points acknowledged"
         )
         self.flow.goes_on()
-
-    def _fate(self, namespace: str, workload: str, killed: Any) -> str | None:
-        """What became of a pod whose process was killed; None as long as nothing has."""
-        for pod in pods_of(self.kube, namespace, workload):
-            if pod["metadata"]["uid"] == killed["metadata"]["uid"]:
-                state, before = main_status(pod), main_status(killed)["restartCount"]
-                return BACK if state["restartCount"] > before and state["ready"] else None
-        return GONE
 
     def two_writers_at_once(self) -> None:
         """One is killed, one is deleted; one is left."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import gevent
 import gevent.os
 from gevent.event import Event as Flag
-from locust import LoadTestShape
+from locust import LoadTestShape, runners
 from locust.env import Environment
 
 from loadtests.generator.paced import ANSWER_SECONDS
@@ -23,7 +23,10 @@ from loadtests.run.messages import Event
 from loadtests.run.plan import MASTER_VARIABLE, Plan
 from loadtests.run.shapes import stage_at
 
-CONNECT_SECONDS = 60.0
+CONNECT_SECONDS = 120.0
+SILENT_SECONDS = 10
+"""After so many a worker that says nothing is taken for gone. Locust's own three are fewer than a
+starved machine may keep a process waiting, and when all are taken for gone it ends the run."""
 LAST_REPORT_SECONDS = 120.0
 """Far beyond what users wait for an answer: a starved machine stretches every timeout."""
 
@@ -61,6 +64,7 @@ class _Master:
     """Locust's master, with what it hears put out."""
 
     def __init__(self, plan: Plan, host: str, port: int) -> None:
+        runners.HEARTBEAT_LIVENESS = SILENT_SECONDS  # it beats once a second
         environment: Any = Environment(
             user_classes=[users_of(plan)],
             shape_class=PlannedShape(plan),

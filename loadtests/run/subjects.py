@@ -19,10 +19,13 @@ from loadtests.outcome import Outcome
 from loadtests.run.plan import Plan
 from loadtests.run.preparing import RunFailed, seed, warm
 from loadtests.telemetry import books
+from loadtests.telemetry.arriving import send
 from loadtests.telemetry.client import POST, Point
 from loadtests.telemetry.over_httpx import telemetry_of
 from loadtests.values import ValueLedger
 
+TAKEN_SECONDS = 30.0
+"""How long the first point may take to be let in."""
 EMPTY_SECONDS = 300.0
 """How long it may take until all that was accepted is stored."""
 
@@ -84,7 +87,7 @@ class Points:
         point = Point(device_id=f"{plan.run}-first", metric="first", ts=ts, value=1)
         try:
             with telemetry_of(self.checkout) as client:
-                client.write([point])
+                send(client, [point], within=TAKEN_SECONDS)
         except RequestFailed as failed:
             raise RunFailed(
                 f"{POST} at {plan.host} does not take points ({failed}); {WAY_OUT}"

@@ -6,7 +6,54 @@ from collections.abc import Sequence
 from loadtests.exchange import RequestFailed
 from loadtests.telemetry.client import Consistency, Point, Telemetry
 
+_AWAY = ("503 unavailable", "503 no-keys")
+"""What is said, with the time to come again, when a server that is needed does not answer within
+moments: a machine that has much else to do may be that slow now and then."""
+_OPEN = "503 outcome-unknown"
 _PAUSE = 0.02
+_LONGER_PAUSE = 0.5
+
+
+def send(
+    telemetry: Telemetry, points: Sequence[Point], *, lines: bool = False, within: float
+) -> None:
+    """Send points, and again the same points where the answer says that this is what to do.
+
+    Raises:
+        RequestFailed: another failure, or none that let them in within the seconds given.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return telemetry.write(points, lines=lines)
+        except RequestFailed as failed:
+            if str(failed) not in (*_AWAY, _OPEN) or time.monotonic() > deadline:
+                raise
+        time.sleep(_LONGER_PAUSE)
+
+
+def read(
+    telemetry: Telemetry,
+    device_id: str,
+    metric: str | None = None,
+    *,
+    limit: int = 100,
+    consistency: Consistency = "eventual",
+    within: float,
+) -> list[Point]:
+    """What a page holds, asked for again where the answer says that this is what to do.
+
+    Raises:
+        RequestFailed: another failure, or no page within the seconds given.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return telemetry.page(device_id, metric, limit=limit, consistency=consistency).items
+        except RequestFailed as failed:
+            if str(failed) not in _AWAY or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
 
 
 def wait_until_read(
@@ -17,20 +64,26 @@ def wait_until_read(
     The points are of one device and metric, and all that this device has.
 
     Raises:
-        RequestFailed: a read failed, or they were not there within the seconds given.
+        RequestFailed: a read failed otherwise than for a database that was away for a moment, or
+            they were not there within the seconds given.
     """
     first = points[0]
     deadline = time.monotonic() + within
     while True:
-        found = telemetry.page(
-            first.device_id, first.metric, limit=len(points), consistency=consistency
+        items = read(
+            telemetry,
+            first.device_id,
+            first.metric,
+            limit=len(points),
+            consistency=consistency,
+            within=deadline - time.monotonic(),
         )
         now = time.monotonic()
-        if found.items == list(points):
+        if items == list(points):
             return now
         if now > deadline:
             raise RequestFailed(
-                f"{len(found.items)} of {len(points)} points are read after {within:.0f} s "
+                f"{len(items)} of {len(points)} points are read after {within:.0f} s "
                 f"with consistency={consistency}"
             )
         time.sleep(_PAUSE)

@@ -9,7 +9,7 @@ from bootstrap.kube import Kube
 from loadtests.differences import Differences
 from loadtests.outcome import Outcome
 from loadtests.telemetry import books
-from loadtests.telemetry.arriving import wait_until_read
+from loadtests.telemetry.arriving import send, wait_until_read
 from loadtests.telemetry.client import Point
 from loadtests.telemetry.over_httpx import telemetry_of
 from loadtests.values import ValueLedger
@@ -60,7 +60,7 @@ def send_and_read(
                 for n in range(POINTS)
             ]
             sent = time.monotonic()
-            telemetry.write(points, lines=number % 2 == 1)
+            send(telemetry, points, lines=number % 2 == 1, within=within)
             seen.answered.append(time.monotonic() - sent)
             books.note(ledger, points, Outcome.ACKED)
             there = wait_until_read(telemetry, points, "strong", within=within)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import docker
+import httpx
 
 from bootstrap import status
 from bootstrap.kube import Kube, KubeError
@@ -35,6 +36,19 @@ def wait_for(what: str, probe: Callable[[], T | None], *, seconds: float, pause:
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds:.0f} s for {what}{last}")
         time.sleep(pause)
+
+
+def patiently(ask: Callable[[], httpx.Response], seconds: float = 60) -> httpx.Response:
+    """What is answered in the end by a service that may have to be asked again.
+
+    A machine that has much else to do may take longer for TLS and a login, or for a look at Kafka,
+    than the service waits for them. Then it answers 503, which says when to come again.
+    """
+    until = time.monotonic() + seconds
+    while (answer := ask()).status_code == 503 and time.monotonic() < until:
+        assert int(answer.headers["retry-after"]) >= 1
+        time.sleep(0.5)
+    return answer
 
 
 def unsettled(kube: Kube) -> list[str]:
@@ -168,9 +182,9 @@ def replace_restarted(kube: Kube, *workloads: tuple[str, str]) -> None:
         if main_status(pod)["restartCount"]
     ]
     for namespace, name in used:
-        kube.run("delete", "pod", name, "-n", namespace, "--wait=true", timeout=120)
+        kube.run("delete", "pod", name, "-n", namespace, "--wait=true", timeout=240)
     if used:
-        wait_until_settled(kube, seconds=180)
+        wait_until_settled(kube, seconds=240)
 
 
 def wait_for_restart(kube: Kube, namespace: str, killed: Any, *, seconds: float) -> float:
@@ -189,6 +203,29 @@ def wait_for_restart(kube: Kube, namespace: str, killed: Any, *, seconds: float)
     ended = state["lastState"]["terminated"]["exitCode"]
     assert ended == SIGKILL_EXIT, f"{name} ended with exit code {ended}, not by SIGKILL"
     return time.time()
+
+
+def wait_for_restart_or_end(
+    kube: Kube, namespace: str, killed: Any, *, seconds: float
+) -> float | None:
+    """As ``wait_for_restart``, for a pod of a workload that has an autoscaler.
+
+    When fewer pods are enough, those that are not ready go first: then this gives None.
+    """
+    name, before = killed["metadata"]["name"], main_status(killed)["restartCount"]
+    workload = killed["metadata"]["labels"]["app.kubernetes.io/name"]
+
+    def back_or_gone() -> str | None:
+        for pod in pods_of(kube, namespace, workload):
+            if pod["metadata"]["uid"] == killed["metadata"]["uid"]:
+                state = main_status(pod)
+                return "back" if state["restartCount"] > before and state["ready"] else None
+        return "gone"
+
+    what = f"{name} to be ready again, or gone"
+    if wait_for(what, back_or_gone, seconds=seconds) == "gone":
+        return None
+    return wait_for_restart(kube, namespace, killed, seconds=seconds)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
 """Points that flow while a test breaks things: many devices, rewritten keys, duplicates, a ledger.
 
 All devices go on together, a round at a time: none begins the next before every point of this one
-is acknowledged. So what is out of order is so by one round at most, and no point is too late for
-its window, whatever is killed meanwhile.
+is acknowledged, or given up. So what is out of order is so by one round at most. And what nobody
+took for long is sent no more: no point is too late for its window, whatever is killed meanwhile,
+and however long it takes to come back.
 """
 
 import threading
@@ -27,8 +28,11 @@ from tests.e2e.cluster import wait_for
 METRICS = ("temperature", "pressure", "humidity")
 PER_DEVICE = len(METRICS) + 1
 """Points of a device in a round: one of each metric, and one that replaces another."""
-STORED_SECONDS = 120.0
+STORED_SECONDS = 180.0
 RECENT = timedelta(seconds=15)
+TAKEN_WITHIN = timedelta(seconds=40)
+"""Older points are sent no more. A window may be closed by the clock a minute after its end, and an
+answer may take fifteen seconds."""
 LARGEST = 100_000
 """Of the values that keys begin with."""
 
@@ -52,9 +56,11 @@ class Flow:
         self.ledger = ValueLedger()
         self.failures: Counter[str] = Counter()
         self.rounds = 0
-        """That are acknowledged."""
+        """Of which every point is acknowledged."""
         self._checkout = checkout
         self._shape = shape
+        self._whole = True
+        """This round, so far."""
         self._least = 0
         self._ended = False
         self._over = threading.Event()
@@ -119,7 +125,8 @@ class Flow:
     def _turn(self) -> None:
         """Between two rounds, in one thread while the others wait."""
         if self._began:
-            self.rounds += 1
+            self.rounds += self._whole
+            self._whole = True
             self._over.wait(max(0.0, self._began + self._shape.pace - time.monotonic()))
         # Seen by all at once: one that left earlier would be waited for.
         self._ended = self._over.is_set() and self.acknowledged >= self._least
@@ -175,7 +182,11 @@ class Flow:
 
     def _insist(self, telemetry: Telemetry, points: list[Point], *, lines: bool) -> None:
         """Again with the same points until they are acknowledged: a repeat does no harm."""
+        oldest = min(point.ts for point in points)
         while not self._given_up:
+            if datetime.now(UTC) - oldest > TAKEN_WITHIN:
+                self._whole = False
+                return
             try:
                 telemetry.write(points, lines=lines)
             except RequestFailed as failed:

@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import sys
+import time
 
 SECONDS = 30.0
 POSTGRES_TLS_REQUEST = struct.pack("!II", 8, 80877103)
@@ -43,9 +44,21 @@ HELLO = {
 }
 
 
+def connected(host: str, port: int) -> socket.socket:
+    """Patiently: a Service leads nowhere while its only pod is late with an answer to its probe."""
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            return socket.create_connection((host, port), timeout=SECONDS)
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.5)
+
+
 def answer(host: str, port: int, protocol: str) -> bytes:
     """What a server says to bytes without TLS; empty when it hangs up."""
-    with socket.create_connection((host, port), timeout=SECONDS) as connection:
+    with connected(host, port) as connection:
         connection.settimeout(SECONDS)
         if protocol == "mysql":
             connection.recv(400)  # its greeting: here the server speaks first
@@ -71,7 +84,7 @@ def refuses_plaintext(protocol: str, said: bytes) -> bool:
 def handshake(host: str, port: int, protocol: str, ca_file: str) -> str:
     """The TLS version agreed on, with the chain and the host's name verified."""
     context = ssl.create_default_context(cafile=ca_file)
-    with socket.create_connection((host, port), timeout=SECONDS) as connection:
+    with connected(host, port) as connection:
         connection.settimeout(SECONDS)
         if protocol == "postgres":
             connection.sendall(POSTGRES_TLS_REQUEST)

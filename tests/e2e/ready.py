@@ -32,7 +32,7 @@ class Ready:
     def start(self) -> None:
         """Returns once the pods are known."""
         self._thread.start()
-        wait_for("the pods to be known", lambda: self._alive() and self.changes, seconds=30)
+        wait_for("the pods to be known", lambda: self._alive() and self.changes, seconds=60)
 
     def stop(self) -> None:
         """Raises what ended the watch early: then nobody knows what was missed."""

@@ -7,6 +7,7 @@ from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from loadtests.outcome import Outcome
 from loadtests.telemetry import books
+from loadtests.telemetry.arriving import send
 from loadtests.telemetry.client import MOST_POINTS, Point
 from loadtests.telemetry.over_httpx import telemetry_of
 from tests.e2e.cluster import wait_for
@@ -15,7 +16,7 @@ from tests.harness.rollups_sql import differences
 
 WINDOW = timedelta(seconds=60)
 GRACE = timedelta(seconds=30)
-WRITTEN_SECONDS = 90.0
+WRITTEN_SECONDS = 180.0
 PARTS = "0123456789"
 """First digits of devices' numbers: of all points at once the server's temporary tables would not
 fit into its memory."""
@@ -36,7 +37,7 @@ def close_windows(checkout: Checkout, flow: Flow) -> None:
     with telemetry_of(checkout) as telemetry:
         for first in range(0, len(last), MOST_POINTS):
             some = last[first : first + MOST_POINTS]
-            telemetry.write(some)
+            send(telemetry, some, within=WRITTEN_SECONDS)
             books.note(flow.ledger, some, Outcome.ACKED)
 
 

@@ -24,6 +24,7 @@ from tests.e2e.cluster import (
     replace_restarted,
     wait_for,
     wait_for_restart,
+    wait_for_restart_or_end,
     wait_until_settled,
 )
 from tests.e2e.conftest import Say
@@ -40,6 +41,8 @@ CLAIMED = "writer_entries_claimed_total"
 CUT_OFF = "no answer: "
 REFUSED = ("503 unavailable", "503 outcome-unknown")
 FULL = "503 full"
+NO_KEYS = "503 no-keys"
+"""Of a process that has just begun, and has not seen yet what tokens are signed with."""
 RESTART_SECONDS = 150.0
 """From a killed pod to a ready one, on a machine without an idle core."""
 CLAIM_SECONDS = 90.0
@@ -100,14 +103,16 @@ def pods_are_killed_while_one_writer_is_frozen_past_its_claim(
         with ExitStack() as killing:
             with frozen(kube, sleeping):
                 wait_for("entries to be claimed", lambda: claimed() > before, seconds=CLAIM_SECONDS)
-                killing.enter_context(load.fault("all ingest pods are killed", CUT_OFF))
+                killing.enter_context(load.fault("all ingest pods are killed", CUT_OFF, NO_KEYS))
                 ingest = pods_of(kube, APPS, INGEST)
                 for pod in ingest:
                     kill_minus_9(kube, pod)
             # It goes on before they are back: after a minute of silence the kubelet restarts it.
-            for pod in ingest:
-                wait_for_restart(kube, APPS, pod, seconds=RESTART_SECONDS)
-        wait_until_settled(kube, seconds=60)
+            back = [
+                wait_for_restart_or_end(kube, APPS, pod, seconds=RESTART_SECONDS) for pod in ingest
+            ]
+            assert any(back), "none of those that were killed came back"
+        wait_until_settled(kube, seconds=120)
 
 
 def the_stream_is_killed_and_then_frozen(load: UnderLoad, kube: Kube) -> None:

@@ -14,7 +14,7 @@ from loadtests.outcome import Outcome
 from loadtests.over_httpx import http_client
 from loadtests.telemetry.client import ENTRY, PATH
 from loadtests.tokens import Tokens
-from tests.e2e.cluster import away, pods_of, restarts, wait_for
+from tests.e2e.cluster import away, patiently, pods_of, restarts, wait_for
 from tests.e2e.conftest import Say
 from tests.e2e.inside import post_inside
 from tests.e2e.streams import arrived_in_order, background, unsent_events, write_now
@@ -62,8 +62,10 @@ def points_are_refused_and_documents_are_not(checkout: Checkout, prefix: str) ->
         assert answer.status_code == 503, answer.text
         assert int(answer.headers["retry-after"]) >= 1
         assert answer.headers["content-type"].startswith("application/problem+json")
-        assert ingest.post(ASYNC.path, json={"id": prefix, "value": 1}).status_code == 202
-        assert ingest.get(PATH, params={"device_id": prefix}).status_code == 200
+        document = {"id": prefix, "value": 1}
+        assert patiently(lambda: ingest.post(ASYNC.path, json=document)).status_code == 202
+        asked = {"device_id": prefix}
+        assert patiently(lambda: ingest.get(PATH, params=asked)).status_code == 200
 
 
 @pytest.mark.timeout(420)

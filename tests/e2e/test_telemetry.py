@@ -12,7 +12,7 @@ import pytest
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube, KubeError
-from loadtests.telemetry.arriving import wait_until_read
+from loadtests.telemetry.arriving import read, send, wait_until_read
 from loadtests.telemetry.books import DATABASE, SERVER
 from loadtests.telemetry.client import Point
 from loadtests.telemetry.over_httpx import telemetry_of
@@ -23,6 +23,7 @@ from tests.e2e.cluster import (
     replace_restarted,
     wait_for,
     wait_for_restart,
+    wait_for_restart_or_end,
     wait_until_settled,
 )
 from tests.e2e.conftest import Say
@@ -36,11 +37,14 @@ INGEST, WRITER, CPU, KAFKA = "ingest-service", "async-writer", "cpu-writer", "ka
 READERS = f"{SERVER}-readers"
 PROXY = "proxysql"
 POINTS = 200_000
-RESTART_SECONDS = 150.0
+RESTART_SECONDS = 240.0
 FEW = Shape(writers=4, devices=50, pace=0.5)
-EXCUSES = ("503 unavailable", "503 outcome-unknown", "503 full", "ReadError", "ConnectError",
-           "RemoteProtocolError", "ReadTimeout", "ConnectTimeout")  # fmt: skip
-"""How failures of requests begin that may come while what they need is gone."""
+REFUSALS = ("503 unavailable", "503 outcome-unknown", "503 full", "503 no-keys")
+"""To the letter: a 503 that does not say when to come back is another failure. The last is of a
+process that has just begun, and has not seen yet what tokens are signed with."""
+CUT = ("ReadError", "ConnectError", "RemoteProtocolError", "ReadTimeout", "ConnectTimeout")
+"""How failures begin of requests without an answer. All these may come while what they need is
+gone."""
 
 pytestmark = pytest.mark.usefixtures("settled")
 
@@ -63,13 +67,19 @@ class Killing:
     flow: Flow
     say: Say
 
-    def process(self, namespace: str, workload: str, number: int = 0) -> None:
+    def process(self, namespace: str, workload: str) -> None:
         """SIGKILL of a pod's first process; returns once it is ready again."""
-        pod = pods_of(self.kube, namespace, workload)[number]
-        at = kill_minus_9(self.kube, pod)
-        back = wait_for_restart(self.kube, namespace, pod, seconds=RESTART_SECONDS)
+        while True:
+            pod = pods_of(self.kube, namespace, workload)[0]
+            name = pod["metadata"]["name"]
+            at = kill_minus_9(self.kube, pod)
+            back = wait_for_restart_or_end(self.kube, namespace, pod, seconds=RESTART_SECONDS)
+            if back is not None:
+                break
+            assert workload == INGEST, f"{name} is gone, and has no autoscaler"
+            self.say(f"{name} was let go when it had been killed: another one is killed")
         self.say(
-            f"kill -9 of {pod['metadata']['name']}: ready after {back - at:.1f} s, "
+            f"kill -9 of {name}: ready after {back - at:.1f} s, "
             f"{self.flow.acknowledged} points acknowledged"
         )
         self.flow.goes_on()
@@ -103,15 +113,15 @@ class Killing:
 
     def replication(self) -> None:
         """Stopped on a copy, which then is led to no more; started again."""
-        copy = pods_of(self.kube, DATA, READERS)[0]["metadata"]["name"]
+        copy = f"{READERS}-0"
         on_copy(self.kube, "STOP REPLICA SQL_THREAD")
         try:
             gone = f"{copy} to leave its Service"
-            wait_for(gone, lambda: copy not in led_to(self.kube), seconds=60)
+            wait_for(gone, lambda: copy not in led_to(self.kube), seconds=120)
             self.flow.goes_on()
         finally:
             on_copy(self.kube, "START REPLICA SQL_THREAD")
-        wait_for(f"{copy} to come back", lambda: copy in led_to(self.kube), seconds=90)
+        wait_for(f"{copy} to come back", lambda: copy in led_to(self.kube), seconds=180)
         self.say(f"replication stopped: {copy} left the Service {READERS}, and came back")
 
 
@@ -138,7 +148,7 @@ def led_to(kube: Kube) -> set[str]:
     }
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_points_survive_the_death_of_every_part_of_their_way(
     checkout: Checkout, kube: Kube, prefix: str, say: Say
 ) -> None:
@@ -164,8 +174,7 @@ def test_points_survive_the_death_of_every_part_of_their_way(
         f"{time.monotonic() - began:.0f} s; failed requests: {dict(flow.failures)}"
     )
     assert flow.acknowledged >= POINTS
-    # A 503 to the letter: one that does not say when to come back is another failure.
-    known = [w for w in flow.failures if w in EXCUSES or w.startswith(EXCUSES[3:])]
+    known = [what for what in flow.failures if what in REFUSALS or what.startswith(CUT)]
     assert not set(flow.failures) - set(known), flow.failures
     flow.check_books(kube)
     say("the table holds the newest acknowledged value of every key, and nothing else")
@@ -173,19 +182,20 @@ def test_points_survive_the_death_of_every_part_of_their_way(
     say(f"{check_rollups(kube, flow)} rollups are what SQL makes of the table")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("how", ["drain", "rollout"])
 def test_two_writers_are_ready_at_every_moment_of_a_drain_and_of_a_rollout_and_nothing_is_lost(
     checkout: Checkout, kube: Kube, api: httpx.Client, prefix: str, say: Say, how: str
 ) -> None:
     act: Callable[[Kube, httpx.Client], None] = {"drain": drain, "rollout": roll}[how]
+    wait_for_the_entry_at_rest(kube)
     seen: AbstractContextManager = watched(api, APPS, WRITER)
     with seen as ready, flowing(checkout, prefix, FEW) as flow:
         flow.goes_on(2)
         before = {pod["metadata"]["uid"] for pod in pods_of(kube, APPS, WRITER)}
         assert ready.least == len(before) >= 3
         act(kube, api)
-        wait_until_settled(kube, seconds=150)
+        wait_until_settled(kube, seconds=240)
         flow.goes_on(2)
         after = {pod["metadata"]["uid"] for pod in pods_of(kube, APPS, WRITER)}
         assert not before & after, "a pod is still the one it was"
@@ -196,22 +206,40 @@ def test_two_writers_are_ready_at_every_moment_of_a_drain_and_of_a_rollout_and_n
     flow.check_books(kube)
 
 
+def wait_for_the_entry_at_rest(kube: Kube) -> None:
+    """The load of the test before is over for its autoscaler, too: a pod that leaves while points
+    flow may cut a request off."""
+    least = kube.json("get", "hpa", INGEST, "-n", APPS)["spec"]["minReplicas"]
+    wait_for(f"{least} pods of {INGEST}", lambda: len(pods_of(kube, APPS, INGEST)) <= least,
+             seconds=240)  # fmt: skip
+    wait_until_settled(kube, seconds=120)
+
+
 def drain(kube: Kube, api: httpx.Client) -> None:
     """As `kubectl drain` empties a node: each eviction is asked for until it is allowed."""
     for pod in pods_of(kube, APPS, WRITER):
         wait_for(
             f"{pod['metadata']['name']} to be evicted",
-            lambda pod=pod: evict(api, pod).status_code == 201,
-            seconds=120,
+            lambda pod=pod: evicted(api, pod),
+            seconds=180,
         )
+
+
+def evicted(api: httpx.Client, pod: Any) -> bool:
+    """Whether the pod goes now. One that is gone does so because an answer came too late."""
+    try:
+        return evict(api, pod).status_code in (201, 404)
+    except httpx.TimeoutException:
+        return False
 
 
 def roll(kube: Kube, _api: httpx.Client) -> None:
     target = f"deployment/{WRITER}"
     kube.run("rollout", "restart", target, "-n", APPS)
-    kube.run("rollout", "status", target, "-n", APPS, "--timeout=170s", timeout=180)
+    kube.run("rollout", "status", target, "-n", APPS, "--timeout=300s", timeout=310)
 
 
+@pytest.mark.timeout(600)
 def test_a_strong_read_sees_what_is_stored_while_a_copy_stands_still(
     checkout: Checkout, kube: Kube, prefix: str, say: Say
 ) -> None:
@@ -224,14 +252,15 @@ def test_a_strong_read_sees_what_is_stored_while_a_copy_stands_still(
         on_copy(kube, "STOP REPLICA SQL_THREAD")
         try:
             sent = time.monotonic()
-            telemetry.write(points)
-            strong = wait_until_read(telemetry, points, "strong", within=30) - sent
-            assert telemetry.page(points[0].device_id, consistency="strong").items == points
+            send(telemetry, points, within=60)
+            strong = wait_until_read(telemetry, points, "strong", within=60) - sent
+            found = read(telemetry, points[0].device_id, consistency="strong", within=60)
+            assert found == points
             assert f"{prefix}-1" not in on_copy(kube, "SELECT DISTINCT device_id FROM telemetry")
         finally:
             on_copy(kube, "START REPLICA SQL_THREAD")
-        wait_for("the copy to be led to again", lambda: led_to(kube), seconds=90)
-        eventual = wait_until_read(telemetry, points, "eventual", within=60) - sent
+        wait_for("the copy to be led to again", lambda: led_to(kube), seconds=180)
+        eventual = wait_until_read(telemetry, points, "eventual", within=90) - sent
     say(f"read from the source {strong:.2f} s after they were sent, from the copy {eventual:.2f} s")
 
 

@@ -59,4 +59,4 @@ def _message(line: str) -> dict[str, Any]:
 def _run(kube: Kube, stdin: str, *command: str) -> str:
     script = f"set -- {shlex.join(command)}\n{_TOOL}"
     shell = ("bash", "-c", script)
-    return kube.run("exec", "-i", "-n", "data", "kafka-0", "--", *shell, stdin=stdin, timeout=120)
+    return kube.run("exec", "-i", "-n", "data", "kafka-0", "--", *shell, stdin=stdin, timeout=180)

@@ -111,7 +111,7 @@ class UnderLoad:
             AssertionError: what the generator counted is not complete.
         """
         self._generator.stop()
-        assert self._generator.ended(120), "the users did not leave"
+        assert self._generator.ended(180), "the users did not leave"
         assert self._generator.trouble is None, self._generator.trouble
         assert self.intake.complaints() == [], self._generator.last_words()
 

@@ -28,9 +28,9 @@ from services.provision import kafka as provisioner
 from services.provision.spec import KafkaSpec, TopicSpec, UserSpec
 from services.shared.kafka.clients import consumer_config, producer_config
 from services.shared.runtime.settings import KafkaSettings
+from tests.integration.authority import PATIENCE, Authority
 from tests.integration.containers import Container, Containers, File
 from tests.integration.ports import free_port
-from tests.integration.servers import Authority
 
 KAFKA_UID = 10002
 TOPICS = (*RESOURCE_EVENTS, *TASK_EVENTS)
@@ -125,7 +125,8 @@ class KafkaServer:
                     for name in EVERYTHING
                 ],
             ),
-            wait_seconds=120,
+            # Two starts of Java, while every other server of the run starts beside it.
+            wait_seconds=180,
         )
 
     def delete_topic(self, name: str) -> None:

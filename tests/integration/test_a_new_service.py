@@ -20,6 +20,7 @@ from docs.reference.pages import PAGES
 from services.provision import kafka as provisioner
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.event_worker.messages import Sender
 from tests.integration.kafka_container import KafkaServer
 from tests.integration.processes import ServiceProcess, environment
@@ -133,6 +134,7 @@ def test_the_repositorys_own_checks_pass_with_it(copy: Copy) -> None:
     copy.run("-m", "pytest", "-q", *(f"tests/unit/{f}" for f in folders), "tests/policy")
 
 
+@pytest.mark.timeout(600)  # as a rule it is the first that needs the servers, which start for it
 async def test_it_starts_with_what_the_program_gives_it_and_does_its_work(
     copy: Copy, postgres: PostgresServer, kafka_server: KafkaServer, tmp_path: Path
 ) -> None:
@@ -170,7 +172,7 @@ def _mounted(value: Any) -> bool:
 
 
 async def _written(database: DatabaseSettings, event: str) -> bool:
-    connection = await connect(database, "test-drill")
+    connection = await connect(database, "test-drill", connect_timeout=PATIENCE)
     try:
         row = await connection.fetchrow("SELECT event_type FROM entries WHERE event_id = $1", event)
         return row is not None and row["event_type"] == "resource.created"

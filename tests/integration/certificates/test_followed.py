@@ -198,7 +198,7 @@ async def test_a_client_that_lives_on_verifies_with_the_cas_as_they_are_when_it_
     bundle = tmp_path / "bundle.crt"
     bundle.write_bytes(redis_server.authority.ca_pem)
     settings = redis_server.settings().model_copy(update={"ca_file": bundle})
-    client = redis_client.client(settings, timeout=5)
+    client = redis_client.client(settings, timeout=PATIENCE)
     assert await client.ping()
     bundle.write_bytes(another(tmp_path).ca_pem)
     assert await client.ping(), "a connection that is open stays"

@@ -160,6 +160,7 @@ async def make_ingest(
             )
             made = Ingest(http, registry, app)
             await eventually(lambda: is_ready(made))
+            await eventually(lambda: has_keys(registry))
             return made
 
         yield make
@@ -172,6 +173,12 @@ async def ingest(make_ingest: MakeIngest) -> Ingest:
 
 async def is_ready(ingest: Ingest) -> bool:
     return (await ingest.http.get("/ready")).status_code == 200
+
+
+async def has_keys(registry: CollectorRegistry) -> bool:
+    """Whether tokens can be verified. Readiness does not wait for that, and who comes earlier is
+    answered 503."""
+    return bool(registry.get_sample_value("auth_keys"))
 
 
 MakeProcess = Callable[..., Awaitable[ServiceProcess]]
@@ -207,6 +214,8 @@ async def make_process(
         started.headers = issuer.headers()
         made.append(started)
         await eventually(started.ready)
+        if package == "ingest_service":
+            await eventually(lambda: started.metric("auth_keys"))
         return started
 
     yield make

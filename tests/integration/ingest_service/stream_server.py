@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from components.servers.redis import config as redis_config
 from services.shared.redis import client as redis_client
 from services.shared.stream.settings import StreamSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.containers import Containers
 from tests.integration.redis_users import TESTER, kept, redis_user, tester
 from tests.integration.servers import Authority, RedisServer, run_redis
@@ -32,7 +33,7 @@ class IngestRedis(RedisServer):
         values = self.settings().model_dump()
         return {f"{prefix}_{name.upper()}": str(value) for name, value in values.items()}
 
-    def tester(self, timeout: float = 5.0) -> Redis:
+    def tester(self, timeout: float = PATIENCE) -> Redis:
         return redis_client.client(self.settings(TESTER), timeout=timeout)
 
 

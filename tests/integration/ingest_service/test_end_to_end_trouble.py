@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
 from services.shared.stream import names
+from tests.integration.authority import PATIENCE
 from tests.integration.ingest_service.conftest import PATH, MakeProcess
 from tests.integration.processes import ServiceProcess
 from tests.integration.servers import PostgresServer, eventually
@@ -60,9 +61,9 @@ class Ledger:
         async def empty() -> bool:
             return await stream.xlen(names.STREAM) == 0
 
-        await eventually(empty, seconds=60)
+        await eventually(empty)
         assert await stream.keys(names.PENDING + "*") == []
-        connection = await connect(database, "ledger")
+        connection = await connect(database, "ledger", connect_timeout=PATIENCE)
         rows = await connection.fetch("SELECT id, document ->> 'version' AS version FROM documents")
         await connection.close()
         assert {row["id"]: int(row["version"]) for row in rows} == self.acknowledged
@@ -89,7 +90,7 @@ async def test_while_the_store_is_away_documents_are_taken_until_the_queue_is_fu
             async def closed() -> bool:
                 return bool(ledger.refused)
 
-            await eventually(closed, seconds=60)
+            await eventually(closed)
             waiting = await stream.xlen(names.STREAM)
             assert before[1] < 3000 <= waiting, "it went on until the high mark"
             # Between two looks of the gate some more come in, and never many.
@@ -110,7 +111,7 @@ async def test_while_the_store_is_away_documents_are_taken_until_the_queue_is_fu
         async def lets_in_again() -> bool:
             return sum(ledger.acknowledged.values()) > taken + 1000
 
-        await eventually(lets_in_again, seconds=60)
+        await eventually(lets_in_again)
     await ledger.close(stream, datadb)
     assert await asyncio.to_thread(writer.terminate) == 0
 
@@ -155,7 +156,7 @@ async def test_a_server_whose_clock_was_an_hour_ahead_goes_on_in_order(
         name, version = next(reversed(ledger.acknowledged.items()))
         assert (await ledger.http.get(f"{ledger.url}/{name}")).json()["version"] == version
     await ledger.close(stream, datadb)
-    connection = await connect(datadb, "test")
+    connection = await connect(datadb, "test", connect_timeout=PATIENCE)
     assert {r["entry_ms"] for r in await connection.fetch("SELECT entry_ms FROM documents")} == {
         ahead
     }

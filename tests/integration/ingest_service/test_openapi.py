@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from tests.integration.ingest_service.asking import patiently
 from tests.integration.ingest_service.conftest import PATH, MakeProcess
 
 # What no schema can say: whether a cursor was ever given out, that two ids differ, that a text has
@@ -40,9 +41,9 @@ async def test_no_request_that_the_document_allows_is_refused_and_every_answer_i
         )
         def conforms(case: schemathesis.Case, existing: bool) -> None:
             if existing and "document_id" in case.path_parameters:
-                [accepted] = http.post(PATH, json={"n": 1}).json()["ids"]
+                [accepted] = patiently(lambda: http.post(PATH, json={"n": 1})).json()["ids"]
                 case.path_parameters["document_id"] = accepted
-            response = case.call(headers=process.headers)
+            response = patiently(lambda: case.call(headers=process.headers, timeout=90))
             seen.add(response.status_code)
             kind = response.json()["type"].rpartition(":")[2] if response.status_code >= 400 else ""
             unsayable = [positive_data_acceptance] if kind in UNSAYABLE else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from prometheus_client import CollectorRegistry
 from services.contracts.telemetry import TelemetryPoint
 from services.contracts.topics import TELEMETRY_POINTS
 from services.ingest_service.settings import IngestSettings
+from services.ingest_service.telemetry import sending as sender
+from services.ingest_service.telemetry import wiring
 from services.ingest_service.telemetry.endpoints import PATH
 from services.ingest_service.telemetry.settings import (
     PointSettings,
@@ -30,6 +33,7 @@ from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.provision.mysql import provision
 from services.shared.http.health import Readiness
+from services.shared.mysql.database import Database
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import (
     DatabaseSettings,
@@ -39,8 +43,9 @@ from services.shared.runtime.settings import (
 )
 from services.shared.stream.settings import StreamSettings
 from tests.harness.issuer import Issuer
-from tests.integration.authority import Authority, eventually
+from tests.integration.authority import PATIENCE, Authority, eventually
 from tests.integration.ingest_service import nowhere
+from tests.integration.ingest_service.conftest import has_keys
 from tests.integration.kafka_container import INGEST, KafkaServer, Reader
 from tests.integration.processes import ServiceProcess, environment
 from tests.integration.servers import MySQLServer
@@ -169,6 +174,7 @@ async def make_telemetry(authority: Authority, issuer: Issuer) -> AsyncIterator[
                     timeout=60,
                 )
             )
+            await eventually(lambda: has_keys(registry))
             return Telemetry(http, registry)
 
         yield make
@@ -205,7 +211,12 @@ async def make_process(
         started = ServiceProcess("services.ingest_service", variables, log)
         started.headers = issuer.headers()
         made.append(started)
-        await eventually(lambda: started.get("/health"))
+
+        async def lets_in() -> bool:
+            assert started.running(), started.log.read_text()[-3000:]
+            return await started.metric("auth_keys") > 0
+
+        await eventually(lets_in)
         return started
 
     yield make
@@ -214,14 +225,25 @@ async def make_process(
 
 
 @pytest.fixture
-async def sending(make_telemetry: MakeTelemetry, kafka_server: KafkaServer) -> Telemetry:
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what is answered, and not of when somebody is given up: a busy machine may take
+    longer for TLS and a login, or for a look at Kafka, than the service waits for them."""
+    waits = {f"{what}_timeout": PATIENCE for what in ("connect", "acquire", "command")}
+    monkeypatch.setattr(wiring, "Database", functools.partial(Database, **waits))
+    monkeypatch.setattr(sender, "LOOK_SECONDS", float(PATIENCE))
+
+
+@pytest.fixture
+async def sending(
+    patient: None, make_telemetry: MakeTelemetry, kafka_server: KafkaServer
+) -> Telemetry:
     """One that has Kafka, and time."""
     return await make_telemetry(kafka=kafka_server.settings(INGEST), seconds=60)
 
 
 @pytest.fixture
-async def reading(make_telemetry: MakeTelemetry, databases: Databases) -> Telemetry:
-    """One that has the database."""
+async def reading(patient: None, make_telemetry: MakeTelemetry, databases: Databases) -> Telemetry:
+    """One that has the database, and time."""
     return await make_telemetry(source=databases.source, copies=databases.copies)
 
 

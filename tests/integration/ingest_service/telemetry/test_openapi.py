@@ -5,12 +5,14 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from services.ingest_service.telemetry.endpoints import PATH, ROLLUPS_PATH
+from tests.integration.ingest_service.asking import patiently
 from tests.integration.ingest_service.telemetry.conftest import Databases, MakeProcess, point
 
 # What no schema can say: that a time is not in the future, or exists at all, that one is not after
@@ -34,6 +36,7 @@ def in_time(body: Any) -> Any:
     return body
 
 
+@pytest.mark.timeout(600)  # both servers may have to start for it
 async def test_no_request_that_the_document_allows_is_refused_and_every_answer_is_as_it_says(
     make_process: MakeProcess, databases: Databases
 ) -> None:
@@ -56,7 +59,7 @@ async def test_no_request_that_the_document_allows_is_refused_and_every_answer_i
         def conforms(case: schemathesis.Case, real: bool) -> None:
             if real and operation.method == "post":
                 case.body = in_time(case.body)
-            response = case.call(headers=process.headers)
+            response = patiently(lambda: case.call(headers=process.headers, timeout=90))
             seen.add(response.status_code)
             kind = response.json()["type"].rpartition(":")[2] if response.status_code >= 400 else ""
             assert not (real and kind == "invalid-point"), response.text

@@ -62,6 +62,13 @@ def _none_before() -> None:
     assert not threads()
 
 
+@pytest.fixture(autouse=True)
+def _time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a look, and between one and what follows it: a busy machine may take seconds."""
+    monkeypatch.setattr(sending, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(sending, "TRUST_SECONDS", 60.0)
+
+
 async def test_nothing_is_made_before_somebody_sends_and_one_producer_serves_all() -> None:
     world = World(lambda: BROKERS)
     assert world.metric("producers_total") == 0

@@ -28,7 +28,7 @@ from services.provision import kafka as provisioner
 from services.provision.spec import KafkaSpec, TopicSpec, UserSpec
 from services.shared.kafka.clients import consumer_config, producer_config
 from services.shared.runtime.settings import KafkaSettings
-from tests.integration.authority import PATIENCE, Authority
+from tests.integration.authority import Authority
 from tests.integration.containers import Container, Containers, File
 from tests.integration.ports import free_port
 

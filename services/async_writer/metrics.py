@@ -37,9 +37,3 @@ class WriterMetrics:
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
-        self.deleted = Counter(
-            "async_writer_rows_deleted",
-            "Rows deleted because they were older than they are kept.",
-            ["table"],
-            registry=registry,
-        )

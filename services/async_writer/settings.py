@@ -25,9 +25,3 @@ class AsyncWriterSettings(BatchSettings):
     session timeout: the whole group waits meanwhile."""
     dead_letters_at_a_time: int = Field(default=100, ge=1, le=1000)
     """Most dead letters that are on their way and not acknowledged."""
-    keep_points_days: int | None = Field(default=None, ge=1, le=36500)
-    """How long points are kept, by their own time. Absent: for good."""
-    keep_rollups_days: int | None = Field(default=None, ge=1, le=36500)
-    """How long rollups are kept, by the start of their window. Absent: for good."""
-    upkeep_interval_seconds: float = Field(default=3600, ge=1)
-    """Between two rounds of deleting what is older."""

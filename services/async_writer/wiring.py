@@ -11,7 +11,6 @@ from services.async_writer.processing import Processor
 from services.async_writer.settings import AsyncWriterSettings
 from services.async_writer.statement import PROBE
 from services.async_writer.store import PointStore
-from services.async_writer.upkeep import Upkeep, aging
 from services.shared.kafka.asynchronous import consumer, renew
 from services.shared.kafka.clients import producer_config
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
@@ -60,14 +59,12 @@ async def run(
         metrics=membership,
         heartbeat=heartbeat,
     )
-    upkeep = Upkeep(writer, tuple(aging(settings)), metrics, every=settings.upkeep_interval_seconds)
     log.info("writer_starting", topics=list(group.topics), group=group.group_id)
     try:
         await work_until_stopped(
             Process(service, writer, registry, heartbeat, checks={"group": consuming.joined}),
             consuming.run,
             on_stop=lambda: None,
-            beside=(upkeep.keep,),
         )
     finally:
         await outbox.close()

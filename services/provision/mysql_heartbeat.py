@@ -16,8 +16,9 @@ SELECT CASE
     WHEN c.service_state <> 'CONNECTING' OR c.last_error_number NOT IN
         (0, 1053, 1158, 1159, 1160, 1161, 2002, 2003, 2005, 2006, 2013, 3032)
       THEN TIMESTAMP '2000-01-01 00:00:00'
-    WHEN GREATEST(c.last_heartbeat_timestamp, c.last_queued_transaction_end_queue_timestamp)
-        < TIMESTAMP '2000-01-01 00:00:00' THEN TIMESTAMP '2000-01-01 00:00:00'
+    WHEN c.last_heartbeat_timestamp < TIMESTAMP '2000-01-01 00:00:00'
+        AND c.last_queued_transaction_end_queue_timestamp < TIMESTAMP '2000-01-01 00:00:00'
+      THEN TIMESTAMP '2000-01-01 00:00:00'
     WHEN c.last_heartbeat_timestamp >= c.last_queued_transaction_end_queue_timestamp
       THEN SYSDATE(6) - INTERVAL w.late MICROSECOND
     ELSE SYSDATE(6) - INTERVAL GREATEST(w.late, TIMESTAMPDIFF(MICROSECOND,

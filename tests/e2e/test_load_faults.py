@@ -41,8 +41,9 @@ CLAIMED = "writer_entries_claimed_total"
 CUT_OFF = "no answer: "
 REFUSED = ("503 unavailable", "503 outcome-unknown")
 FULL = "503 full"
-NO_KEYS = "503 no-keys"
-"""Of a process that has just begun, and has not seen yet what tokens are signed with."""
+JUST_BEGUN = ("503 no-keys", "503 unavailable")
+"""Of a process that has not seen yet what tokens are signed with, or how full the stream is. One that
+was killed gets requests before it says that it is ready: nobody has noticed that it was not."""
 RESTART_SECONDS = 150.0
 """From a killed pod to a ready one, on a machine without an idle core."""
 CLAIM_SECONDS = 90.0
@@ -103,7 +104,8 @@ def pods_are_killed_while_one_writer_is_frozen_past_its_claim(
         with ExitStack() as killing:
             with frozen(kube, sleeping):
                 wait_for("entries to be claimed", lambda: claimed() > before, seconds=CLAIM_SECONDS)
-                killing.enter_context(load.fault("all ingest pods are killed", CUT_OFF, NO_KEYS))
+                what = "all ingest pods are killed"
+                killing.enter_context(load.fault(what, CUT_OFF, *JUST_BEGUN))
                 ingest = pods_of(kube, APPS, INGEST)
                 for pod in ingest:
                     kill_minus_9(kube, pod)

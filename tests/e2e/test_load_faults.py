@@ -42,8 +42,8 @@ CUT_OFF = "no answer: "
 REFUSED = ("503 unavailable", "503 outcome-unknown")
 FULL = "503 full"
 JUST_BEGUN = ("503 no-keys", "503 unavailable")
-"""Of a process that has not seen yet what tokens are signed with, or how full the stream is. One that
-was killed gets requests before it says that it is ready: nobody has noticed that it was not."""
+"""Of a process that has not seen yet what tokens are signed with, or how full the stream is. One
+that was killed gets requests before it says that it is ready: nobody noticed that it was not."""
 RESTART_SECONDS = 150.0
 """From a killed pod to a ready one, on a machine without an idle core."""
 CLAIM_SECONDS = 90.0

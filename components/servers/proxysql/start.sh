@@ -17,13 +17,14 @@ printf '[client]\nuser=millrace\npassword=%s\nsocket=%s/admin/admin.sock\nprotoc
 unset admin
 ask() { mysql --defaults-file="$run/admin.my.cnf" --connect-timeout=3 --batch --skip-column-names --execute="$1"; }
 
-# Three files or none: it would make its own.
+# Three files or none: it would make its own. By force: what is mounted may be for reading only, and
+# so is what was copied of it before.
 certificate() {
-  cp @TLS@/tls.key "$run/data/proxysql-key.pem" &&
-    cp @TLS@/tls.crt "$run/data/proxysql-cert.pem" &&
-    cp @TLS@/ca.crt "$run/data/proxysql-ca.pem"
+  cp -f @TLS@/tls.key "$run/data/proxysql-key.pem" &&
+    cp -f @TLS@/tls.crt "$run/data/proxysql-cert.pem" &&
+    cp -f @TLS@/ca.crt "$run/data/proxysql-ca.pem"
 }
-read_routes() { cp -L @ROUTES@/* @READ@/; }
+read_routes() { cp -Lf @ROUTES@/* @READ@/; }
 same_routes() {
   local file
   for file in @ROUTES@/*; do

@@ -43,7 +43,7 @@ async def test_another_certificate_is_served_and_nobody_is_disconnected(
         old = tls(connection).getpeercert(binary_form=True)
         proxy.container.put(
             {
-                f"{paths.TLS}/tls.key": File(key, 0o600, PROXYSQL_UID),
+                f"{paths.TLS}/tls.key": File(key, 0o440, PROXYSQL_UID),
                 f"{paths.TLS}/tls.crt": File(chain),
             }
         )

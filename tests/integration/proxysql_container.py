@@ -121,7 +121,7 @@ def start_proxy(
             f"{paths.CA_FILE}": File(trusted or authority.ca_pem),
             f"{paths.TLS}/ca.crt": File(authority.ca_pem),
             f"{paths.TLS}/tls.crt": File(chain),
-            f"{paths.TLS}/tls.key": File(key, 0o600, uid),
+            f"{paths.TLS}/tls.key": File(key, 0o440, uid),
         },
         hostname=name,
     )

@@ -1,14 +1,17 @@
 """The container engine: used where one answers, installed where we may, else explained."""
 
+import io
 import os
 import shutil
 import subprocess
+import tarfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException
+from docker.models.containers import Container
 
 from bootstrap.checkout import Checkout
 from bootstrap.steps import Report, StepFailed
@@ -40,6 +43,19 @@ def answers() -> bool:
     except DockerException:
         return False
     return True
+
+
+def read_file(container: Container, path: str) -> bytes:
+    """A regular file of a container, whether it runs or not.
+
+    By copying: what a short program prints in a container the engine, when it has much else to do,
+    may lose on its way here.
+    """
+    stream, _ = container.get_archive(path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+        member = archive.extractfile(Path(path).name)
+        assert member is not None, f"{path} is a regular file"
+        return member.read()
 
 
 def is_debian_like() -> bool:

@@ -5,9 +5,7 @@ and starts on control groups of version 1 and 2, with or without systemd. What r
 told by ``bootstrap/images/node/start-node``.
 """
 
-import io
 import os
-import tarfile
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -27,7 +25,7 @@ from bootstrap.cluster.node import (
     node_environment,
     published_ports,
 )
-from bootstrap.engine import connect
+from bootstrap.engine import connect, read_file
 from bootstrap.images.build import ensure_image
 from bootstrap.images.publish import published_images
 from bootstrap.images.recipes import LABEL, NODE, PAUSE
@@ -158,17 +156,8 @@ def write_kubeconfig(checkout: Checkout, container: Container) -> None:
     draft = checkout.kubeconfig.with_name("kubeconfig.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(_read_file(container, ADMIN_KUBECONFIG).decode().replace(inside, outside))
+        file.write(read_file(container, ADMIN_KUBECONFIG).decode().replace(inside, outside))
     draft.replace(checkout.kubeconfig)
-
-
-def _read_file(container: Container, path: str) -> bytes:
-    # By copying: what a short program prints in the container is sometimes lost on its way here.
-    stream, _ = container.get_archive(path)
-    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
-        member = archive.extractfile(Path(path).name)
-        assert member is not None, f"{path} is a regular file"
-        return member.read()
 
 
 def cluster_status(checkout: Checkout) -> ClusterStatus:

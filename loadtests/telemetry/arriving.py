@@ -1,11 +1,13 @@
 """How long it takes from sending points until they are read."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from loadtests.exchange import RequestFailed
 from loadtests.telemetry.client import Consistency, Point, Telemetry
 
+T = TypeVar("T")
 _AWAY = ("503 unavailable", "503 no-keys")
 """What is said, with the time to come again, when a server that is needed does not answer within
 moments: a machine that has much else to do may be that slow now and then."""
@@ -22,14 +24,9 @@ def send(
     Raises:
         RequestFailed: another failure, or none that let them in within the seconds given.
     """
-    deadline = time.monotonic() + within
-    while True:
-        try:
-            return telemetry.write(points, lines=lines)
-        except RequestFailed as failed:
-            if str(failed) not in (*_AWAY, _OPEN) or time.monotonic() > deadline:
-                raise
-        time.sleep(_LONGER_PAUSE)
+    _insist(
+        lambda: telemetry.write(points, lines=lines), (*_AWAY, _OPEN), within, pause=_LONGER_PAUSE
+    )
 
 
 def read(
@@ -46,14 +43,24 @@ def read(
     Raises:
         RequestFailed: another failure, or no page within the seconds given.
     """
+    return _insist(
+        lambda: telemetry.page(device_id, metric, limit=limit, consistency=consistency).items,
+        _AWAY,
+        within,
+        pause=_PAUSE,
+    )
+
+
+def _insist(ask: Callable[[], T], excuses: Sequence[str], within: float, *, pause: float) -> T:
+    """What `ask` gives, repeated after a failure that is among `excuses`."""
     deadline = time.monotonic() + within
     while True:
         try:
-            return telemetry.page(device_id, metric, limit=limit, consistency=consistency).items
+            return ask()
         except RequestFailed as failed:
-            if str(failed) not in _AWAY or time.monotonic() > deadline:
+            if str(failed) not in excuses or time.monotonic() > deadline:
                 raise
-        time.sleep(_PAUSE)
+        time.sleep(pause)
 
 
 def wait_until_read(

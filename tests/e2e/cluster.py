@@ -10,6 +10,7 @@ import httpx
 
 from bootstrap import status
 from bootstrap.kube import Kube, KubeError
+from tests.harness import asking
 
 NAMESPACES = ("data", "apps")
 NOISE = ("Connection refused", "unexpected eof while reading")
@@ -39,16 +40,15 @@ def wait_for(what: str, probe: Callable[[], T | None], *, seconds: float, pause:
 
 
 def patiently(ask: Callable[[], httpx.Response], seconds: float = 60) -> httpx.Response:
-    """What is answered in the end by a service that may have to be asked again.
+    """What is answered in the end; each 503 before it has to say when to come again."""
 
-    A machine that has much else to do may take longer for TLS and a login, or for a look at Kafka,
-    than the service waits for them. Then it answers 503, which says when to come again.
-    """
-    until = time.monotonic() + seconds
-    while (answer := ask()).status_code == 503 and time.monotonic() < until:
-        assert int(answer.headers["retry-after"]) >= 1
-        time.sleep(0.5)
-    return answer
+    def asked() -> httpx.Response:
+        answer = ask()
+        if answer.status_code == 503:
+            assert int(answer.headers["retry-after"]) >= 1
+        return answer
+
+    return asking.patiently(asked, seconds)
 
 
 def unsettled(kube: Kube) -> list[str]:

@@ -17,6 +17,7 @@ import docker
 from docker.errors import ImageNotFound, NotFound
 
 from bootstrap.checkout import find_checkout
+from bootstrap.engine import read_file
 from tests.integration.freezing import once_the_engine_knows
 from tests.integration.ports import free_port
 
@@ -110,14 +111,7 @@ class Container:
         said = f"/tmp/said-{uuid.uuid4().hex}"
         keep = 'said=$1; shift; exec "$@" >"$said" 2>&1'
         done = self._handle.exec_run(["sh", "-c", keep, "ask", said, *command])
-        return done.exit_code, self._read(said).decode(errors="replace")
-
-    def _read(self, path: str) -> bytes:
-        chunks, _ = self._handle.get_archive(path)
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-            file = archive.extractfile(archive.next() or path)
-            assert file is not None, f"{path} is no file"
-            return file.read()
+        return done.exit_code, read_file(self._handle, said).decode(errors="replace")
 
     def exit_code(self) -> int:
         """That of its own command, once it has ended by itself."""

@@ -46,8 +46,8 @@ if [ "$applies" = 1 ] && [ "$lag" -le "$most" ]; then
       exit 0
       ;;
     # The source does not answer (3032: it is offline for somebody who works on it). Who was close
-    # behind it has what it had, and serves that. It is another thing to be refused there (a password, a certificate, too many connections): the
-    # source goes on, and this copy stays behind.
+    # behind it has what it had, and serves that. It is another thing to be refused there (a
+    # password, a certificate, too many connections): the source goes on, and this copy stays behind.
     CONNECTING:0 | CONNECTING:1053 | CONNECTING:115[89] | CONNECTING:116[01] | CONNECTING:200[2356] | \
       CONNECTING:2013 | CONNECTING:3032)
       [ -e @FOLLOWED@ ]

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.integration.ingest_service.asking import patiently
+from tests.harness.asking import patiently
 from tests.integration.ingest_service.conftest import PATH, MakeProcess
 
 # What no schema can say: whether a cursor was ever given out, that two ids differ, that a text has

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pymysql.err import OperationalError
 
 from components.servers.mysql import config
 from services.provision import mysql_heartbeat
@@ -52,6 +54,13 @@ class Pair:
 
     async def is_not_late(self) -> bool:
         return not await self.late()
+
+    async def disconnect(self) -> None:
+        """Whoever reads the source's log there loses the connection."""
+        readers = "SELECT id FROM performance_schema.processlist WHERE user = 'replication'"
+        for row in await self.source.as_admin(readers):
+            with contextlib.suppress(OperationalError):  # it has ended by itself
+                await self.source.as_admin(f"KILL {row['id']}")
 
     async def following(self) -> None:
         await eventually(self.is_ready)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from pymysql.err import OperationalError
 
@@ -68,22 +66,13 @@ async def test_a_copy_that_is_refused_by_its_source_is_not_ready(pair: Pair) -> 
     await pair.source.as_admin("ALTER USER replication@'%' ACCOUNT LOCK")
 
     async def is_refused() -> bool:
-        await disconnect(pair)
+        await pair.disconnect()
         return await pair.is_not_ready()
 
     # The source serves and goes on; this one would stay behind for ever and not know how far.
     await eventually(is_refused)
     await pair.source.as_admin("ALTER USER replication@'%' ACCOUNT UNLOCK")
     await pair.following()
-
-
-async def disconnect(pair: Pair) -> None:
-    found = await pair.source.as_admin(
-        "SELECT id FROM information_schema.processlist WHERE user = 'replication'"
-    )
-    for row in found:
-        with contextlib.suppress(OperationalError):  # it has ended by itself
-            await pair.source.as_admin(f"KILL {row['id']}")
 
 
 async def test_a_copy_that_broke_is_not_ready_but_has_started(pair: Pair) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,6 +14,7 @@ import pytest
 from docker.errors import ImageNotFound, NotFound
 
 from bootstrap.checkout import find_checkout
+from bootstrap.engine import read_file
 from bootstrap.images.build import in_engine
 from bootstrap.images.recipes import REGISTRY, image_tag
 from tests.integration.containers import Container, Containers, File
@@ -154,11 +153,7 @@ def words(containers: Containers, ref: str) -> str:
     containers.engine.images.pull(ref)
     container = containers.engine.containers.create(ref, ["unused"])
     try:
-        chunks, _ = container.get_archive("/words.txt")
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-            file = archive.extractfile("words.txt")
-            assert file is not None
-            return file.read().decode()
+        return read_file(container, "/words.txt").decode()
     finally:
         container.remove()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from services.ingest_service.telemetry.endpoints import PATH, ROLLUPS_PATH
-from tests.integration.ingest_service.asking import patiently
+from tests.harness.asking import patiently
 from tests.integration.ingest_service.telemetry.conftest import Databases, MakeProcess, point
 
 # What no schema can say: that a time is not in the future, or exists at all, that one is not after

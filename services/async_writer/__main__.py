@@ -17,6 +17,8 @@ from services.shared.runtime.settings import (
     SettingsError,
     load,
 )
+from services.shared.tracing.settings import TracingSettings
+from services.shared.tracing.setup import traced
 
 
 def main() -> int:
@@ -25,7 +27,9 @@ def main() -> int:
         service = load(ServiceSettings)
         logging.configure(service.service_name, service.log_level)
         database, kafka = load(DatabaseSettings), load(KafkaSettings)
-        uvloop.run(run(service, database, kafka, load(GroupSettings), load(AsyncWriterSettings)))
+        group, settings = load(GroupSettings), load(AsyncWriterSettings)
+        with traced(service.service_name, load(TracingSettings)):
+            uvloop.run(run(service, database, kafka, group, settings))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -12,6 +12,7 @@ from services.async_writer.points import BadPointError, Point, by_key, to_point
 from services.async_writer.refusals import store_or_refuse
 from services.async_writer.store import PointStore
 from services.shared.kafka.dead_letters import BadMessage
+from services.shared.tracing import spans
 
 
 class Processor:
@@ -43,7 +44,7 @@ class Processor:
         self._metrics.written.inc(len(good) - len(refused))
         self._metrics.dead.inc(len(bad))
         self._metrics.batch_points.observe(len(messages))
-        self._metrics.batch_seconds.observe(time.monotonic() - started)
+        self._metrics.batch_seconds.observe(time.monotonic() - started, spans.exemplar())
         return bad
 
     async def _write(self, points: Sequence[Point]) -> None:

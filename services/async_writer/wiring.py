@@ -16,6 +16,7 @@ from services.shared.kafka.clients import producer_config
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.kafka.dead_letters import DeadLetters
 from services.shared.kafka.group import GroupSettings
+from services.shared.kafka.traced import in_traces
 from services.shared.mysql.writer import Writer
 from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
@@ -49,12 +50,13 @@ async def run(
         settings.dead_letters_at_a_time,
     )
     heartbeat = Heartbeat(settings.wedged_after_seconds)
+    processor = Processor(PointStore(writer, metrics), metrics, heartbeat.beat)
     consuming = Consuming(
         partial(consumer, kafka, group, client_id),
         partial(renew, settings=kafka),
         group.topics,
         settings,
-        handler=Processor(PointStore(writer, metrics), metrics, heartbeat.beat).process,
+        handler=in_traces(processor.process, group.group_id),
         outbox=outbox,
         metrics=membership,
         heartbeat=heartbeat,

@@ -15,6 +15,8 @@ from services.shared.runtime.settings import (
     SettingsError,
     load,
 )
+from services.shared.tracing.settings import TracingSettings
+from services.shared.tracing.setup import traced
 
 
 def main() -> int:
@@ -23,7 +25,8 @@ def main() -> int:
         settings = load(ServiceSettings)
         logging.configure(settings.service_name, settings.log_level)
         means = Means(settings, load(AuthSettings), load(DatabaseSettings))
-        uvloop.run(run(means))
+        with traced(settings.service_name, load(TracingSettings)):
+            uvloop.run(run(means))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 
 import bcrypt
 
+from services.shared.tracing import spans
+
 COST: Final = 10
 _MOST_WAITING: Final = 32
 """Secrets in line for each thread: seconds, and who came later is told to come back."""
@@ -60,7 +62,8 @@ class Hasher:
             raise BusyError
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            with spans.step("bcrypt", "INTERNAL", {}):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._waiting -= 1
 

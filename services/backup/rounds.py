@@ -28,23 +28,24 @@ class _Reached:
     """How far the archive goes, and the metrics that say so."""
 
     def __init__(self, job: Job, registry: CollectorRegistry) -> None:
-        labels = {"labelnames": ["database"], "registry": registry}
         self._database = job.spec.database
         self._limit = 3 * job.spec.archive.interval_seconds + 30
         self._began = self._until = datetime.now(UTC)
         self._metric = Gauge(
             "backup_archive_until_timestamp_seconds",
             "Everything that was committed until then is archived.",
-            **labels,
+            ["database"],
+            registry=registry,
         ).labels(self._database)
         Gauge(
             "backup_archive_lag_seconds",
             "How much of the newest changes would be lost with the server.",
-            **labels,
+            ["database"],
+            registry=registry,
         ).labels(self._database).set_function(self._behind)
-        self._failures = Counter("backup_archive_failures", "Rounds that failed.", **labels).labels(
-            self._database
-        )
+        self._failures = Counter(
+            "backup_archive_failures", "Rounds that failed.", ["database"], registry=registry
+        ).labels(self._database)
         self._trouble = Trouble()
         self._log = logging.get_logger(__name__)
 

@@ -13,8 +13,10 @@ from services.cpu_writer.rollups import Rollups, Row, roll_up
 from services.cpu_writer.settings import CpuWriterSettings
 from services.cpu_writer.store import RollupStore
 from services.cpu_writer.waiting import Waiting
+from services.shared.runtime import context
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
+from services.shared.tracing import spans
 
 log = get_logger(__name__)
 
@@ -64,12 +66,16 @@ class Closer:
         for first in range(0, len(due), _WINDOWS_AT_ONCE):
             some = due[first : first + _WINDOWS_AT_ONCE]
             since = time.monotonic()
-            rollups = await self._waiting.patiently(self._rolled_up(some))
-            for rows in rollups.parts(self._settings.rows):
-                await self._insist(member, losses, rows)
-                self._metrics.written.inc(len(rows))
-            owned.partition.written([start for start, _ in some])
-            self._metrics.write_seconds.observe(time.monotonic() - since)
+            with (
+                context.Serving(owned.origins.take(some)),
+                spans.step("roll up", "INTERNAL", {"millrace.windows": len(some)}),
+            ):
+                rollups = await self._waiting.patiently(self._rolled_up(some))
+                for rows in rollups.parts(self._settings.rows):
+                    await self._insist(member, losses, rows)
+                    self._metrics.written.inc(len(rows))
+                owned.partition.written([start for start, _ in some])
+                self._metrics.write_seconds.observe(time.monotonic() - since, spans.exemplar())
 
     async def _rolled_up(self, windows: Sequence[tuple[int, Sequence[Points]]]) -> Rollups:
         if sum(len(part) for _, parts in windows for part in parts) <= self._settings.inline_points:

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from services.cpu_writer.metrics import WriterMetrics
 from services.cpu_writer.progress import Progress, UnknownMetadataError, resumed
+from services.cpu_writer.traced import Origins
 from services.cpu_writer.windows import Partition, Rule
 from services.shared.runtime.logging import get_logger
 
@@ -40,6 +41,7 @@ class Owned:
     asked: int
     moved: float = field(default_factory=time.monotonic)
     waiting: int | None = None
+    origins: Origins = field(default_factory=Origins)
 
 
 class Member(ConsumerRebalanceListener):

@@ -22,6 +22,7 @@ from services.cpu_writer.member import Member, Owned
 from services.cpu_writer.points import Batch, Parsed, parse
 from services.cpu_writer.pool import Pool
 from services.cpu_writer.settings import CpuWriterSettings
+from services.cpu_writer.traced import Reading
 from services.cpu_writer.waiting import StoppedError, Waiting
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
@@ -40,6 +41,7 @@ class _InHand:
     owned: Owned
     end: int
     parsing: asyncio.Task[Parsed]
+    reading: Reading
 
 
 class Reader:
@@ -53,8 +55,10 @@ class Reader:
         settings: CpuWriterSettings,
         *,
         waiting: Waiting,
+        group: str,
     ) -> None:
         self._member = member
+        self._group = group
         self._pool = pool
         self._closer = closer
         self._settings = settings
@@ -124,7 +128,9 @@ class Reader:
             # A message without a time of its own (-1) is as old as its arrival here.
             [(it.timestamp if it.timestamp >= 0 else now_ms) * 1000 for it in records],
         )
-        self._in_hand.append(_InHand(owned, owned.asked, asyncio.create_task(self._parse(batch))))
+        parsing = asyncio.create_task(self._parse(batch))
+        reading = Reading(records, self._group)
+        self._in_hand.append(_InHand(owned, owned.asked, parsing, reading))
 
     async def _parse(self, batch: Batch) -> Parsed:
         if len(batch) <= self._settings.inline_points:
@@ -133,9 +139,11 @@ class Reader:
 
     async def _apply(self, it: _InHand) -> None:
         parsed = await self._waiting.patiently(it.parsing)
+        it.reading.end()
         owned = it.owned
         if self._member.owned.get(owned.place) is not owned:
             return  # another's by now, or read again
+        owned.origins.note(it.reading)
         before = owned.partition.watermark
         owned.partition.take(parsed, it.end, int(time.time() * _MICROSECONDS))
         if owned.partition.watermark > before:

@@ -136,7 +136,9 @@ class Sessions:
             joined=self._joined,
         )
         closer = Closer(self._pool, self._store, settings, metrics=self._metrics, waiting=waiting)
-        reader = Reader(member, self._pool, closer, settings, waiting=waiting)
+        reader = Reader(
+            member, self._pool, closer, settings, waiting=waiting, group=self._group.group_id
+        )
         tasks: list[asyncio.Task[None]] = []
         try:
             await waiting.unless_stopped(client.start())

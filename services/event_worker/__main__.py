@@ -17,6 +17,8 @@ from services.shared.runtime.settings import (
     SettingsError,
     load,
 )
+from services.shared.tracing.settings import TracingSettings
+from services.shared.tracing.setup import traced
 from services.shared.wiring.consumer import consume
 
 
@@ -28,16 +30,17 @@ def main() -> int:
         database, kafka = load(DatabaseSettings), load(KafkaSettings)
         group, settings = load(GroupSettings), load(WorkerSettings)
         retention = load(RetentionSettings)
-        asyncio.run(
-            consume(
-                partial(work, group=group, settings=settings, retention=retention),
-                service=service,
-                database=database,
-                kafka=kafka,
-                group=group,
-                batches=settings,
+        with traced(service.service_name, load(TracingSettings)):
+            asyncio.run(
+                consume(
+                    partial(work, group=group, settings=settings, retention=retention),
+                    service=service,
+                    database=database,
+                    kafka=kafka,
+                    group=group,
+                    batches=settings,
+                )
             )
-        )
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

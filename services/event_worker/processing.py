@@ -14,7 +14,9 @@ from services.event_worker.records import Message, Record, to_record
 from services.event_worker.store import BadRecordError, EventStore, Tally
 from services.shared.kafka.dead_letters import BadMessage
 from services.shared.postgres.partitions import id_time
+from services.shared.runtime import context
 from services.shared.runtime.logging import get_logger
+from services.shared.tracing import spans
 
 log = get_logger(__name__)
 
@@ -45,7 +47,7 @@ class Processor:
         for refused in bad:
             self._metrics.messages.labels(refused.message.topic(), "dead_letter").inc()
         self._metrics.batch_size.observe(len(messages))
-        self._metrics.duration.observe(time.monotonic() - started)
+        self._metrics.duration.observe(time.monotonic() - started, spans.exemplar())
         return bad
 
     async def release_gaps(self, horizon: datetime) -> None:
@@ -88,6 +90,7 @@ class Processor:
                     event_type=record.event_type,
                     resource_id=record.resource_id,
                     correlation_id=record.correlation_id,
+                    traceparent=record.traceparent,
                 )
                 if name in ("processed", "late"):
                     age = now - id_time(record.id).timestamp()
@@ -99,4 +102,5 @@ class Processor:
                     event_id=record.id,
                     resource_id=record.resource_id,
                     version=record.version,
+                    **context.ids_in(record.traceparent),
                 )

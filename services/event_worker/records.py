@@ -29,6 +29,8 @@ class Record:
     payload: str
     version: int | None
     correlation_id: str | None
+    traceparent: str | None = None
+    """For log lines; it is not stored."""
 
     @property
     def deletes(self) -> bool:
@@ -84,6 +86,7 @@ def to_record(message: Message) -> Record:
         payload=envelope.payload,
         version=envelope.aggregate_version if numbered else None,
         correlation_id=envelope.correlation_id,
+        traceparent=envelope.traceparent,
     )
 
 

@@ -25,6 +25,8 @@ from services.shared.runtime.settings import (
     load,
 )
 from services.shared.stream.settings import StreamSettings
+from services.shared.tracing.settings import TracingSettings
+from services.shared.tracing.setup import traced
 
 
 def main() -> int:
@@ -46,7 +48,8 @@ def main() -> int:
                 load(ReadersSettings),
             ),
         )
-        uvloop.run(run(means))
+        with traced(settings.service_name, load(TracingSettings)):
+            uvloop.run(run(means))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -11,6 +11,8 @@ from services.shared.documents.pages import ListQuery
 from services.shared.http.direct import Call, Reply
 from services.shared.http.queries import read_query
 from services.shared.stream.accept import Accepted
+from services.shared.stream.names import STREAM
+from services.shared.tracing import spans
 
 
 class Endpoints:
@@ -25,10 +27,12 @@ class Endpoints:
         # Before anything is read: what is not let in costs nothing.
         self._service.admit()
         documents = given(call, self._settings)
-        trace, correlation = call.traceparent, call.correlation_id
-        await self._service.accept(
-            [Accepted(id, document, trace, correlation) for id, document in documents]
-        )
+        correlation = call.correlation_id
+        with spans.sending("redis", STREAM, len(documents)) as span:
+            trace = spans.passed_on(span, call.traceparent)
+            await self._service.accept(
+                [Accepted(id, document, trace, correlation) for id, document in documents]
+            )
         return Reply(202, to_json({"ids": [id for id, _ in documents]}))
 
     async def list(self, call: Call) -> Reply:

@@ -20,6 +20,8 @@ from services.shared.runtime.settings import (
     SettingsError,
     load,
 )
+from services.shared.tracing.settings import TracingSettings
+from services.shared.tracing.setup import traced
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,7 +44,10 @@ def main(argv: list[str] | None = None) -> int:
             return asyncio.run(_parked(arguments))
         service = load(ServiceSettings)
         logging.configure(service.service_name, service.log_level)
-        asyncio.run(run(service, load(DatabaseSettings), load(KafkaSettings), load(RelaySettings)))
+        database, kafka = load(DatabaseSettings), load(KafkaSettings)
+        settings = load(RelaySettings)
+        with traced(service.service_name, load(TracingSettings)):
+            asyncio.run(run(service, database, kafka, settings))
     except (SettingsError, DatabaseUnavailableError, parked.NotParkedError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

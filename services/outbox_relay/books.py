@@ -13,6 +13,7 @@ from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import OutboxEvent, Settlement, pause_seconds
 from services.outbox_relay.store import OutboxStore
 from services.shared.postgres.database import DatabaseUnavailableError
+from services.shared.runtime import context
 from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 
@@ -98,6 +99,7 @@ class Books:
                 attempts=item.attempts,
                 correlation_id=item.event.correlation_id,
                 reason=reason,
+                **context.ids_in(item.event.traceparent),
             )
 
     async def _insist(

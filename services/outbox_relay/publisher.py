@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import Answer, OutboxEvent, Place, Result
 from services.outbox_relay.sick import Leaders
+from services.outbox_relay.traced import SendSpans
 from services.shared.kafka.client_log import with_log
 from services.shared.kafka.clients import (
     Config,
@@ -153,12 +154,13 @@ class Publisher:
                 event.type,
                 key=event.aggregate_id.encode(),
                 value=event.payload.encode(),
-                headers=event.headers(),
+                headers=sending.spans.begin(index, item).headers(),
                 on_delivery=sending.on_delivery(index),
             )
         except BufferError:
             return False
         except KafkaException as error:
+            sending.spans.end(index, error.args[0])
             sending.refuse(index, error.args[0])
         except (TypeError, ValueError) as error:
             sending.results[index] = Result(Answer.PERMANENT, f"cannot be sent: {error}")
@@ -179,10 +181,12 @@ class _Sending:
         self.broken = False
         """A send failed because of the cluster: nothing more may go out behind it."""
         self.lost = False
+        self.spans = SendSpans()
 
     def on_delivery(self, index: int) -> Callable[[KafkaError | None, Message], None]:
         def report(error: KafkaError | None, message: Message) -> None:
             self.outstanding -= 1
+            self.spans.end(index, error, message)
             if error is None:
                 self.results[index] = Result(Answer.ACKED)
             else:
@@ -210,6 +214,7 @@ class _Sending:
     def finish(self) -> list[Result]:
         # Handed over but never answered: it may have arrived.
         sent = Result(Answer.ENVIRONMENT, "no answer in time") if self.outstanding else _NOT_SENT
+        self.spans.give_up()
         return [result or sent for result in self.results]
 
 

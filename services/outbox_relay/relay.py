@@ -29,6 +29,7 @@ from services.shared.postgres.database import DatabaseUnavailableError
 from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.trouble import Trouble
+from services.shared.tracing import spans
 
 log = get_logger(__name__)
 
@@ -229,7 +230,8 @@ class Relay:
         now = time.time()
         for item, result in zip(batch, results, strict=True):
             if result.answer is Answer.ACKED:
-                self._metrics.commit_to_ack.observe(max(0.0, now - item.created_at.timestamp()))
+                age = max(0.0, now - item.created_at.timestamp())
+                self._metrics.commit_to_ack.observe(age, spans.exemplar_of(item.event.traceparent))
             else:
                 self._metrics.failures.labels(result.answer.value).inc()
         return results

@@ -47,6 +47,9 @@ OWNER: Final = (
 """What Alembic's revisions take, on their own database."""
 BACKUP: Final = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 _LOG: Final = ("REPLICATION CLIENT", "REPLICATION SLAVE")  # the archive of changes
+EXPORTER_GLOBAL: Final = ("REPLICATION CLIENT",)
+"""How far a copy is; what a server counts, everybody may ask."""
+EXPORTER_SESSIONS: Final = 3
 BACKUP_GLOBAL: Final = (*_LOG, "BACKUP_ADMIN", "RELOAD", "SHOW_ROUTINE")
 
 Rights = Mapping[str, tuple[str, ...]]
@@ -59,6 +62,7 @@ class _Account:
     password_file: Path
     previous: PreviousSpec | None
     rights: Rights
+    sessions: int = 0  # at most at once; 0: as many as the server takes
 
 
 async def provision(spec: MySQLSpec, *, wait_seconds: float = 120) -> None:
@@ -120,6 +124,9 @@ def _accounts(spec: MySQLSpec) -> Iterator[_Account]:
         own = spec.monitor
         rights = {mysql_heartbeat.SCHEMA: ("SELECT",)}
         yield _Account(own.name, own.password_file, own.previous, rights)
+    if spec.exporter is not None:
+        own, rights = spec.exporter, {"*": EXPORTER_GLOBAL}
+        yield _Account(own.name, own.password_file, own.previous, rights, EXPORTER_SESSIONS)
 
 
 async def _account(spec: MySQLSpec, admin: Connection, account: _Account) -> None:
@@ -132,7 +139,8 @@ async def _account(spec: MySQLSpec, admin: Connection, account: _Account) -> Non
     await bring(admin, Login(settings, user, account.previous))
     # Last: who cannot yet log in has nobody's rights but its own.
     door = "" if await lockout.held(admin, account.name) else " ACCOUNT UNLOCK"
-    await ask(admin, f"ALTER USER {user} REQUIRE SSL{door} ATTRIBUTE '{attribute}'")
+    most = f" WITH MAX_USER_CONNECTIONS {account.sessions}"
+    await ask(admin, f"ALTER USER {user} REQUIRE SSL{most}{door} ATTRIBUTE '{attribute}'")
 
 
 async def _grant(admin: Connection, account: _Account) -> None:

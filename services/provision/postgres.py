@@ -20,6 +20,7 @@ from services.provision.spec import (
     LOGIN_SECONDS,
     BackupAccountSpec,
     DatabaseSpec,
+    ExporterAccountSpec,
     PostgresSpec,
     ProvisionError,
     second,
@@ -37,6 +38,8 @@ LIMITS_17 = {"transaction_timeout": "30s"}
 
 _SERVICE: Final = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 _BACKUP: Final = "REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS CONNECTION LIMIT 20"
+# Two connections an answer, of which one may be ending still when the next one is asked for.
+_EXPORTER: Final = f"{_SERVICE} CONNECTION LIMIT 3"
 
 MARKER = "millrace_service"
 """Every role made here is a member of it: no other role may ever be locked out."""
@@ -63,6 +66,8 @@ async def provision(spec: PostgresSpec, *, wait_seconds: float = 120) -> None:
             await _schema(spec, database)
         if spec.backup is not None:
             await _backup_account(spec, admin, spec.backup)
+        if spec.exporter is not None:
+            await _exporter_account(spec, admin, spec.exporter)
         roles = [database.role for database in spec.databases]
         await _lock_out(admin, keep=[*roles, *map(second, roles)])
     except (asyncpg.PostgresError, OSError) as error:
@@ -159,6 +164,19 @@ async def _backup_account(
 
     settings = _settings(spec, "postgres", account.login or account.user, account.password_file)
     await bring(admin, Turns(account.user, settings, account.previous, _BACKUP, prepare))
+
+
+async def _exporter_account(
+    spec: PostgresSpec, admin: asyncpg.Connection, account: ExporterAccountSpec
+) -> None:
+    async def prepare(admin: asyncpg.Connection, login: str) -> None:
+        await admin.execute(f"GRANT pg_monitor TO {quote(login)}")
+        await admin.execute(f"GRANT CONNECT ON DATABASE postgres TO {quote(login)}")
+        # What it asks takes milliseconds; it must not be what is long at work.
+        await admin.execute(f"ALTER ROLE {quote(login)} SET statement_timeout = '10s'")
+
+    settings = _settings(spec, "postgres", account.login or account.user, account.password_file)
+    await bring(admin, Turns(account.user, settings, account.previous, _EXPORTER, prepare))
 
 
 async def _database(admin: asyncpg.Connection, database: DatabaseSpec) -> None:

@@ -57,8 +57,8 @@ class DatabaseSpec(_Spec):
         return self
 
 
-class BackupAccountSpec(_Spec):
-    """Who takes backups of a whole server: reads everything and writes nothing."""
+class _WholeServerSpec(_Spec):
+    """An account of a PostgreSQL server that belongs to no database."""
 
     user: str = Field(pattern=_NAME)
     login: str = ""
@@ -73,6 +73,14 @@ class BackupAccountSpec(_Spec):
         return self
 
 
+class BackupAccountSpec(_WholeServerSpec):
+    """Who takes backups of a whole server: reads everything and writes nothing."""
+
+
+class ExporterAccountSpec(_WholeServerSpec):
+    """Who tells how a server fares: sees who does what there, and no row of a table."""
+
+
 class PostgresSpec(_Spec):
     """A PostgreSQL server, its administrator, and the databases it must have."""
 
@@ -84,6 +92,7 @@ class PostgresSpec(_Spec):
     ca_file: FilePath
     databases: list[DatabaseSpec] = Field(min_length=1)
     backup: BackupAccountSpec | None = None
+    exporter: ExporterAccountSpec | None = None
 
 
 class AccountSpec(_Spec):
@@ -116,6 +125,8 @@ class MySQLSpec(_Spec):
     """Reads all databases of the spec, and the binary log."""
     monitor: AccountSpec | None = None
     """Sees which node takes writes, and how far behind another one is."""
+    exporter: AccountSpec | None = None
+    """Sees how every node fares, and no row of a table."""
 
 
 class CredentialSpec(_Spec):

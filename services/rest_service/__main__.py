@@ -17,6 +17,8 @@ from services.shared.runtime.settings import (
     SettingsError,
     load,
 )
+from services.shared.tracing.settings import TracingSettings
+from services.shared.tracing.setup import traced
 
 
 def main() -> int:
@@ -32,7 +34,8 @@ def main() -> int:
             load(IdempotencySettings),
             load(AuthenticationSettings),
         )
-        uvloop.run(run(means))
+        with traced(settings.service_name, load(TracingSettings)):
+            uvloop.run(run(means))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1

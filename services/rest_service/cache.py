@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from services.shared.runtime import tracing
+from services.shared.runtime import context
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import SettingsError
 from services.shared.runtime.together import Together
@@ -210,7 +210,7 @@ class VersionedCache:
 
     async def _probe(self) -> None:
         # This task is nobody's request: its log lines must not carry the one that started it.
-        tracing.unbind()
+        context.unbind()
         while True:
             await asyncio.sleep(self._probe_interval)
             try:

@@ -18,6 +18,8 @@ from services.shared.runtime.settings import (
     load,
 )
 from services.shared.stream.settings import StreamSettings
+from services.shared.tracing.settings import TracingSettings
+from services.shared.tracing.setup import traced
 from services.stream_writer import dead
 from services.stream_writer.settings import WriterSettings
 from services.stream_writer.wiring import REDIS_SECONDS, run
@@ -42,7 +44,10 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         service = load(ServiceSettings)
         logging.configure(service.service_name, service.log_level)
-        uvloop.run(run(service, load(DatabaseSettings), load(StreamSettings), load(WriterSettings)))
+        database, stream = load(DatabaseSettings), load(StreamSettings)
+        settings = load(WriterSettings)
+        with traced(service.service_name, load(TracingSettings)):
+            uvloop.run(run(service, database, stream, settings))
     except (SettingsError, dead.NotDeadError, dead.NotDoneError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

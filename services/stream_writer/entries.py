@@ -13,13 +13,14 @@ from services.shared.stream.settle import FIELD_ORIGIN
 
 _ENTRY_ID = re.compile(r"(\d{1,19})-(\d{1,19})")
 _MOST_BIGINT = 2**63 - 1
-_ID, _DOCUMENT, _ORIGIN, _CORRELATION = (
+_ID, _DOCUMENT, _ORIGIN, _CORRELATION, _TRACEPARENT = (
     name.encode()
     for name in (
         names.FIELD_ID,
         names.FIELD_DOCUMENT,
         FIELD_ORIGIN,
         names.FIELD_CORRELATION_ID,
+        names.FIELD_TRACEPARENT,
     )
 )
 _version = attrgetter("version")
@@ -47,6 +48,7 @@ class Entry(NamedTuple):
     version: tuple[int, int]
     deliveries: int = 1
     correlation_id: str | None = None
+    traceparent: bytes | None = None
 
 
 Versions = tuple[Entry, ...]
@@ -80,6 +82,7 @@ def to_entry(delivery: Delivery) -> Entry:
             version_of(origin or delivery.entry),
             delivery.count,
             correlation,
+            fields.get(_TRACEPARENT),
         )
     except UnicodeDecodeError as error:
         raise BadEntryError(f"not UTF-8: {error.reason} at byte {error.start}") from error

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterable, Sequence
 
 from services.shared.postgres.database import DatabaseUnavailableError
+from services.shared.runtime import context
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.sizing import FittingSize
 from services.shared.stream.settle import Settling
+from services.shared.tracing import spans
 from services.stream_writer.budget import Budget
 from services.stream_writer.entries import (
     BadEntryError,
@@ -24,6 +26,7 @@ from services.stream_writer.patience import Patience
 from services.stream_writer.refusals import Refused, store_or_refuse
 from services.stream_writer.store import DocumentStore
 from services.stream_writer.stream import Hold
+from services.stream_writer.traced import batch
 
 log = get_logger(__name__)
 
@@ -83,15 +86,17 @@ class Writer:
         self._has_turn = has_turn
         self._hold.take([delivery.entry for delivery in deliveries], since)
         self._metrics.batch_size.observe(len(deliveries))
-        entries: list[Entry] = []
-        for delivery in deliveries:
-            try:
-                entries.append(to_entry(delivery))
-            except BadEntryError as error:
-                await self.bury(delivery.entry, f"no document: {error}", delivery.count)
-        await self._write(by_document(entries))
-        self._hold.take(())
-        self._metrics.write_duration.observe(time.monotonic() - started)
+        with batch(deliveries):
+            entries: list[Entry] = []
+            for delivery in deliveries:
+                try:
+                    entries.append(to_entry(delivery))
+                except BadEntryError as error:
+                    await self.bury(delivery.entry, f"no document: {error}", delivery.count)
+            await self._write(by_document(entries))
+            self._hold.take(())
+            seconds = time.monotonic() - started
+            self._metrics.write_duration.observe(seconds, spans.exemplar())
 
     async def _write(self, documents: Sequence[Versions]) -> None:
         while documents:
@@ -168,4 +173,5 @@ class Writer:
             deliveries=deliveries,
             document_id=refused.entry.document_id[:200] if refused else None,
             correlation_id=refused.entry.correlation_id if refused else None,
+            **context.ids_in(refused.entry.traceparent if refused else None),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.contracts.topics import TELEMETRY_POINTS
 from services.ingest_service.telemetry import messages
 from services.ingest_service.telemetry.cursors import Position
 from services.ingest_service.telemetry.metrics import TelemetryMetrics
@@ -12,6 +13,7 @@ from services.ingest_service.telemetry.sending import Sender
 from services.ingest_service.telemetry.store import Asked, Store, Table
 from services.ingest_service.telemetry.versions import Versions
 from services.shared.mysql.connections import Row
+from services.shared.tracing import spans
 
 
 class Telemetry:
@@ -26,7 +28,9 @@ class Telemetry:
     async def accept(self, points: Sequence[Point], traceparent: str, correlation_id: str) -> None:
         """Return when all in-sync replicas have them. Raises FullError or AwayError."""
         made = messages.messages(points, self._versions.take(len(points)))
-        await self._sender.send(made, messages.headers(traceparent, correlation_id))
+        with spans.sending("kafka", TELEMETRY_POINTS, len(points)) as span:
+            headers = messages.headers(spans.passed_on(span, traceparent), correlation_id)
+            await self._sender.send(made, headers)
 
     def note_invalid(self) -> None:
         """A request's points were refused for what they are."""

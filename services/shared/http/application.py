@@ -28,7 +28,8 @@ class Application(FastAPI):
     ) -> None:
         """`guard`: who knows clients by what they show, None: they need show nothing; `context`:
         how a RequestContext is made; `about`: as FastAPI takes it."""
-        super().__init__(**about)
+        # Spans and metrics of requests are RequestContext's, whoever answers them.
+        super().__init__(telemetry={"tracing": False, "metrics": False, "logs": False}, **about)
         self._direct = direct
         self._gate = Gate(guard)
         context = {**context, "gate": self._gate}

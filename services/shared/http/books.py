@@ -6,6 +6,7 @@ from prometheus_client import Counter, Histogram
 
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import HttpMetrics
+from services.shared.tracing import lines, spans
 
 log = get_logger(__name__)
 
@@ -26,10 +27,7 @@ class Books:
         self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def note(self, method: str, route: str, path: str, status: int, seconds: float) -> None:
-        """One request, and how it ended."""
-        # Anything may stand in the path or the method of a request; labels must stay few.
-        if method not in METHODS:
-            method = "other"
+        """One request, and how it ended; its trace, if that is recorded, is the example of it."""
         found = self._found.get((method, route, status))
         if found is None:
             found = self._found[method, route, status] = (
@@ -38,8 +36,10 @@ class Books:
             )
         requests, duration = found
         requests.inc()
-        duration.observe(seconds)
-        if status >= 400 or ((self._log_all or seconds >= SLOW_SECONDS) and route not in QUIET):
+        duration.observe(seconds, spans.exemplar())
+        if status >= 400 or (
+            route not in QUIET and (self._log_all or seconds >= SLOW_SECONDS or lines.worth_one())
+        ):
             log.info(
                 "request",
                 method=method,

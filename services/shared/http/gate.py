@@ -20,7 +20,7 @@ from starlette.types import Scope
 from services.contracts.scopes import SCOPES
 from services.shared.http.direct import Found
 from services.shared.http.incoming import Fields
-from services.shared.runtime import tracing
+from services.shared.runtime import context
 
 OPEN: Final = frozenset(
     {"/health", "/ready", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
@@ -148,7 +148,7 @@ class Gate:
                 client = self.guard.known(given, needs)
             if client is None:
                 client = await self.guard.check(given, needs)
-            tracing.identify(client)
+            context.identify(client)
         scope[_ADMITTED] = True
 
     def describe(self, document: dict[str, Any]) -> None:

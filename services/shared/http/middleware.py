@@ -29,10 +29,11 @@ from services.shared.http.incoming import (
 )
 from services.shared.http.joining import JOINED, JoinedWrites
 from services.shared.http.problem import FieldError, ProblemError
-from services.shared.runtime import tracing
+from services.shared.runtime import context
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import HttpMetrics
 from services.shared.runtime.settings import AccessLog
+from services.shared.tracing import spans
 
 log = get_logger(__name__)
 
@@ -71,13 +72,14 @@ class RequestContext:
         started = time.perf_counter()
         # Of several with one name the first.
         fields: Fields = dict(reversed(scope["headers"]))
-        correlation_id = tracing.accept_correlation_id(_text(fields.get(b"x-correlation-id")))
-        trace = tracing.continue_trace(_text(fields.get(b"traceparent")))
-        tracing.bind(correlation_id, trace)
+        correlation_id = context.accept_correlation_id(_text(fields.get(b"x-correlation-id")))
+        method, path = scope["method"], scope["path"]
+        caller = _text(fields.get(b"traceparent"))
+        trace, span = spans.server(caller, quiet=path in QUIET)
+        context.bind(correlation_id, trace, span)
         traceparent = trace.traceparent
         state = scope.setdefault("state", {})
         state["correlation_id"], state["traceparent"] = correlation_id, traceparent
-        method, path = scope["method"], scope["path"]
         found: Found | None = scope.get(DIRECT)
         status = 0
 
@@ -110,8 +112,16 @@ class RequestContext:
                 raise  # half a response is out: only closing the connection is honest now
             await answer(scope, known)(scope, receive, send_with_id)
         finally:
-            route = found.template if found else _route_of(scope)
-            self._books.note(method, route, path, status or 500, time.perf_counter() - started)
+            self._note(scope, found, status or 500, started)
+
+    def _note(self, scope: Scope, found: Found | None, status: int, started: float) -> None:
+        # Anything may stand in the method of a request; names must stay few.
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = found.template if found else _route_of(scope)
+        self._books.note(method, route, scope["path"], status, time.perf_counter() - started)
+        span = context.span()
+        if span is not None:
+            spans.answered(span, method, route, status, _about(scope))
 
     async def _read(self, fields: Fields, scope: Scope, receive: Receive) -> bytes:
         most = self._max_body
@@ -123,6 +133,15 @@ class RequestContext:
         if body is None:
             body = await read_in_time(fields, receive, most, self._body_seconds)
         return body
+
+
+def _about(scope: Scope) -> dict[str, str]:
+    # The path, not the query: nobody knows what stands there.
+    return {
+        "url.path": scope["path"][:200],
+        "url.scheme": scope.get("scheme", "http"),
+        "millrace.correlation_id": scope["state"]["correlation_id"],
+    }
 
 
 def _known(error: Exception, found: Found | None) -> ProblemError:

@@ -17,9 +17,9 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from services.shared.kafka.clients import sasl_mechanism
 from services.shared.kafka.group import GroupSettings
-from services.shared.kafka.sparing import Sparing
 from services.shared.runtime.databases import tls_context
 from services.shared.runtime.settings import KafkaSettings, SettingsError, read_secret
+from services.shared.runtime.sparing import Sparing
 
 _PARTITION_BYTES: Final = 512 * 1024
 _FETCH_BYTES: Final = 4 * 1024 * 1024
@@ -97,15 +97,21 @@ def renew(client: AIOKafkaConsumer, settings: KafkaSettings) -> None:
 
 async def stop(client: AIOKafkaConsumer, seconds: float) -> None:
     """Leave the group and close; when the brokers do not answer, no longer than `seconds`."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(seconds):
-            await client.stop()
-            return
+    # A task of its own: it awaits fetches that it has just cancelled, and then is cancelled itself
+    # (`Fetcher.close`), which is not to be taken for a cancellation of whoever waits here.
+    stopping = asyncio.create_task(client.stop())
+    try:
+        await asyncio.wait({stopping}, timeout=seconds)
+    finally:
+        stopping.cancel()
+    if stopping.done() and not stopping.cancelled() and stopping.exception() is None:
+        return
     # What was cut off may not have come to its tasks, which would fetch again once brokers answer,
     # nor to the connections.
     inner: Any = client
     fetcher, coordinator = inner._fetcher, inner._coordinator
-    tasks = [getattr(fetcher, "_fetch_task", None), *getattr(fetcher, "_pending_tasks", ())]
+    tasks = [stopping, getattr(fetcher, "_fetch_task", None)]
+    tasks += getattr(fetcher, "_pending_tasks", ())
     names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task")
     tasks += [getattr(coordinator, name, None) for name in names]
     alive = [task for task in tasks if task is not None and not task.done()]

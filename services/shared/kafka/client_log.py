@@ -12,8 +12,8 @@ from collections.abc import Callable
 from confluent_kafka import KafkaError
 
 from services.shared.kafka.clients import Config, is_client_lost
-from services.shared.kafka.sparing import Sparing
 from services.shared.runtime.logging import get_logger
+from services.shared.runtime.sparing import Sparing
 from services.shared.runtime.trouble import Trouble
 
 log = get_logger(__name__)

@@ -9,9 +9,10 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from services.contracts.envelope import EVENT_ID
+from services.contracts.envelope import CORRELATION_ID, EVENT_ID, TRACEPARENT
 from services.shared.kafka.client_log import with_log
 from services.shared.kafka.clients import Config, is_permanent, is_producer_lost
+from services.shared.runtime import context
 from services.shared.runtime.logging import get_logger
 
 log = get_logger(__name__)
@@ -53,19 +54,22 @@ def about(bad: BadMessage) -> list[tuple[str, str | bytes | None]]:
 def tell(bad: BadMessage) -> None:
     """Log where a message came from and what was wrong with it."""
     message = bad.message
+    headers = dict(message.headers() or ())
     log.error(
         "dead_letter",
         topic=message.topic(),
         partition=message.partition(),
         offset=message.offset(),
-        event_id=_event_id(message),
+        event_id=_claimed(headers, EVENT_ID),
+        correlation_id=_claimed(headers, CORRELATION_ID),
         reason=bad.reason,
+        **context.ids_in(headers.get(TRACEPARENT)),
     )
 
 
-def _event_id(message: Any) -> str | None:
-    """The event id that a message claims to have."""
-    value = dict(message.headers() or ()).get(EVENT_ID)
+def _claimed(headers: dict[Any, Any], name: str) -> str | None:
+    """What a message says of itself."""
+    value = headers.get(name)
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     return text and text[:100]
 

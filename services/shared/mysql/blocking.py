@@ -10,7 +10,9 @@ from typing import Any, cast
 import pymysql
 from pymysql.constants import CLIENT
 
+from services.shared.mysql import traced
 from services.shared.mysql.connections import before_this_one
+from services.shared.runtime import context
 from services.shared.runtime.databases import tls_context
 from services.shared.runtime.settings import DatabaseSettings, read_login
 
@@ -22,6 +24,18 @@ class Connection(pymysql.connections.Connection):
 
     _sock: Any
     _read_timeout: float | None
+
+    def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
+        """In the trace of whoever the thread works for."""
+        if context.span() is None:
+            return super().query(sql, unbuffered)
+        with traced.statement(self, sql):
+            return super().query(sql, unbuffered)
+
+    def commit(self) -> None:
+        """As query()."""
+        with traced.word(self, "COMMIT"):
+            super().commit()
 
     def wait_for_answers(self, seconds: float) -> None:
         """From the next statement on."""

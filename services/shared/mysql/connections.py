@@ -9,6 +9,8 @@ import aiomysql
 from pymysql import err
 from pymysql.constants import CLIENT, CR, ER
 
+from services.shared.mysql import traced
+from services.shared.runtime import context
 from services.shared.runtime.databases import connected_within, tls_context
 from services.shared.runtime.settings import (
     DatabaseSettings,
@@ -57,6 +59,16 @@ class _Cursor(aiomysql.DictCursor):
 class _Connection(aiomysql.Connection):
     patience: float | None = None
     """Seconds for the answer to a statement."""
+
+    async def query(self, sql: str | bytes, unbuffered: bool = False) -> Any:
+        if context.span() is None:
+            return await super().query(sql, unbuffered)
+        with traced.statement(self, sql):
+            return await super().query(sql, unbuffered)
+
+    async def commit(self) -> None:
+        with traced.word(self, "COMMIT"):
+            await super().commit()
 
     async def _request_authentication(self) -> None:
         # aiomysql would go on in the clear, and whoever sits in between could ask for that.

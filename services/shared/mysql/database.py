@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from services.shared.mysql.connections import Connection, Row, connect, is_unavailable
 from services.shared.mysql.pool import Limits, Pool
+from services.shared.mysql.traced import connecting
 from services.shared.runtime.databases import DatabaseUnavailableError, watch_pool
 from services.shared.runtime.settings import DatabaseSettings
 
@@ -79,16 +80,17 @@ class Database:
     async def connect(self) -> Connection:
         """A connection outside the pool, for locks of a session. The caller closes it."""
         try:
-            return await connect(
-                self._settings,
-                self._application_name,
-                connect_timeout=self._connect_timeout,
-                command_timeout=self._command_timeout,
-                session="transaction_isolation = 'READ-COMMITTED',"
-                # So that the server gives up, too, on what nobody waits for any more.
-                f" max_execution_time = {int(self._command_timeout * 1000)},"
-                f" innodb_lock_wait_timeout = {max(1, int(self._command_timeout))}",
-            )
+            with connecting(self._settings):
+                return await connect(
+                    self._settings,
+                    self._application_name,
+                    connect_timeout=self._connect_timeout,
+                    command_timeout=self._command_timeout,
+                    session="transaction_isolation = 'READ-COMMITTED',"
+                    # So that the server gives up, too, on what nobody waits for any more.
+                    f" max_execution_time = {int(self._command_timeout * 1000)},"
+                    f" innodb_lock_wait_timeout = {max(1, int(self._command_timeout))}",
+                )
         except Exception as error:
             if is_unavailable(error):
                 raise DatabaseUnavailableError(str(error)) from error

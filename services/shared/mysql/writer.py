@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import functools
 import math
 import random
 import threading
@@ -19,6 +21,8 @@ from pymysql.constants import ER
 from services.shared.mysql.blocking import Connection, connect
 from services.shared.mysql.connections import is_unavailable
 from services.shared.mysql.threads import Kept
+from services.shared.mysql.traced import connecting
+from services.shared.runtime import context
 from services.shared.runtime.databases import DatabaseUnavailableError, watch_pool
 from services.shared.runtime.once import Once
 from services.shared.runtime.settings import DatabaseSettings
@@ -56,15 +60,17 @@ class Writer:
         retire_seconds: float = 300.0,
     ) -> None:
         self._probe = probe
-        self._kept = Kept(
-            lambda: connect(
-                settings,
-                application_name,
-                connect_timeout=connect_timeout,
-                command_timeout=command_timeout,
-            ),
-            retire_seconds,
-        )
+
+        def made() -> Connection:
+            with connecting(settings):
+                return connect(
+                    settings,
+                    application_name,
+                    connect_timeout=connect_timeout,
+                    command_timeout=command_timeout,
+                )
+
+        self._kept = Kept(made, retire_seconds)
         self._threads = ThreadPoolExecutor(settings.pool_size, "mysql-writer")
         self._closing = threading.Event()
         self._last_success = -math.inf
@@ -135,7 +141,10 @@ class Writer:
     async def _in_thread(self, work: Work[T]) -> T:
         if self._closing.is_set():
             raise DatabaseUnavailableError("the writer is closed")
-        answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._insist, work)
+        insist = functools.partial(self._insist, work)
+        if context.span() is not None:  # a thread has no context but the one it is given
+            insist = functools.partial(contextvars.copy_context().run, insist)
+        answer = await asyncio.get_running_loop().run_in_executor(self._threads, insist)
         self._last_success = time.monotonic()
         return answer
 

@@ -13,6 +13,7 @@ import contextlib
 import time
 
 from services.shared.postgres.database import Database, DatabaseUnavailableError
+from services.shared.runtime import context
 
 CHANNEL = "outbox"
 """Where writers say that there is something to publish; the relay listens."""
@@ -49,6 +50,7 @@ class Wakeup:
             await self._owed
 
     async def _pay(self) -> None:
+        context.unbind()  # of all writes since, and not of the one that began it
         await asyncio.sleep(self._interval)
         # From here on a write that commits needs one of its own.
         self._owed = None

@@ -12,6 +12,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from prometheus_client import CollectorRegistry
 
+from services.shared.postgres.traced import about
 from services.shared.postgres.turnover import NamedConnection, Turnover
 from services.shared.runtime.databases import (
     DatabaseUnavailableError,
@@ -25,6 +26,7 @@ from services.shared.runtime.settings import (
     read_login,
     read_secret,
 )
+from services.shared.tracing import spans
 
 __all__ = [
     "Connection",
@@ -89,6 +91,7 @@ async def connect(
         server_settings={"application_name": application_name, **(server_settings or {})},
     )
     connection.login = user
+    connection.about = about(settings.host, settings.port, settings.name)
     return connection
 
 
@@ -178,13 +181,16 @@ class Database:
             pool.terminate()
 
     async def _connect(self) -> NamedConnection:
-        return await connect(
-            self._settings,
-            self._application_name,
-            connect_timeout=self._connect_timeout,
-            command_timeout=self._command_timeout,
-            server_settings=self._server_settings,
-        )
+        settings = self._settings
+        where = about(settings.host, settings.port, settings.name)
+        with spans.step(f"CONNECT {settings.name}", "CLIENT", where):
+            return await connect(
+                settings,
+                self._application_name,
+                connect_timeout=self._connect_timeout,
+                command_timeout=self._command_timeout,
+                server_settings=self._server_settings,
+            )
 
     async def connect(self) -> asyncpg.Connection:
         """A connection outside the pool, for LISTEN. The caller closes it."""

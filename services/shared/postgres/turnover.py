@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from services.shared.postgres.traced import TracedConnection
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.rounds import keep_doing
 from services.shared.runtime.settings import SettingsError
@@ -20,7 +21,7 @@ LOOK_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 5.0
 
 
-class NamedConnection(asyncpg.Connection):
+class NamedConnection(TracedConnection):
     """A connection that knows whom it logged in as."""
 
     login: str = ""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import DataError, RedisError
 
+from services.shared.runtime import context
 from services.shared.runtime.databases import tls_context
 from services.shared.runtime.settings import RedisSettings, read_secret
+from services.shared.tracing import spans
 
+T = TypeVar("T")
 __all__ = ["RedisError", "client"]
 
 
@@ -64,6 +68,40 @@ class _Connection(SSLConnection):
         await super().send_packed_command(command, check_health)
 
 
+class _Traced(Redis):
+    """Its commands are steps in the trace of whoever gives them; a script is one."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        answer = super().execute_command(*args, **options)
+        return answer if context.span() is None else self._step(str(args[0]), answer)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        made = super().pipeline(transaction, shard_hint)
+        if context.span() is None:
+            return made
+        plain = made.execute
+
+        async def execute(raise_on_error: bool = True) -> Any:
+            return await self._step("PIPELINE", plain(raise_on_error), len(made.command_stack))
+
+        made.execute = execute
+        return made
+
+    async def _step(self, name: str, answer: Awaitable[T], size: int = 1) -> T:
+        options = self.connection_pool.connection_kwargs
+        about: dict[str, str | int] = {
+            "db.system.name": "redis",
+            "db.operation.name": name,
+            "server.address": options["host"],
+            "server.port": options["port"],
+        }
+        if size > 1:
+            about["db.operation.batch.size"] = size
+        # What a command is given is not told: documents are among it.
+        with spans.step(name, "CLIENT", about):
+            return await answer
+
+
 def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16) -> Redis:
     """A client that connects when first used.
 
@@ -83,4 +121,4 @@ def client(settings: RedisSettings, *, timeout: float, max_connections: int = 16
         timeout=timeout,
         protocol=2,
     )
-    return Redis.from_pool(pool)
+    return _Traced.from_pool(pool)

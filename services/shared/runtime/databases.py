@@ -29,7 +29,7 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     certificates.watch_servers(context)
-    certificates.watch_bundle(context)
+    certificates.watch_bundle(ca_file)
     return context
 
 

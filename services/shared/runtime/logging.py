@@ -8,7 +8,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from services.shared.runtime import tracing
+from services.shared.runtime import context
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -24,7 +24,7 @@ def configure(service: str, level: str = "INFO") -> None:
 
     common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        tracing.add_ids,
+        context.add_ids,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -13,6 +13,7 @@ from prometheus_client import (
 )
 
 from services.shared.runtime.certificates import CertificateCollector
+from services.shared.runtime.span_counts import SpanCollector
 
 LATENCY_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0,
@@ -21,13 +22,14 @@ LATENCY_BUCKETS = (
 
 
 def new_registry() -> CollectorRegistry:
-    """A registry with the metrics of process, platform, garbage collector and certificates."""
+    """A registry with the metrics of process, platform, garbage collector, certificates, spans."""
     disable_created_metrics()  # a second series for every counter, which nobody reads
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     registry.register(CertificateCollector())
+    registry.register(SpanCollector())
     return registry
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from services.shared.runtime import tracing
+from services.shared.runtime import context
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -29,8 +29,9 @@ class Once(Generic[Key, Value]):
         return await asyncio.shield(loading)
 
     async def _run(self, key: Key) -> Value:
-        # Nobody's request: its log lines must not carry the one that started it.
-        tracing.unbind()
+        # Nobody's request: its log lines must not carry the one that started it. In the trace of
+        # that one it is, as what it waited for.
+        context.keep_span()
         return await self._load(key)
 
     def _loaded(self, key: Key, done: asyncio.Task[Value]) -> None:

@@ -30,7 +30,8 @@ class ServiceSettings(BaseSettings):
     """The lowest level that is logged."""
     access_log: AccessLog = "notable"
     """Which requests get a log line: `notable`, those that were refused, failed or took a second or
-    longer, or `all` but probes. All are counted in the metrics."""
+    longer and a few of those whose trace is recorded, or `all` but probes. All are counted in the
+    metrics."""
     http_host: str = "0.0.0.0"  # noqa: S104 - a pod listens on its own address only
     """Address to listen on."""
     http_port: int = Field(default=8080, ge=0, le=65535)

@@ -9,19 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from services.shared.runtime import tracing
+from services.shared.runtime import context
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
-_Asked = tuple[Question, asyncio.Future[Answer], float]
-"""A question, who waits for its answer, and until when (the loop's time)."""
+_Asked = tuple[Question, asyncio.Future[Answer], float, "Span | None"]
+"""A question, who waits for its answer, until when (the loop's time), and in which span."""
 
 
 class Together(Generic[Question, Answer]):
     """`call` answers questions, in their order; what it raises, all who asked get.
+
+    A call is in the trace of the first who asked and is recorded, and links to the others.
 
     Each waits at most `patience` seconds (and a hundredth more, as one timer serves all), and gets
     what `late` makes then, or `lost` if the question was out already. A call has to end by itself.
@@ -58,7 +63,7 @@ class Together(Generic[Question, Answer]):
         loop = self._loop = self._loop or asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         until = loop.time() + self._patience
-        self._waiting.append((question, answer, until))
+        self._waiting.append((question, answer, until, context.span()))
         if len(self._out) < self._lanes:
             self._out[loop.create_task(self._drive())] = ()
         if self._timer is None:
@@ -77,7 +82,7 @@ class Together(Generic[Question, Answer]):
         left: list[float] = []
         told = [(out, self._lost) for out in self._out.values()]
         for asked, error in (*told, (self._waiting, self._late)):
-            for _, answer, until in asked:
+            for _, answer, until, _ in asked:
                 if answer.done():
                     continue
                 if until > now:
@@ -91,7 +96,7 @@ class Together(Generic[Question, Answer]):
 
     async def _drive(self) -> None:
         # This task is nobody's request: its log lines must not carry the one that started it.
-        tracing.unbind()
+        context.unbind()
         lane = asyncio.current_task()
         assert lane is not None
         try:
@@ -104,13 +109,14 @@ class Together(Generic[Question, Answer]):
 
     async def _answer(self, taken: Sequence[_Asked[Question, Answer]]) -> None:
         try:
-            answers = await self._call([question for question, _, _ in taken])
-            for (_, waiting, _), answer in zip(taken, answers, strict=True):
+            with context.Serving(span for *_, span in taken):
+                answers = await self._call([question for question, *_ in taken])
+            for (_, waiting, *_), answer in zip(taken, answers, strict=True):
                 if not waiting.done():
                     waiting.set_result(answer)
         except BaseException as error:
             told = error if isinstance(error, Exception) else self._lost("the call was given up")
-            for _, waiting, _ in taken:
+            for _, waiting, *_ in taken:
                 if not waiting.done():
                     waiting.set_exception(told)
             if told is not error:

@@ -16,6 +16,7 @@ from services.shared.kafka.consumer import ConsumerLoop, Handler
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
 from services.shared.kafka.dead_letters import DeadLetters
 from services.shared.kafka.group import BatchSettings, GroupSettings
+from services.shared.kafka.traced import in_traces
 from services.shared.postgres.database import Database
 from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
@@ -85,7 +86,7 @@ async def consume(
         consuming,
         group.topics,
         batches,
-        handler=made.handler,
+        handler=in_traces(made.handler, group.group_id),
         dead_letters=dead_letters,
         metrics=ConsumerMetrics(registry),
         heartbeat=heartbeat,

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from bootstrap.engine import answers, ensure_engine, ensure_image_tools
 from bootstrap.images.build import image_steps, remove_images
 from bootstrap.network import stop_others
 from bootstrap.official import link_uv, official_steps, read_releases
+from bootstrap.optional import asked_for
 from bootstrap.progress import perform
 from bootstrap.registry import ensure_registry, remove_registry
 from bootstrap.standins.launchers import plugin_folder, write_launchers, write_plugin_cache
@@ -24,6 +25,7 @@ from bootstrap.tools import (
     AIRGAP_TOOLS,
     K3D,
     KUBERNETES,
+    OPTIONAL_TOOLS,
     PROVIDER_KUBERNETES,
     PROVIDER_VERSION,
     PULUMI,
@@ -94,8 +96,11 @@ def _launchers(checkout: Checkout) -> Step:
 
 def plan_images(checkout: Checkout) -> list[Step]:
     """What integration tests need: engine, registry, the servers' images, k3d, and an S3 server."""
-    node_needs = {"tools: kubernetes", "tools: coredns"}
-    steps = [step for step in _airgap_images(checkout) if node_needs.isdisjoint(step.needs)]
+    steps = [
+        step
+        for step in image_steps(checkout, checkout.bin)
+        if not any(need.startswith("tools: ") for need in step.needs)
+    ]
     engine = engine_step(checkout, builds_images=True)
     return [engine, _registry(checkout), *steps, *tool_steps(checkout, (K3D, S3))]
 
@@ -117,8 +122,12 @@ def _registry(checkout: Checkout) -> Step:
     )
 
 
-def _airgap_images(checkout: Checkout) -> list[Step]:
-    return image_steps(checkout, checkout.bin)
+def airgap_builds(checkout: Checkout, asked_for: Container[str]) -> list[Step]:
+    """What is compiled and which images are made for `airgap`; ``asked_for`` names those of the
+    optional ones that the stack has.
+    """
+    tools = [*AIRGAP_TOOLS, *(tool for tool in OPTIONAL_TOOLS if tool.name in asked_for)]
+    return [*tool_steps(checkout, tools), *image_steps(checkout, checkout.bin, asked_for)]
 
 
 def plan_up(checkout: Checkout, stack: str) -> Plan:
@@ -152,12 +161,10 @@ def plan_up(checkout: Checkout, stack: str) -> Plan:
                 program.forget_stack(checkout, stack or choice.environment)
             airgap.ensure_cluster(checkout, report)
 
-        images = _airgap_images(checkout)
         steps = [
             engine_step(checkout, builds_images=True),
             _registry(checkout),
-            *tool_steps(checkout, AIRGAP_TOOLS),
-            *images,
+            *airgap_builds(checkout, asked_for(checkout, stack or choice.environment)),
             _launchers(checkout),
             Step("cluster", bring_cluster, needs=("registry", "image: node", "image: pause")),
         ]

@@ -1,4 +1,4 @@
-"""``make status``: what runs, and the endpoints, one line each."""
+"""``make status``: what runs, the endpoints, one line each, and figures from Prometheus."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from bootstrap import figures
 from bootstrap.autoscalers import Autoscaler, autoscalers
 from bootstrap.certificates import Certificate, certificates
 from bootstrap.checkout import Checkout
@@ -48,13 +49,15 @@ class Endpoint:
 def show(checkout: Checkout, console: Console) -> bool:
     """Print the state of nodes, workloads and endpoints; True if all of it is well.
 
+    Of Prometheus' figures only an alert that somebody is woken for makes it not well: a ticket
+    waits, and a Prometheus that is away is seen by its pod.
     A cluster that is down is an answer, not an accident: it says so, with the way out.
     """
     kube = Kube(checkout)
     try:
         nodes = kube.items("nodes")
         objects = kube.items(
-            "deployments,statefulsets,jobs,poddisruptionbudgets,horizontalpodautoscalers"
+            "daemonsets,deployments,statefulsets,jobs,poddisruptionbudgets,horizontalpodautoscalers"
         )
         found = workloads(objects)
         known = certificates(kube)
@@ -75,11 +78,14 @@ def show(checkout: Checkout, console: Console) -> bool:
         state = "[green]answers[/green]" if endpoint.problem is None else "[red]no answer[/red]"
         why = f" ({endpoint.problem})" if endpoint.problem else ""
         console.print(f"{endpoint.what:<22} {endpoint.url:<44} {state}{why}", highlight=False)
+    measured = figures.figures(kube)
+    figures.show(measured, figures.fuse(objects), console)
     return (
         len(ready_nodes) == len(nodes) > 0
         and all(workload.fine for workload in found)
         and not any(certificate.due for certificate in known)
         and all(endpoint.problem is None for endpoint in reached)
+        and measured.well
     )
 
 
@@ -90,19 +96,21 @@ def is_ready(thing: Any) -> bool:
 
 
 def workloads(objects: Sequence[Any]) -> list[WorkloadStatus]:
-    """Our Deployments, StatefulSets and Jobs among the objects, with their budgets' state."""
+    """Our workloads and Jobs among the objects, with their budgets' state."""
     budgets = [item for item in objects if item["kind"] == "PodDisruptionBudget"]
     found: list[WorkloadStatus] = []
     for item in objects:
         metadata, labels = item["metadata"], item["metadata"].get("labels", {})
         if (
-            item["kind"] not in ("Deployment", "StatefulSet", "Job")
+            item["kind"] not in ("DaemonSet", "Deployment", "StatefulSet", "Job")
             or labels.get(PART_OF) != "millrace"
         ):
             continue
         status, spec = item.get("status", {}), item["spec"]
         if item["kind"] == "Job":
             ready, desired = status.get("succeeded", 0), spec.get("completions", 1)
+        elif item["kind"] == "DaemonSet":
+            ready, desired = status.get("numberReady", 0), status.get("desiredNumberScheduled", 1)
         else:
             ready, desired = status.get("readyReplicas", 0), spec.get("replicas", 1)
         found.append(

@@ -32,8 +32,9 @@ class GoTool:
 
     ``embedded`` maps a module path to the files of it that our main package embeds; they are
     copied beside it at build time and never committed. ``names`` are those under which the binary
-    is put on PATH; its own name only, unless said otherwise. ``unoptimised`` is a pattern of
-    packages where the compiler's optimisation costs more time than it will ever save.
+    is put on PATH; its own name only, unless said otherwise. ``unoptimised`` are patterns of
+    packages where the compiler's optimisation costs more time than it will ever save. ``go`` is
+    the oldest Go that compiles it.
     """
 
     name: str
@@ -43,7 +44,8 @@ class GoTool:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     embedded: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     names: Sequence[str] | None = None
-    unoptimised: str = ""
+    unoptimised: Sequence[str] = ()
+    go: tuple[int, int, int] = MINIMUM_GO
 
     @property
     def commands(self) -> Sequence[str]:
@@ -57,7 +59,7 @@ class GoTool:
     @property
     def gcflags(self) -> Sequence[str]:
         """For some packages only: with others of its own a tool would share no compiled package."""
-        return ["-gcflags", f"{self.unoptimised}=-N -l"] if self.unoptimised else []
+        return [it for packages in self.unoptimised for it in ("-gcflags", f"{packages}=-N -l")]
 
     @property
     def flags(self) -> Sequence[str]:
@@ -84,7 +86,7 @@ PROVIDER_KUBERNETES = GoTool(
         ]
     },
     # The SDK for Go programs, 25 MB of generated source, which only ConfigGroup and Chart run on.
-    unoptimised="github.com/pulumi/pulumi-kubernetes/sdk/v4/...",
+    unoptimised=("github.com/pulumi/pulumi-kubernetes/sdk/v4/...",),
 )
 KUBERNETES = GoTool(
     name="kubernetes",
@@ -108,10 +110,40 @@ K3D = GoTool(
     variables={"github.com/k3d-io/k3d/v5/version.Version": "v5.8.3"},
 )
 
+COLLECTOR = GoTool(name="collector", version="0.145.0", binary="collector")
+# Of the node's versions it has all but OpenTelemetry's SDK: it refuses to start with one whose
+# schema is newer than its own.
+JAEGER = GoTool(
+    name="jaeger",
+    version="1.76.0",
+    binary="jaeger",
+    package="github.com/jaegertracing/jaeger/cmd/all-in-one",
+    variables={"github.com/jaegertracing/jaeger/internal/version.latestVersion": "v1.76.0"},
+)
+# With versions of its own throughout: it asks for newer ones than the node's.
+LOKI = GoTool(
+    name="loki",
+    version="3.7.8",
+    binary="loki",
+    package="github.com/grafana/loki/v3/cmd/loki",
+    variables={"github.com/grafana/loki/v3/pkg/util/build.Version": "3.7.8"},
+    # Other stores than the file system, and what an xDS server and a data lake would be for.
+    unoptimised=(
+        *("cloud.google.com/go/...", "google.golang.org/api/...", "github.com/Azure/..."),
+        *("github.com/aws/...", "github.com/IBM/...", "github.com/baidubce/..."),
+        *("github.com/minio/...", "github.com/twmb/...", "github.com/apache/arrow-go/..."),
+        *("github.com/envoyproxy/...", "github.com/andybalholm/brotli/...", "modernc.org/..."),
+    ),
+    go=(1, 26, 5),
+)
+
 S3 = GoTool(name="s3", version="1.8.0", binary="s3")  # for tests of backups
 
-# The order is the order of building: what takes longest begins first.
-AIRGAP_TOOLS = (KUBERNETES, PROVIDER_KUBERNETES, PULUMI, COREDNS)
+# The order is the order of building: what takes longest begins first. Half of the collector is
+# compiled with the node, whose versions it has.
+AIRGAP_TOOLS = (KUBERNETES, PROVIDER_KUBERNETES, PULUMI, COREDNS, JAEGER, COLLECTOR)
+OPTIONAL_TOOLS = (LOKI,)
+"""Built where the stack asks for the image of that name: see bootstrap.optional."""
 
 
 def _sources(checkout: Checkout, tool: GoTool) -> Path:
@@ -122,9 +154,10 @@ def tool_folder(checkout: Checkout, tool: GoTool) -> Path:
     """Where the tool lies in the user's cache; the name changes with anything that goes in."""
     digest = hashlib.sha256(" ".join([tool.package, tool.ldflags, *tool.gcflags]).encode())
     sources = _sources(checkout, tool)
-    for path in sorted(sources.iterdir()):
+    for path in sorted(sources.rglob("*")):
         if path.name in ("go.mod", "go.sum") or path.suffix == ".go":
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+            name = path.relative_to(sources).as_posix()
+            digest.update(name.encode() + b"\0" + path.read_bytes())
     return checkout.cache / "tools" / f"{tool.name}-{tool.version}-{digest.hexdigest()[:12]}"
 
 
@@ -145,13 +178,13 @@ def _build_environment() -> dict[str, str]:
     return os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
 
 
-def check_go() -> str:
+def check_go(minimum: tuple[int, int, int] = MINIMUM_GO) -> str:
     """The version of Go on PATH.
 
     Raises:
         StepFailed: Go is missing or older than the modules ask for.
     """
-    wanted = ".".join(map(str, MINIMUM_GO))
+    wanted = ".".join(map(str, minimum))
     try:
         answer = subprocess.run(
             ["go", "env", "GOVERSION"], capture_output=True, text=True, check=True
@@ -163,7 +196,7 @@ def check_go() -> str:
         ) from error
     # A development version has no number: trust it.
     found = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", answer)
-    if found and tuple(map(int, found.groups("0"))) < MINIMUM_GO:
+    if found and tuple(map(int, found.groups("0"))) < minimum:
         raise StepFailed(f"go: {answer} is older than the modules ask for; install Go {wanted}+")
     return answer.removeprefix("go")
 
@@ -196,7 +229,7 @@ def download(checkout: Checkout, tool: GoTool, report: Report) -> None:
     ``go list`` fetches just those; ``go mod download`` would want every module of the graph,
     also some that proxies refuse and no package needs.
     """
-    check_go()
+    check_go(tool.go)
 
     def show(line: str) -> None:
         if line.startswith("go: downloading"):

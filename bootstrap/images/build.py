@@ -3,7 +3,7 @@
 Sources: Docker Engine API 1.41 (/build, /images/load, /images/get, /images/create).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from bootstrap.images.publish import is_published, publish
 from bootstrap.images.recipes import (
     KAFKA,
     LABEL,
-    NODE,
     PAUSE,
     RECIPES,
     Recipe,
@@ -172,12 +171,12 @@ def superseded(archive: Path) -> list[Path]:
     return copies[KEPT_COPIES:]
 
 
-def image_steps(checkout: Checkout, binaries: Path) -> list[Step]:
-    """One step per image, named ``image: NAME``, published images pushed to the registry.
+def image_steps(checkout: Checkout, binaries: Path, asked_for: Container[str] = ()) -> list[Step]:
+    """One step per image, named ``image: NAME``, published images pushed to the registry; of the
+    optional ones those that are asked for.
 
-    ``binaries`` holds the executables ``kubernetes`` and ``coredns``, which only the node
-    image needs. The steps expect others named ``engine``, ``registry`` and, for the node image
-    alone, ``tools: kubernetes`` and ``tools: coredns``.
+    ``binaries`` holds the compiled programs that some images are made of. The steps expect others
+    named ``engine``, ``registry`` and, for each of those programs, ``tools: NAME``.
     """
     steps = [
         Step(
@@ -187,6 +186,8 @@ def image_steps(checkout: Checkout, binaries: Path) -> list[Step]:
         )
     ]
     for recipe in RECIPES:
+        if recipe.optional and recipe.name not in asked_for:
+            continue
         steps.append(
             Step(
                 f"image: {recipe.name}",
@@ -210,8 +211,7 @@ def _needs(recipe: Recipe) -> tuple[str, ...]:
         needs.append("registry")
     if recipe is KAFKA:
         needs.append("image: kafka libraries")
-    if recipe is NODE:
-        needs += ["tools: kubernetes", "tools: coredns"]
+    needs += [f"tools: {name}" for name in recipe.programs]
     return tuple(needs)
 
 

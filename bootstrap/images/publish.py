@@ -46,8 +46,14 @@ def digest_in_registry(checkout: Checkout, recipe: Recipe, tag: str) -> str | No
 def is_published(checkout: Checkout, recipe: Recipe, tag: str) -> bool:
     """Whether the registry has the image and the checkout's list names it by that digest."""
     digest = digest_in_registry(checkout, recipe, tag)
-    noted = published_images(checkout).get(recipe.name)
-    return digest is not None and noted == f"{repository(checkout, recipe)}@{digest}"
+    noted = published_images(checkout)
+    return digest is not None and _rows(checkout, recipe, digest).items() <= noted.items()
+
+
+def _rows(checkout: Checkout, recipe: Recipe, digest: str) -> dict[str, str]:
+    """What the list says of the image: the same reference under each name it answers for."""
+    reference = f"{repository(checkout, recipe)}@{digest}"
+    return dict.fromkeys(recipe.catalogue_names, reference)
 
 
 def publish(checkout: Checkout, recipe: Recipe, tag: str, report: Report) -> None:
@@ -64,7 +70,7 @@ def publish(checkout: Checkout, recipe: Recipe, tag: str, report: Report) -> Non
         stream = images.push(target, tag=address, stream=True, decode=True)
         digest = pushed_digest(stream, report)
     with locked(checkout.state / "images.lock"):
-        noted = published_images(checkout) | {recipe.name: f"{target}@{digest}"}
+        noted = published_images(checkout) | _rows(checkout, recipe, digest)
         draft = checkout.images_file.with_suffix(".new")
         draft.write_text(json.dumps(noted, indent=2, sort_keys=True) + "\n")
         draft.replace(checkout.images_file)

@@ -54,13 +54,22 @@ class Recipe:
     release that the image is named for).
 
     ``added`` gives further files of the build context by name, from a folder of compiled
-    programs; they count for the content address. ``published`` images go to the registry.
+    programs, and ``programs`` are names of such; they count for the content address. ``published``
+    images go to the registry; ``answers`` are the catalogue's names for what is in it, its own
+    unless said otherwise. ``optional`` ones are made only where the stack asks for them.
     """
 
     name: str
     base: "Recipe | None"
     published: bool = True
     added: Callable[[Path], Mapping[str, Path]] = lambda binaries: {}
+    programs: tuple[str, ...] = ()
+    answers: tuple[str, ...] | None = None
+    optional: bool = False
+
+    @property
+    def catalogue_names(self) -> tuple[str, ...]:
+        return (self.name,) if self.answers is None else self.answers
 
     @property
     def folder(self) -> Path:
@@ -71,14 +80,10 @@ def _certificates(binaries: Path) -> Mapping[str, Path]:
     return {"ca-certificates.crt": trusted_certificates()}
 
 
-def _node_programs(binaries: Path) -> Mapping[str, Path]:
-    return {name: (binaries / name).resolve() for name in ("kubernetes", "coredns")}
-
-
 TRIXIE = Recipe("trixie", base=None, published=False)
 REGISTRY = Recipe("registry", base=TRIXIE, published=False)
 NODE_BASE = Recipe("node-base", base=TRIXIE, published=False)
-NODE = Recipe("node", base=NODE_BASE, published=False, added=_node_programs)
+NODE = Recipe("node", base=NODE_BASE, published=False, programs=("kubernetes", "coredns"))
 # Trixie has no MySQL; sid has the current LTS.
 SID = Recipe(
     "sid",
@@ -87,17 +92,30 @@ SID = Recipe(
     added=lambda binaries: {INSTALLER: TRIXIE.folder / INSTALLER},
 )
 MYSQL = Recipe("mysql", base=SID)
+# Most of each is what a program in Go brings along; as one image they are fetched and kept once.
+MONITORING = Recipe(
+    "monitoring",
+    base=SID,
+    answers=(
+        *("prometheus", "alertmanager"),
+        *("postgres-exporter", "mysqld-exporter", "redis-exporter"),
+    ),
+)
 PAUSE = Recipe("pause", base=TRIXIE)
 POSTGRES = Recipe("postgres", base=TRIXIE)
 KAFKA = Recipe("kafka", base=TRIXIE)
 REDIS = Recipe("redis", base=TRIXIE)
+COLLECTOR = Recipe("collector", base=TRIXIE, programs=("collector",))
+JAEGER = Recipe("jaeger", base=TRIXIE, programs=("jaeger",))
+LOKI = Recipe("loki", base=TRIXIE, programs=("loki",), optional=True)
 PYTHON_RUNTIME = Recipe("python-runtime", base=TRIXIE)
 PYTHON_BUILD = Recipe("python-build", base=PYTHON_RUNTIME, added=_certificates)
 
 # In the order of building: bases first, then what takes longest.
 RECIPES = (
     *(TRIXIE, REGISTRY, POSTGRES, KAFKA, NODE_BASE),
-    *(PYTHON_RUNTIME, PYTHON_BUILD, REDIS, PAUSE, SID, MYSQL, NODE),
+    *(PYTHON_RUNTIME, PYTHON_BUILD, REDIS, PAUSE, SID, MYSQL, MONITORING),
+    *(NODE, JAEGER, COLLECTOR, LOKI),
 )
 
 
@@ -133,7 +151,8 @@ def image_tag(recipe: Recipe, binaries: Path) -> str:
 
 def _context_files(recipe: Recipe, binaries: Path) -> Iterator[tuple[str, Path]]:
     files = {path.name: path for path in recipe.folder.iterdir() if path.is_file()}
-    yield from sorted((files | dict(recipe.added(binaries))).items())
+    programs = {name: (binaries / name).resolve() for name in recipe.programs}
+    yield from sorted((files | dict(recipe.added(binaries)) | programs).items())
 
 
 def build_context(recipe: Recipe, binaries: Path, folders: Mapping[str, Path]) -> IO[bytes]:

@@ -62,6 +62,10 @@ class Server:
     grace_seconds: int
     env: Mapping[str, Text] = field(default_factory=dict[str, Text])
     """Beside POD_NAME."""
+    follows_config: bool = False
+    """Whether it reads `config` again by itself; it is not rolled for another one then."""
+    api_token: bool = False
+    """Whether it asks the Kubernetes API, as what its account may do."""
     mounts: Sequence[Mount] = ()
     """Secrets beside the certificate, like passwords. A changed one rolls the replicas."""
     single_files: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -87,7 +87,8 @@ def nodes(
         child = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[after]))
     label = objects.labels(name, server.component)
     pods.service_account(name, objects.metadata(name, args.namespace, label), child)
-    config = _config(name, args, server, parent, config_hooks)
+    made = _config(name, args, server, parent, config_hooks)
+    config = made.followed if server.follows_config else made
     mounts = (
         Mount(files=config, path=paths.config(server.component)),
         Mount(files=tls, path=paths.TLS),
@@ -169,6 +170,7 @@ def _pod(
         spread=placement.spread(name, hosts=server.replicas if server.one_per_host else 0),
         affinity=placement.apart(server.apart_from) if server.apart_from else None,
         grace_seconds=server.grace_seconds,
+        api_token=server.api_token,
     )
 
 
@@ -182,9 +184,10 @@ def publish(
     ports: Mapping[str, int] | None = None,
     not_ready: bool | None = None,
     replica: str | None = None,
+    node_ports: Mapping[str, int] | None = None,
 ) -> Address:
     """The Service `<name>`: to all ports unless some are given, to ready replicas unless to all or
-    to one alone."""
+    to one alone, and by `node_ports` from outside as well."""
     offered = server.ports if ports is None else ports
     service = services.cluster_service(
         name,
@@ -195,6 +198,7 @@ def publish(
         startup_seconds=server.probes.startup_seconds,
         publish_not_ready=not_ready,
         replica=replica,
+        node_ports=node_ports,
     )
     host = services.host_name(name, args.namespace_name)
     return Address(

@@ -50,6 +50,9 @@ class KafkaArgs(ServerArgs):
     """Of the internal topics, and the default of others."""
     min_insync_replicas: int = Field(default=1, ge=1)
     retention_hours: int = Field(default=168, ge=1)
+    metrics: str | None = None
+    """Configuration of the agent that tells Prometheus of a node, where the image has it; None:
+    there is none."""
     one_per_host: bool = True
     """No host gets two brokers, or two controllers: losing it must not lose a majority."""
 
@@ -146,7 +149,7 @@ class Kafka(pulumi.ComponentResource):
         self, name: str, nodes: KafkaNodes, roles: tuple[str, ...], voters: str
     ) -> tuple[Server, k8s.apps.v1.StatefulSet]:
         args = self._args
-        ports = config.ports(roles)
+        ports = config.ports(roles) | ({"metrics": config.METRICS_PORT} if args.metrics else {})
         # A single broker has nobody to catch up with.
         replicated = "broker" in roles and nodes.replicas > 1
         ready = ("bash", f"{config.CONFIG_PATH}/ready.sh")
@@ -169,6 +172,7 @@ class Kafka(pulumi.ComponentResource):
                 "log4j2.properties": config.log4j2_properties(),
                 "client.properties": config.client_properties(),
                 **scripts.scripts(),
+                **({config.METRICS_FILE: args.metrics} if args.metrics else {}),
             },
             env={
                 "CLUSTER_ID": self._cluster_id,
@@ -176,6 +180,7 @@ class Kafka(pulumi.ComponentResource):
                 "ADVERTISED_DOMAIN": domain if "broker" in roles else "",
                 "HEAP_MEBIBYTES": str(mebibytes(nodes.heap)),
                 "PROBE_PORT": str(ports[probed]),
+                "METRICS_PORT": str(config.METRICS_PORT) if args.metrics else "",
                 "REPLICATED": "yes" if replicated else "",
             },
             ports=ports,

@@ -15,6 +15,12 @@ from components.servers.kafka.quorum import VOTERS
 CLIENT_PORT: Final = 9092
 CONTROLLER_PORT: Final = 9093
 INTERNAL_PORT: Final = 9094
+METRICS_PORT: Final = 9404
+"""Plain HTTP, as the services' own metrics (docs/decisions/0063)."""
+AGENT: Final = "/opt/jmx/jmx_prometheus_javaagent.jar"
+"""Where an image has the agent that tells Prometheus of a node, if it has it."""
+METRICS_FILE: Final = "metrics.yml"
+"""Its configuration."""
 CONFIG_PATH: Final = paths.config("kafka")
 DATA_PATH: Final = "/var/lib/kafka/data"
 """The path the official image declares as a volume."""

@@ -23,6 +23,8 @@ def scripts() -> Mapping[str, str]:
             "CLIENT": config.CLIENT_PORT,
             "INTERNAL": config.INTERNAL_PORT,
             "VOTERS": VOTERS,
+            "AGENT": config.AGENT,
+            "METRICS": config.METRICS_FILE,
         },
         "ready.sh": {"TLS": paths.TLS},
         "in-sync.sh": shared,

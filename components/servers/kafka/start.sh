@@ -46,8 +46,18 @@ if [ -n "${REPLICATED:-}" ]; then
   bash @CONFIG@/in-sync.sh "$number" &
 fi
 
+# Beside it and not in it: an image may come without.
+agent=()
+if [ -n "${METRICS_PORT:-}" ]; then
+  if [ -f @AGENT@ ]; then
+    agent=("-javaagent:@AGENT@=$METRICS_PORT:@CONFIG@/@METRICS@")
+  else
+    echo "this image has no @AGENT@: nobody will know how $POD_NAME fares" >&2
+  fi
+fi
+
 # exec: the JVM gets SIGTERM itself and hands its partitions over before it stops.
-exec java "-Xms${HEAP_MEBIBYTES}m" "-Xmx${HEAP_MEBIBYTES}m" -XX:+UseG1GC \
+exec java "${agent[@]}" "-Xms${HEAP_MEBIBYTES}m" "-Xmx${HEAP_MEBIBYTES}m" -XX:+UseG1GC \
   -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
   -XX:+ExplicitGCInvokesConcurrent -XX:+ExitOnOutOfMemoryError \
   -Djava.awt.headless=true -Djava.io.tmpdir=/tmp \

@@ -95,6 +95,8 @@ class MySQL(pulumi.ComponentResource):
         hosts = services.host_names(name, args.namespace_name)
         if args.replicas > 1:
             hosts += services.host_names(readers, args.namespace_name)
+            # Each by itself, for who asks how it fares; another number of them is no new name.
+            hosts.append(f"*.{services.replica_domain(readers, args.namespace_name)}")
         tls = server.certificate(
             f"{name}-tls", args, self, common_name=name, dns_names=(*hosts, source)
         ).followed

@@ -111,9 +111,6 @@ account() { # name@host, its password, REQUIRE or nothing
 } >"$accounts"
 
 rm -f @FOLLOWED@
-# MySQL writes its slow log to regular files alone, so somebody reads it out, and keeps it short.
-: >@SLOW_LOG@
-tail --lines=+1 --follow=name @SLOW_LOG@ >&2 2>/dev/null &
 # Another certificate is taken without a restart: new connections get it, the others stay.
 certificate() { IFS= read -r -d '' "$1" <@TLS@/tls.crt || true; }
 certificate served
@@ -124,9 +121,6 @@ reload_tls() {
     --socket=@RUN@/mysqld.sock --connect-timeout=3 --execute="ALTER INSTANCE RELOAD TLS"
 }
 while sleep 20; do
-  if [ "$(stat --format=%s @SLOW_LOG@)" -gt 1000000 ]; then
-    : >@SLOW_LOG@
-  fi
   certificate mounted
   # shellcheck disable=SC2154 # set by name
   if [ "$mounted" != "$served" ] && reload_tls; then

@@ -62,6 +62,8 @@ def postgresql_conf(
         "logging_collector": "off",
         "log_line_prefix": "'%m [%p] %q%u@%d/%a '",
         "log_min_duration_statement": "'1s'",
+        # Not with the values that it was given: they are what clients sent.
+        "log_parameter_max_length": 0,
         "log_lock_waits": "on",
         "timezone": "'UTC'",
         "log_timezone": "'UTC'",

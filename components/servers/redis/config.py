@@ -17,6 +17,7 @@ DATA_PATH: Final = "/data"
 PORT: Final = 6379
 HEALTH_USER: Final = "health"
 OPERATOR: Final = "operator"
+EXPORTER: Final = "exporter"
 _HANDSHAKE: Final = (
     "hello",
     "ping",
@@ -28,6 +29,8 @@ _HANDSHAKE: Final = (
 """What client libraries send on every connection, whatever the user may do."""
 _OPERATING: Final = ("acl|load", "acl|users", "config|set")
 """Reading the users again, seeing which ones were read, and reading certificates again."""
+_EXPORTING: Final = ("info",)
+"""How the server fares. No configuration, no keys, no other client's commands."""
 
 
 def redis_conf(*, max_memory_bytes: int, eviction: str, append_fsync: str | None) -> str:
@@ -74,6 +77,11 @@ def operator_line(passwords: Sequence[str]) -> str:
     """Who has a changed ACL file and changed certificates read. It cannot say what they are: both
     are the files that the server has mounted, so it cannot give itself or others any right."""
     return _line(OPERATOR, passwords, (), _OPERATING, ())
+
+
+def exporter_line(passwords: Sequence[str]) -> str:
+    """Who tells Prometheus how the server fares."""
+    return _line(EXPORTER, passwords, (), _EXPORTING, ())
 
 
 def _line(

@@ -58,6 +58,8 @@ class RedisArgs(ServerArgs):
     """Of who asks PING."""
     operator: OwnPassword = OwnPassword()
     """Of who has changed files read."""
+    exporter: pulumi.Output[list[str]] | None = None
+    """Secret: passwords of who tells Prometheus how the server fares; None: there is nobody."""
     resources: Resources
     max_memory: Quantity = "128Mi"
     eviction: Literal["allkeys-lru", "allkeys-lfu", "volatile-lru", "noeviction"] = "allkeys-lru"
@@ -108,6 +110,7 @@ class Redis(pulumi.ComponentResource):
                 lambda held: config.user_line(config.HEALTH_USER, held, (), ())
             ),
             _accepted(args.operator, operator).apply(config.operator_line),
+            *([args.exporter.apply(config.exporter_line)] if args.exporter is not None else []),
             *(_line(user) for user in args.users),
         ]
         acl, self.acl = _acl(name, args, lines, self)

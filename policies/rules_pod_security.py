@@ -1,4 +1,5 @@
-"""Pod Security Standard `restricted`, in full, and what this project asks for beyond it.
+"""Pod Security Standard `restricted`, in full but for one folder of the node that is lent to who
+asks for it, and what this project asks for beyond it.
 
 Source: kubernetes.io/docs/concepts/security/pod-security-standards (Linux pods). The API server
 enforces the standard too, by the label of the namespace; here a violation shows in the preview.
@@ -39,6 +40,11 @@ _SYSCTLS: Final = frozenset(
     }
 )
 _SELINUX_TYPES: Final = ("container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+READS_NODE_LOGS: Final = "millrace.dev/node-logs"
+"""Annotation of a pod and of its namespace: the node lends it the folder of its pods' logs."""
+LENT_TO: Final = "logging"
+"""The one namespace where it does."""
+_NODE_LOGS: Final = "/var/log/pods"
 TALKS_TO_API: Final = "millrace.dev/api-token"
 """Pod annotation: a token of the Kubernetes API was asked for."""
 _LOWEST_ID: Final = 10000
@@ -54,24 +60,45 @@ def restricted(resource: Resource) -> Iterator[str]:
     pod = pod_of(resource)
     if pod is None:
         return
-    yield from _pod_level(pod)
+    yield from _pod_level(pod, resource.namespace)
     for name, container in pod.containers():
         for check in (_identity, _isolation, _host_access):
             yield from (f"container {name}: {finding}" for finding in check(pod, container))
 
 
-def _pod_level(pod: Pod) -> Iterator[str]:
+def _pod_level(pod: Pod, namespace: object) -> Iterator[str]:
+    lent = namespace == LENT_TO and READS_NODE_LOGS in pod.annotations
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.spec.get(key):
             yield f"shares a namespace of the host: {key} is set; remove it"
     for volume in rows(pod.spec, "volumes"):
         kinds = set(volume) - {"name"}
-        if not kinds <= _VOLUMES:
+        if kinds == {"hostPath"} and lent:
+            yield from _lent(pod, volume)
+        elif not kinds <= _VOLUMES:
             forbidden = ", ".join(sorted(kinds - _VOLUMES))
             yield f"volume {volume.get('name')}: kind {forbidden} is not allowed by restricted"
     for sysctl in rows(pod.spec, "securityContext", "sysctls"):
         if sysctl.get("name") not in _SYSCTLS:
             yield f"sysctl {sysctl.get('name')} is not one of the safe ones; remove it"
+
+
+def _lent(pod: Pod, volume: Table) -> Iterator[str]:
+    """The one exception, for who collects logs: one folder of the node, which it cannot change."""
+    if table(volume, "hostPath") != {"path": _NODE_LOGS, "type": "Directory"}:
+        yield (
+            f"volume {volume.get('name')}: {table(volume, 'hostPath').get('path')} is the node's; "
+            f"only the Directory {_NODE_LOGS} is lent"
+        )
+    for name, container in pod.containers():
+        for mount in rows(container, "volumeMounts"):
+            if mount.get("name") != volume.get("name"):
+                continue
+            if mount.get("readOnly") is not True or "mountPropagation" in mount:
+                yield (
+                    f"container {name}: may change the node's files; set readOnly on the "
+                    "mount, and no mountPropagation"
+                )
 
 
 def _identity(pod: Pod, container: Table) -> Iterator[str]:
@@ -148,7 +175,7 @@ def no_token(resource: Resource) -> Iterator[str]:
 
 
 RULES: Final = (
-    Rule("pod-security-restricted", "Pod Security Standard restricted, in full.", restricted),
+    Rule("pod-security-restricted", "PSS restricted; of nodes only the logs, to read.", restricted),
     Rule("high-ids", "User and group ids above 10000.", high_ids),
     Rule("no-token", "No token is mounted; every workload has its own account.", no_token),
 )

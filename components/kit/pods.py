@@ -13,6 +13,9 @@ LOWEST_UID: Final = 10001
 """Below it a process could share its uid with an account of the node."""
 TALKS_TO_API: Final = "millrace.dev/api-token"
 """Annotation of pods that are meant to; the policies refuse a token without it."""
+READS_NODE_LOGS: Final = "millrace.dev/node-logs"
+"""Annotation of pods, and of the namespace, that nodes lend their folder of logs; the policies
+refuse any folder of a node without it, and any other with it."""
 
 
 def service_account(
@@ -28,12 +31,16 @@ def template(
     label: Mapping[str, str],
     config_hash: pulumi.Output[str],
     spec: k8s.core.v1.PodSpecArgs,
+    *,
+    reads_node_logs: bool = False,
 ) -> k8s.core.v1.PodTemplateSpecArgs:
-    """Pods that are replaced when what is hashed changes, and say so when they have a token."""
-    token = {TALKS_TO_API: "asked for"} if spec.automount_service_account_token is True else {}
+    """Pods that are replaced when what is hashed changes, and say so when they have a token, or
+    read what is the node's."""
+    asked = {TALKS_TO_API: "asked for"} if spec.automount_service_account_token is True else {}
+    asked |= {READS_NODE_LOGS: "asked for"} if reads_node_logs else {}
     return k8s.core.v1.PodTemplateSpecArgs(
         metadata=k8s.meta.v1.ObjectMetaArgs(
-            labels=dict(label), annotations={CONFIG_HASH: config_hash} | token
+            labels=dict(label), annotations={CONFIG_HASH: config_hash} | asked
         ),
         spec=spec,
     )
@@ -52,6 +59,7 @@ def pod(
     restart_policy: Literal["Never", "OnFailure"] | None = None,
     api_token: bool = False,
     affinity: k8s.core.v1.AffinityArgs | None = None,
+    more_groups: Sequence[int] = (),
 ) -> k8s.core.v1.PodSpecArgs:
     """One pod that meets Pod Security `restricted`.
 
@@ -67,6 +75,7 @@ def pod(
         restart_policy: None: always, as Deployments and StatefulSets need it.
         api_token: whether its processes may ask the API server, as what the account may do.
         affinity: from `placement.together` or `placement.apart`; None: any host.
+        more_groups: that its processes belong to, beside their own.
 
     Raises:
         ValueError: the uid is reserved for the node's accounts.
@@ -81,7 +90,7 @@ def pod(
         image_pull_secrets=[k8s.core.v1.LocalObjectReferenceArgs(name=n) for n in pull_secrets]
         or None,
         restart_policy=restart_policy,
-        security_context=_security(uid),
+        security_context=_security(uid, more_groups),
         termination_grace_period_seconds=grace_seconds,
         node_selector=dict(node_selector or {}) or None,
         affinity=affinity,
@@ -92,7 +101,7 @@ def pod(
     )
 
 
-def _security(uid: int) -> k8s.core.v1.PodSecurityContextArgs:
+def _security(uid: int, more_groups: Sequence[int]) -> k8s.core.v1.PodSecurityContextArgs:
     if uid < LOWEST_UID:
         raise ValueError(
             f"uid {uid} may belong to an account of the node, whose files a container escape would "
@@ -103,6 +112,7 @@ def _security(uid: int) -> k8s.core.v1.PodSecurityContextArgs:
         run_as_user=uid,
         run_as_group=uid,
         fs_group=uid,
+        supplemental_groups=list(more_groups) or None,
         # Walks a big volume's files only when the root's owner is wrong.
         fs_group_change_policy="OnRootMismatch",
         seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),

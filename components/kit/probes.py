@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pulumi_kubernetes as k8s
 
@@ -16,6 +16,8 @@ class Probes(Args):
     """Name of the container port."""
     startup_seconds: int
     """How long a start may take (log recovery, crash recovery) before it counts as hung."""
+    scheme: Literal["HTTP", "HTTPS"] = "HTTP"
+    """Of paths. The kubelet takes any certificate: what it asks is whether the process answers."""
     grpc_port: int | None = None
     """Number of a port with gRPC's health service: instead of paths, it is asked for the services
     `liveness` (while starting, too) and `readiness`."""
@@ -83,7 +85,7 @@ def _probe(
         action["grpc"] = k8s.core.v1.GRPCActionArgs(port=probes.grpc_port, service=service)
     elif path:
         action["http_get"] = k8s.core.v1.HTTPGetActionArgs(
-            path=path, port=probes.port, scheme="HTTP"
+            path=path, port=probes.port, scheme=probes.scheme
         )
     elif command:
         action["exec_"] = k8s.core.v1.ExecActionArgs(command=list(command))

@@ -19,10 +19,10 @@ _TOO_WIDE: Final = (
 )
 OWN_ACCOUNTS: Final[Mapping[str, tuple[str, ...]]] = {
     "kafka": ("admin", "broker"),
-    "redis": ("default", "health", "operator"),
+    "redis": ("default", "exporter", "health", "operator"),
 }
-"""Engine to the accounts of its servers that are no service's: super users, who asks PING, and
-who has changed users read."""
+"""Engine to the accounts of its servers that are no service's: super users, who asks PING, who has
+changed users read, and who tells Prometheus how the server fares."""
 
 
 def check_limit(limit_key: str, limit: str, request_key: str, request: str) -> None:

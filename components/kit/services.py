@@ -23,9 +23,10 @@ def cluster_service(
     startup_seconds: int,
     publish_not_ready: bool | None = None,
     replica: str | None = None,
+    node_ports: Mapping[str, int] | None = None,
 ) -> k8s.core.v1.Service:
-    """The ClusterIP Service clients use: ready replicas, unless others are published as well, or
-    one `replica` of a StatefulSet alone.
+    """The Service clients use: ready replicas, unless others are published as well, or one
+    `replica` of a StatefulSet alone. With `node_ports`, by name, ports of every node lead there.
 
     Pulumi waits for the first.
     """
@@ -33,10 +34,10 @@ def cluster_service(
         name,
         metadata=objects.metadata(name, namespace, label, objects.awaited(startup_seconds)),
         spec=k8s.core.v1.ServiceSpecArgs(
-            type="ClusterIP",
+            type="NodePort" if node_ports else "ClusterIP",
             selector=objects.selector(name) | ({_POD_NAME: replica} if replica else {}),
             publish_not_ready_addresses=publish_not_ready,
-            ports=_ports(ports),
+            ports=_ports(ports, node_ports),
         ),
         opts=child,
     )
@@ -64,9 +65,14 @@ def headless_service(
     )
 
 
-def _ports(ports: Mapping[str, int]) -> list[k8s.core.v1.ServicePortArgs]:
+def _ports(
+    ports: Mapping[str, int], node_ports: Mapping[str, int] | None = None
+) -> list[k8s.core.v1.ServicePortArgs]:
+    outside = node_ports or {}
     return [
-        k8s.core.v1.ServicePortArgs(name=name, port=port, target_port=name, protocol="TCP")
+        k8s.core.v1.ServicePortArgs(
+            name=name, port=port, target_port=name, node_port=outside.get(name), protocol="TCP"
+        )
         for name, port in ports.items()
     ]
 

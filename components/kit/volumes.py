@@ -2,11 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi_kubernetes as k8s
 
 from components.kit import paths
 from components.kit.args import Mount, Text
+
+NODE_LOGS: Final = "/var/log/pods"
+"""Where a node keeps what its pods write: a folder `<namespace>_<pod>_<uid>` for each, with one of
+every container."""
+NODE_LOGS_GROUP: Final = 0
+"""Who may read those files beside their owner, root: its group. It is no privilege of any other
+kind."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,17 @@ def scratch(name: str, path: str, size: str, *, memory: bool = False) -> Volume:
             ),
         ),
         k8s.core.v1.VolumeMountArgs(name=name, mount_path=path),
+    )
+
+
+def node_logs() -> Volume:
+    """The node's own files of all its pods' logs, read-only: for the one that collects them."""
+    return Volume(
+        k8s.core.v1.VolumeArgs(
+            name="node-logs",
+            host_path=k8s.core.v1.HostPathVolumeSourceArgs(path=NODE_LOGS, type="Directory"),
+        ),
+        k8s.core.v1.VolumeMountArgs(name="node-logs", mount_path=NODE_LOGS, read_only=True),
     )
 
 
@@ -55,7 +74,8 @@ def files(mount: Mount, sub_path: str | None = None) -> Volume:
     Secrets are readable by root and the pod's group only (0440), which is also the widest mode
     PostgreSQL accepts for its key.
     """
-    name = mount.path.removeprefix(f"{paths.ROOT}/").removeprefix("/etc/").replace("/", "-")
+    own = mount.path.removeprefix(f"{paths.ROOT}/").removeprefix("/etc/")
+    name = own.replace("/", "-").replace(".", "-")
     source = (
         k8s.core.v1.VolumeArgs(
             name=name,

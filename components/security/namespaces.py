@@ -1,4 +1,5 @@
-"""The platform's namespaces, with Pod Security `restricted` enforced."""
+"""The platform's namespaces, with Pod Security `restricted` enforced but where nodes lend a
+folder."""
 
 from typing import Final
 
@@ -17,6 +18,9 @@ class NamespacesArgs(Args):
     """Names of the namespaces, and the version of the Pod Security Standards they enforce."""
 
     names: tuple[str, ...]
+    lent: tuple[str, ...] = ()
+    """Of those, the ones whose pods may be lent a folder of their node, which `restricted` refuses,
+    and `baseline` as well. The policies see that it is the one with logs, and read only."""
     pod_security_version: str = Field(default="v1.36", pattern=r"^v1\.\d+$")
     """Pinned, so that a cluster upgrade cannot refuse pods that ran before it."""
 
@@ -34,7 +38,7 @@ class NamespacesArgs(Args):
 
 
 class Namespaces(pulumi.ComponentResource):
-    """Namespaces whose pods must meet Pod Security `restricted`.
+    """Namespaces whose pods must meet Pod Security `restricted`, those in `lent` excepted.
 
     Makes: per name a Namespace and its `default` ServiceAccount without a token.
     """
@@ -57,8 +61,9 @@ class Namespaces(pulumi.ComponentResource):
                         "app.kubernetes.io/name": namespace,
                         "app.kubernetes.io/part-of": "millrace",
                         "app.kubernetes.io/managed-by": "pulumi",
-                        **_pod_security(args.pod_security_version),
+                        **_pod_security(args, namespace),
                     },
+                    annotations=_said(args, namespace),
                 ),
                 opts=child,
             )
@@ -77,13 +82,18 @@ class Namespaces(pulumi.ComponentResource):
         self.register_outputs({"names": self.names})
 
 
-def _pod_security(version: str) -> dict[str, str]:
+def _said(args: NamespacesArgs, namespace: str) -> dict[str, str] | None:
+    return {pods.READS_NODE_LOGS: "asked for"} if namespace in args.lent else None
+
+
+def _pod_security(args: NamespacesArgs, namespace: str) -> dict[str, str]:
     """`warn` and `audit` as well: they name the Deployment, `enforce` only refuses its pods."""
     prefix = "pod-security.kubernetes.io"
+    level = "privileged" if namespace in args.lent else "restricted"
     return {
         f"{prefix}/{mode}{suffix}": value
         for mode in ("enforce", "warn", "audit")
-        for suffix, value in (("", "restricted"), ("-version", version))
+        for suffix, value in (("", level), ("-version", args.pod_security_version))
     }
 
 

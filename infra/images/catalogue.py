@@ -19,7 +19,7 @@ from components.kit.references import ImageError, check_reference
 LOCK_FILE: Final = Path(__file__).with_name("images.lock.json")
 
 
-_PATCHED: Final = re.compile(r"^\d+\.\d+\.\d+(-|$)")
+_PATCHED: Final = re.compile(r"^v?\d+\.\d+\.\d+(-|$)")
 _MINOR: Final = re.compile(r"^\d+\.\d+(-|$)")
 _RELEASES: Final = {"postgres": _MINOR}
 """Repository to the form of a tag that names one release: PostgreSQL's versions have two numbers

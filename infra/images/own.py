@@ -59,6 +59,11 @@ BACKUPS: Final[Mapping[Engine, OwnImage]] = {
     "mysql": OwnImage("backup-mysql", *_BACKUP, bases=_on("mysql")),
 }
 """By engine: what takes and restores backups of such a server."""
+_KAFKA: Final = "components/servers/kafka/image"
+KAFKA: Final = OwnImage(
+    "kafka-metrics", _KAFKA, (_KAFKA,), {"BUILD_IMAGE": "java-build", "SERVER_IMAGE": "kafka"}
+)
+"""The official image, and the agent that tells Prometheus of a node: one built here has it."""
 
 
 def source_hash(image: OwnImage, root: Path = REPOSITORY_ROOT) -> str:

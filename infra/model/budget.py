@@ -28,7 +28,7 @@ PROVISIONING: Final = 2
 MIGRATION: Final = 1
 """Of each database: a run at a time, in one session."""
 OPERATORS: Final = 5
-"""A person with a shell, a backup, an exporter."""
+"""A person with a shell, a backup, and what an exporter's account may open: three."""
 
 
 def pods_at_most(replicas: int) -> int:

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from infra.model.servers import BACKED_UP_WHOLE, DATABASE_ENGINES, Server, dashed, proxy, readers
+from infra.model.servers import (
+    BACKED_UP_WHOLE,
+    DATABASE_ENGINES,
+    EXPORTERS,
+    Server,
+    dashed,
+    proxy,
+    readers,
+)
 from infra.model.services import Service
 
 Kind = Literal["ConfigMap", "Password", "Secret", "Service", "ServiceAccount"]
@@ -20,6 +28,20 @@ ADMINISTRATOR: Final = "auth-administrator"
 SIGNING_KEYS: Final = "auth-signing-keys"
 """What who issues tokens is given: the first administrator's secret, and what signs."""
 BACKUP_JOBS: Final = ("backup", "archiver")
+MONITORING: Final = "monitoring"
+"""Of what watches the platform."""
+PROMETHEUS: Final = "prometheus"
+ALERTMANAGER: Final = "alertmanager"
+GRAFANA: Final = "grafana"
+COLLECTOR: Final = "collector"
+JAEGER: Final = "jaeger"
+LOKI: Final = "loki"
+GRAFANA_ADMIN: Final = "grafana-admin"
+"""What is in it, and the password of who may change things there."""
+LOGGING: Final = "logging"
+"""Of who reads the nodes' logs, where the stack keeps them: nodes lend a folder there."""
+LOG_READER: Final = "log-reader"
+"""What is in it."""
 LOADTEST: Final = "loadtest"
 """The load generator's, where the stack has one."""
 
@@ -84,6 +106,20 @@ def of_server(server: Server, databases: tuple[str, ...]) -> Iterator[Made]:
             yield from _job(f"{server.name}-{what}", f"the server {server.name}")
 
 
+def of_exporters(servers: Iterable[Server]) -> Iterator[Made]:
+    """The exporters, and their accounts on the servers."""
+    for server in servers:
+        if server.engine in EXPORTERS:
+            whose = f"the server {server.name}"
+            yield from _password(f"{server.name}-exporter", whose, DATA)
+    for name in EXPORTERS.values():
+        whose = f"the exporter {name}"
+        yield Made("ServiceAccount", name, MONITORING, whose)
+        yield Made("Service", name, MONITORING, whose)
+        yield Made("Secret", f"{name}-tls", MONITORING, whose)
+        yield Made("Secret", f"{name}-config", MONITORING, whose)
+
+
 def of_service(service: Service) -> Iterator[Made]:
     whose = f"the service {service.name}"
     yield Made("ServiceAccount", service.name, APPS, whose)
@@ -101,6 +137,25 @@ def of_service(service: Service) -> Iterator[Made]:
         yield from _password(f"{use.binding}-{service.name}", account, DATA, APPS)
 
 
+def of_monitoring() -> Iterator[Made]:
+    """Of what watches the platform. Whether there are Grafana, Jaeger and Loki is the stack file's
+    to say."""
+    for name in (PROMETHEUS, ALERTMANAGER, GRAFANA, LOKI):
+        whose = f"the platform's {name}"
+        yield from _nodes(name, whose, MONITORING)
+        yield Made("Service", name, MONITORING, whose)
+        yield Made("Secret", f"{name}-tls", MONITORING, whose)
+    yield from _password(GRAFANA_ADMIN, f"the platform's {GRAFANA}", MONITORING)
+    yield Made("ServiceAccount", LOG_READER, LOGGING, f"the platform's {LOG_READER}")
+    yield Made("ConfigMap", f"{LOG_READER}-config", LOGGING, f"the platform's {LOG_READER}")
+    for name in (COLLECTOR, JAEGER):
+        whose = f"the platform's {name}"
+        yield Made("ServiceAccount", name, MONITORING, whose)
+        yield Made("Service", name, MONITORING, whose)
+        yield Made("Secret", f"{name}-tls", MONITORING, whose)
+    yield Made("ConfigMap", f"{COLLECTOR}-config", MONITORING, f"the platform's {COLLECTOR}")
+
+
 def collisions(made: Iterable[Made]) -> Iterator[str]:
     taken: dict[tuple[str, str, str], str] = {}
     told: set[tuple[str, str]] = set()
@@ -114,10 +169,10 @@ def collisions(made: Iterable[Made]) -> Iterator[str]:
             )
 
 
-def _nodes(name: str, whose: str) -> Iterator[Made]:
-    yield Made("ServiceAccount", name, DATA, whose)
-    yield Made("ConfigMap", f"{name}-config", DATA, whose)
-    yield Made("Service", f"{name}-headless", DATA, whose)
+def _nodes(name: str, whose: str, namespace: str = DATA) -> Iterator[Made]:
+    yield Made("ServiceAccount", name, namespace, whose)
+    yield Made("ConfigMap", f"{name}-config", namespace, whose)
+    yield Made("Service", f"{name}-headless", namespace, whose)
 
 
 def _job(name: str, whose: str) -> Iterator[Made]:

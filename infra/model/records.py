@@ -78,6 +78,8 @@ class Records:
                 for made in objects.of_server(server, self.databases(server=server.name))
             ),
             *(made for service in self.services for made in objects.of_service(service)),
+            *objects.of_exporters(self.servers),
+            *objects.of_monitoring(),
         )
 
     def check(self) -> None:

@@ -27,16 +27,27 @@ def settings_keys() -> tuple[str, ...]:
 
 def properties_at(location: tuple[int | str, ...]) -> tuple[str, ...]:
     """The keys known at a place, e.g. `("kafka", "resources")`; empty where any key may stand."""
+    return tuple(_resolved(_at(location), _settings_schema()).get("properties", ()))
+
+
+def example_at(location: tuple[int | str, ...]) -> str | None:
+    """How a value at a place may look, where its setting says so."""
+    shapes: list[Schema] = (node := _at(location)).get("anyOf") or [node]
+    return next((str(shape["examples"][0]) for shape in shapes if "examples" in shape), None)
+
+
+def _at(location: tuple[int | str, ...]) -> Schema:
     root = _settings_schema()
     node: Schema = root
     for part in location:
         node = _step(node, str(part), root)
-    return tuple(_resolved(node, root).get("properties", ()))
+    return node
 
 
 def _resolved(node: Schema, root: Schema) -> Schema:
-    # A value of two shapes, like a number or a range: only a table has keys.
-    shapes: list[Schema] = node.get("oneOf", [node])
+    # A value of two shapes, like a number or a range, or a table that may be left out: only a table
+    # has keys.
+    shapes: list[Schema] = node.get("oneOf") or node.get("anyOf") or [node]
     reference = next((shape["$ref"] for shape in shapes if "$ref" in shape), None)
     if reference is None:
         return node
@@ -45,8 +56,13 @@ def _resolved(node: Schema, root: Schema) -> Schema:
 
 def _step(node: Schema, part: str, root: Schema) -> Schema:
     here = _resolved(node, root)
-    inner: Schema | bool = here.get("properties", {}).get(part) or here.get(
-        "additionalProperties", False
+    # A table whose keys are names has one pattern, which all of them match.
+    named = next(iter(here.get("patternProperties", {}).values()), False)
+    inner: Schema | bool = (
+        here.get("properties", {}).get(part)
+        or here.get("items")
+        or here.get("additionalProperties")
+        or named
     )
     return inner if isinstance(inner, dict) else {}
 

@@ -1,5 +1,6 @@
 """The data servers of the platform, each as one record; their sizes are the stack file's."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,6 +17,16 @@ COPIED_ENGINES: Final[tuple[Engine, ...]] = ("mysql",)
 
 BACKUP_USER: Final = "backup_user"
 """Who takes backups of a server that holds databases."""
+EXPORTER_USER: Final = "exporter"
+"""Who tells Prometheus how a server fares, on each that an exporter asks."""
+
+EXPORTERS: Final[Mapping[Engine, str]] = {
+    "postgres": "postgres-exporter",
+    "mysql": "mysqld-exporter",
+    "redis": "redis-exporter",
+}
+"""Engine to the exporter of all its servers, as a Deployment and in the catalogue of images. Kafka
+tells of itself, by an agent."""
 
 
 def login(role: str, generation: int) -> str:

@@ -32,7 +32,12 @@ CONSUMERS: Final = (
 """What who consumes is told by record and stack."""
 TOKENS: Final = ("AUTH_MODE", "AUTH_ISSUER", "AUTH_JWKS_URL", "AUTH_AUDIENCE")
 """What who takes tokens is told by the stack."""
-_SET: Final = (*BUILDERS_VARIABLES, *CONSUMERS, *TOKENS, "LOG_LEVEL", "HTTP_HOST")
+TRACES: Final = (
+    *("TRACING_ENDPOINT", "TRACING_CA_FILE", "TRACING_SAMPLING"),
+    *("TRACING_SERVICE_VERSION", "TRACING_NAMESPACE", "TRACING_POD"),
+)
+"""What who makes spans is told by the stack."""
+_SET: Final = (*BUILDERS_VARIABLES, *CONSUMERS, *TOKENS, *TRACES, "LOG_LEVEL", "HTTP_HOST")
 _TYPES: Final = {"boolean": bool, "integer": int, "number": float, "string": str}
 _BOUNDS: Final = {
     "minimum": "ge",
@@ -48,6 +53,11 @@ _BOUNDS: Final = {
 def takes_tokens(service: Service) -> bool:
     """Whether it asks its clients for tokens: it reads how."""
     return "AUTH_MODE" in _read().get(service.package, {})
+
+
+def makes_spans(service: Service) -> bool:
+    """Whether it can be told where its spans go."""
+    return "TRACING_ENDPOINT" in _read().get(service.package, {})
 
 
 def settable(service: Service) -> tuple[str, ...]:

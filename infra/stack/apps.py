@@ -20,7 +20,7 @@ from infra.model.settings import (
     ServiceSettings,
     UpSettings,
 )
-from infra.stack import auth, tokens
+from infra.stack import auth, tokens, tracing
 from infra.stack.convert import resources
 from infra.stack.databases import Database
 from infra.stack.foundation import APPS, Foundation
@@ -73,8 +73,12 @@ def _service(
             env={
                 **_environment(record, settings, ground.settings.kafka),
                 **tokens.told(ground.settings, environment, record),
+                **tracing.told(ground.settings, ground.namespaces.names[APPS], record),
             },
-            pod_name_env=record.pod_name_env,
+            pod_name_env=(
+                *record.pod_name_env,
+                *tracing.pod_name_env(ground.settings, record),
+            ),
             # Kafka's client reads the CA's file once; all others do for every connection.
             config={"ca": ground.authority.bundle_version} if record.uses_kafka else {},
         ),

@@ -14,10 +14,14 @@ from infra.model.services import Port, Service
 from infra.model.settings import PlatformSettings
 from infra.stack.apps import Shared, run_services
 from infra.stack.backups import provide_backups
+from infra.stack.collector import provide_collector
+from infra.stack.exporters import Watched, provide_exporters
 from infra.stack.foundation import lay
 from infra.stack.kafka import provide_kafka
 from infra.stack.loadtest import provide_load_generator
+from infra.stack.logs import provide_logs
 from infra.stack.migrations import provide_migrations
+from infra.stack.monitoring import provide_monitoring
 from infra.stack.mysql import provide_mysql
 from infra.stack.postgres import provide_postgres
 from infra.stack.redis import provide_redis
@@ -28,7 +32,7 @@ class Platform(pulumi.ComponentResource):
     """Everything of one stack. Children inherit the Kubernetes provider from here."""
 
     endpoints: dict[str, str]
-    """Published service to its URL."""
+    """What is published to its URL: services, and what watches them."""
     namespaces: dict[str, pulumi.Output[str]]
     ca_certificate: pulumi.Output[str]
     """PEM of the internal CA, of two while one takes over from the other; public."""
@@ -51,22 +55,27 @@ class Platform(pulumi.ComponentResource):
             pulumi.ResourceOptions(providers=[provider]),
         )
         ground = lay(settings, environment, catalogue, records, self)
-        databases = provide_postgres(ground) | provide_mysql(ground)
+        watched: list[Watched] = []
+        databases = provide_postgres(ground, watched) | provide_mysql(ground, watched)
         shared = Shared(
             databases=databases,
-            kafka=provide_kafka(ground),
-            redis=provide_redis(ground),
+            kafka=provide_kafka(ground, environment),
+            redis=provide_redis(ground, watched),
         )
+        provide_exporters(ground, watched)
         run_services(ground, environment, shared)
         provide_migrations(ground, databases)
         provide_backups(ground, environment, databases)
         provide_load_generator(ground, environment)
+        provide_collector(ground)
+        provide_logs(ground)
+        watching = provide_monitoring(ground, environment)
         self.endpoints = {
             _endpoint(service, port): url(settings.entry, environment, port.entry, port.protocol)
             for service in records.services
             for port in service.ports
             if port.entry
-        }
+        } | watching
         self.namespaces = ground.namespaces.names
         self.ca_certificate = ground.authority.bundle_pem
         self.retired_ca_certificate = ground.authority.retired_pem

@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from infra.model.records import RECORDS, Records
-from infra.model.schema import properties_at, settings_keys
+from infra.model.schema import example_at, properties_at, settings_keys
 from infra.model.settings import NUMBER, RANGE, PlatformSettings
 
 NAMESPACE = "millrace"
@@ -145,7 +145,9 @@ def _describe(detail: ErrorDetails) -> str:
     if kind == "string_type" and isinstance(detail["input"], int | float):
         # YAML reads 1 and yes as no text, though a stack file means them so: `cpu: 1`.
         return f"{key}: {detail['msg']}, but it is {shown}; write it in quotes"
-    return f"{key}: {detail['msg']}, but it is {shown}; change the value"
+    example = example_at(location) if kind == "string_pattern_mismatch" else None
+    way_out = f"write it like {_shown(example)}" if example else "change the value"
+    return f"{key}: {detail['msg']}, but it is {shown}; {way_out}"
 
 
 def _unknown_key(key: str, known: Iterable[str]) -> str:

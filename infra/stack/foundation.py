@@ -1,6 +1,7 @@
 """What everything else stands on: namespaces, the internal CA, the images."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 
@@ -10,9 +11,12 @@ from components.security.pki import CertificateAuthority, CertificateAuthorityAr
 from infra.images.catalogue import Catalogue
 from infra.images.own import SERVICES, own_image
 from infra.model.environment import Environment
-from infra.model.objects import APPS, DATA, LOADTEST
+from infra.model.objects import APPS, DATA, LOADTEST, LOGGING, MONITORING
 from infra.model.records import Records
 from infra.model.settings import PlatformSettings
+
+INSIDE: Final = (DATA, APPS, MONITORING)
+"""The namespaces whose pods trust the internal CA, beside that of who reads logs."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,12 @@ def lay(
     """Make namespaces and CA, and build the services image or take the one given."""
     child = pulumi.ResourceOptions(parent=parent)
     image = own_image(SERVICES, catalogue, environment, child)
-    more = (LOADTEST,) if settings.loadtest.enabled else ()
-    namespaces = Namespaces("namespaces", NamespacesArgs(names=(DATA, APPS, *more)), child)
+    generator = (LOADTEST,) if settings.loadtest.enabled else ()
+    readers = (LOGGING,) if settings.logs.enabled else ()
+    names = (*INSIDE, *readers, *generator)
+    namespaces = Namespaces("namespaces", NamespacesArgs(names=names, lent=readers), child)
     # The load generator is a user: it comes from outside and trusts what users trust.
-    inside = {name: namespaces.names[name] for name in (DATA, APPS)}
+    inside = {name: namespaces.names[name] for name in (*INSIDE, *readers)}
     said = settings.rotation.authority
     authority = CertificateAuthority(
         "internal-ca",

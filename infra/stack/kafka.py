@@ -3,18 +3,22 @@
 from components.kit import bindings, paths
 from components.servers.kafka.cluster import Kafka, KafkaArgs, KafkaNodes
 from components.servers.kafka.config import MECHANISMS
+from infra.images.own import KAFKA, own_image
+from infra.model.environment import Environment
 from infra.model.servers import Server
 from infra.model.services import Service
+from infra.monitoring import kafka_jmx
 from infra.stack.accounts import credential, hand_out, password, provision
 from infra.stack.convert import once, resources, storage
 from infra.stack.foundation import DATA, Foundation
+from infra.stack.images import adds_agent
 from infra.stack.protection import data_options
 
 
-def provide_kafka(ground: Foundation) -> dict[str, bindings.Binding]:
+def provide_kafka(ground: Foundation, environment: Environment) -> dict[str, bindings.Binding]:
     """The cluster, and by service name the binding of every service that uses it."""
     record = next(server for server in ground.records.servers if server.engine == "kafka")
-    cluster = _cluster(ground, record)
+    cluster = _cluster(ground, environment, record)
     users = [service for service in ground.records.services if service.uses_kafka]
     passwords = {
         u.name: password(
@@ -49,7 +53,7 @@ def provide_kafka(ground: Foundation) -> dict[str, bindings.Binding]:
     }
 
 
-def _cluster(ground: Foundation, record: Server) -> Kafka:
+def _cluster(ground: Foundation, environment: Environment, record: Server) -> Kafka:
     settings, kubernetes = ground.settings.kafka, ground.settings.kubernetes
     controllers = (
         KafkaNodes(
@@ -66,7 +70,9 @@ def _cluster(ground: Foundation, record: Server) -> Kafka:
         KafkaArgs(
             namespace=ground.namespaces.names[DATA],
             namespace_name=DATA,
-            image=ground.catalogue.reference("kafka"),
+            image=own_image(KAFKA, ground.catalogue, environment, ground.child)
+            if adds_agent(ground.settings)
+            else ground.catalogue.reference("kafka"),
             pull_secrets=ground.settings.images.pull_secrets,
             authority=ground.authority,
             brokers=KafkaNodes(
@@ -79,6 +85,7 @@ def _cluster(ground: Foundation, record: Server) -> Kafka:
             replication_factor=settings.replication_factor,
             min_insync_replicas=settings.min_insync_replicas,
             retention_hours=settings.retention_hours,
+            metrics=kafka_jmx.configuration(),
             one_per_host=kubernetes.spread == "hosts",
         ),
         data_options(ground.parent, protect=ground.settings.protect),

@@ -5,35 +5,40 @@ from components.kit.args import Files, Text
 from components.security.secrets import Password
 from components.servers.mysql.server import MySQL, MySQLArgs
 from components.servers.proxysql.config import MONITOR_USER
-from infra.model.servers import BACKUP_USER, Server, dashed
+from infra.model.servers import BACKUP_USER, EXPORTER_USER, Server, dashed
 from infra.model.settings import MySQLSettings
 from infra.stack.accounts import administrator, credential, hand_out, password, provision
 from infra.stack.convert import once, resources, storage
 from infra.stack.databases import Database, migrated
+from infra.stack.exporters import Watched
 from infra.stack.foundation import DATA, Foundation
 from infra.stack.operators import Account, Operators
 from infra.stack.protection import data_options
 from infra.stack.proxysql import Accounts, provide_proxy, say_what_is_missing
 
 
-def provide_mysql(ground: Foundation) -> dict[str, Database]:
-    """The servers, and by name every database some service asks for, its migrations applied."""
+def provide_mysql(ground: Foundation, watched: list[Watched]) -> dict[str, Database]:
+    """The servers, and by name every database some service asks for, its migrations applied; what
+    asks how they fare is added to `watched`."""
     say_what_is_missing(ground)
     found: dict[str, Database] = {}
     for record in ground.records.servers:
         if record.engine == "mysql":
-            found |= _provide(ground, record, ground.settings.mysql_of(record.name))
+            found |= _provide(ground, record, ground.settings.mysql_of(record.name), watched)
     return found
 
 
-def _provide(ground: Foundation, record: Server, settings: MySQLSettings) -> dict[str, Database]:
+def _provide(
+    ground: Foundation, record: Server, settings: MySQLSettings, watched: list[Watched]
+) -> dict[str, Database]:
     admin = password(ground, f"{record.name}-admin", DATA)
     backup = password(ground, f"{record.name}-backup", DATA)
     server = _server(ground, record, settings, admin.files[DATA].followed)
     databases = ground.records.databases(server=record.name)
     users = {n: password(ground, f"{record.name}-{dashed(n)}", DATA) for n in databases}
     owners = {n: password(ground, f"{record.name}-{dashed(n)}-owner", DATA) for n in databases}
-    secrets = {"admin": admin, "backup": backup}
+    exporter = password(ground, f"{record.name}-exporter", DATA)
+    secrets = {"admin": admin, "backup": backup, "exporter": exporter}
     secrets |= {dashed(n): made for n, made in users.items()}
     secrets |= {f"{dashed(n)}-owner": made for n, made in owners.items()}
     proxied = ground.settings.proxied(record)
@@ -60,11 +65,13 @@ def _provide(ground: Foundation, record: Server, settings: MySQLSettings) -> dic
                 for name in databases
             ],
             "backup": account(BACKUP_USER, "backup"),
+            "exporter": account(EXPORTER_USER, "exporter"),
             **({"monitor": account(MONITOR_USER, "monitor")} if proxied else {}),
         },
         secrets={what: made.files[DATA] for what, made in secrets.items()},
         incarnation=settings.incarnation,
     )
+    watched.append(Watched(record, EXPORTER_USER, exporter, provisioned))
 
     through = (
         provide_proxy(ground, record, server, provisioned, Accounts(users, secrets["monitor"]))

@@ -5,28 +5,33 @@ from components.kit.args import Files
 from components.kit.bindings import USERNAME
 from components.security.secrets import Password
 from components.servers.postgres.server import Postgres, PostgresArgs
-from infra.model.servers import BACKUP_USER, Server, dashed, login
+from infra.model.servers import BACKUP_USER, EXPORTER_USER, Server, dashed, login
 from infra.model.settings import PostgresSettings
 from infra.stack.accounts import administrator, credential, hand_out, password, provision
 from infra.stack.convert import once, resources, storage
 from infra.stack.databases import Database, migrated
+from infra.stack.exporters import Watched
 from infra.stack.foundation import DATA, Foundation
 from infra.stack.operators import Account, Operators
 from infra.stack.protection import data_options
 
 
-def provide_postgres(ground: Foundation) -> dict[str, Database]:
-    """The servers, and by name every database some service asks for, its migrations applied."""
+def provide_postgres(ground: Foundation, watched: list[Watched]) -> dict[str, Database]:
+    """The servers, and by name every database some service asks for, its migrations applied; what
+    asks how they fare is added to `watched`."""
     found: dict[str, Database] = {}
     for record in ground.records.servers:
         if record.engine == "postgres":
-            found |= _provide(ground, record, ground.settings.postgres_of(record.name))
+            found |= _provide(ground, record, ground.settings.postgres_of(record.name), watched)
     return found
 
 
-def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> dict[str, Database]:
+def _provide(
+    ground: Foundation, record: Server, settings: PostgresSettings, watched: list[Watched]
+) -> dict[str, Database]:
     admin = password(ground, f"{record.name}-admin", DATA)
     backup = _in_turns(ground, record, BACKUP_USER, "backup")
+    exporter = _in_turns(ground, record, EXPORTER_USER, "exporter")
     server = _server(ground, record, settings, admin.files[DATA].followed)
     roles = {
         name: _in_turns(ground, record, name, dashed(name))
@@ -49,11 +54,21 @@ def _provide(ground: Foundation, record: Server, settings: PostgresSettings) -> 
                 "user": BACKUP_USER,
                 **_login(ground, record, BACKUP_USER, "backup"),
             },
+            "exporter": {
+                "user": EXPORTER_USER,
+                **_login(ground, record, EXPORTER_USER, "exporter"),
+            },
         },
-        secrets={"admin": admin.files[DATA], "backup": backup.files[DATA]}
+        secrets={
+            "admin": admin.files[DATA],
+            "backup": backup.files[DATA],
+            "exporter": exporter.files[DATA],
+        }
         | {dashed(n): role.files[DATA] for n, role in roles.items()},
         incarnation=settings.incarnation,
     )
+    who = login(EXPORTER_USER, ground.settings.rotation.of(f"{record.name}-exporter").generation)
+    watched.append(Watched(record, who, exporter, provisioned))
     found: dict[str, Database] = {}
     for name, role in roles.items():
         database = Database(

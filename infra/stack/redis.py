@@ -14,22 +14,24 @@ from infra.model.servers import Server
 from infra.model.services import RedisUse
 from infra.stack.accounts import credential, hand_out, password, provision
 from infra.stack.convert import once, resources, storage
+from infra.stack.exporters import Watched
 from infra.stack.foundation import DATA, Foundation
 from infra.stack.protection import data_options
 
 Bindings = dict[str, list[bindings.Binding]]
 
 
-def provide_redis(ground: Foundation) -> Bindings:
-    """Every Redis server, and by service name the bindings of every service that uses one."""
+def provide_redis(ground: Foundation, watched: list[Watched]) -> Bindings:
+    """Every Redis server, and by service name the bindings of every service that uses one; what
+    asks how they fare is added to `watched`."""
     made: Bindings = {}
     for record in ground.records.servers:
         if record.engine == "redis":
-            _provide(ground, record, made)
+            _provide(ground, record, made, watched)
     return made
 
 
-def _provide(ground: Foundation, record: Server, made: Bindings) -> None:
+def _provide(ground: Foundation, record: Server, made: Bindings, watched: list[Watched]) -> None:
     settings = ground.settings.redis_of(record.name)
     users = [
         (service.name, use, password(ground, _secret(service.name, use), DATA))
@@ -37,6 +39,8 @@ def _provide(ground: Foundation, record: Server, made: Bindings) -> None:
         for use in service.redis
         if use.server == record.name
     ]
+    asks = f"{record.name}-exporter"
+    exporter = password(ground, asks, DATA)
     server = Redis(
         record.name,
         RedisArgs(
@@ -56,6 +60,7 @@ def _provide(ground: Foundation, record: Server, made: Bindings) -> None:
             ),
             health=_own(ground, f"{record.name}-health"),
             operator=_own(ground, f"{record.name}-operator"),
+            exporter=_accepted(ground, asks, exporter),
             resources=resources(settings.resources),
             max_memory=settings.max_memory,
             eviction="noeviction" if record.kept else "allkeys-lru",
@@ -64,7 +69,8 @@ def _provide(ground: Foundation, record: Server, made: Bindings) -> None:
         ),
         data_options(ground.parent, protect=ground.settings.protect and record.kept),
     )
-    provisioned = _provision(ground, record, server, users)
+    provisioned = _provision(ground, record, server, users, exporter)
+    watched.append(Watched(record, config.EXPORTER, exporter, provisioned))
     for name, use, own in users:
         made.setdefault(name, []).append(
             bindings.redis(
@@ -86,6 +92,7 @@ def _provision(
     record: Server,
     server: Redis,
     users: Sequence[tuple[str, RedisUse, Password]],
+    exporter: Password,
 ) -> Job:
     """The Job that has the server go by the users there are now."""
     return provision(
@@ -103,9 +110,15 @@ def _provision(
             "users": [
                 {"name": name, **credential(ground, _secret(name, use), name)}
                 for name, use, _ in users
+            ]
+            + [
+                {
+                    "name": config.EXPORTER,
+                    **credential(ground, f"{record.name}-exporter", config.EXPORTER),
+                }
             ],
         },
-        secrets={"operator": server.operator_files}
+        secrets={"operator": server.operator_files, config.EXPORTER: exporter.files[DATA]}
         | {name: own.files[DATA] for name, _, own in users},
         incarnation=1,
     )

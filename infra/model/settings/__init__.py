@@ -16,6 +16,15 @@ from infra.model.settings.backups import BackupSettings, ServerBackupSettings
 from infra.model.settings.base import Amounts, ResourceSettings, Settings
 from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
 from infra.model.settings.loadtest import LoadtestSettings
+from infra.model.settings.logs import LogsSettings
+from infra.model.settings.monitoring import (
+    EmailSettings,
+    MonitoringSettings,
+    PagerDutySettings,
+    ReceiverSettings,
+    SlackSettings,
+    WebhookSettings,
+)
 from infra.model.settings.platform import PlatformSettings
 from infra.model.settings.proxysql import ProxySQLSettings
 from infra.model.settings.rotation import AuthoritySettings, PasswordSettings, RotationSettings
@@ -36,26 +45,40 @@ from infra.model.settings.services import (
     ServicesSettings,
     UpSettings,
 )
+from infra.model.settings.tracing import TracingSettings
+from infra.model.settings.watching import (
+    AlertmanagerSettings,
+    GrafanaSettings,
+    PrometheusSettings,
+)
 
 __all__ = [
     "NUMBER",
     "OWN_SECTION",
     "RANGE",
+    "AlertmanagerSettings",
     "Amounts",
     "AuthenticationSettings",
     "AuthoritySettings",
     "BackupSettings",
     "DownSettings",
+    "EmailSettings",
     "EntrySettings",
+    "GrafanaSettings",
     "ImageSettings",
     "KafkaSettings",
     "KubernetesSettings",
     "LoadtestSettings",
+    "LogsSettings",
+    "MonitoringSettings",
     "MySQLSettings",
+    "PagerDutySettings",
     "PasswordSettings",
     "PlatformSettings",
     "PostgresSettings",
+    "PrometheusSettings",
     "ProxySQLSettings",
+    "ReceiverSettings",
     "RedisSettings",
     "ReplicaRange",
     "ResourceSettings",
@@ -65,5 +88,8 @@ __all__ = [
     "ServiceSettings",
     "ServicesSettings",
     "Settings",
+    "SlackSettings",
+    "TracingSettings",
     "UpSettings",
+    "WebhookSettings",
 ]

@@ -87,11 +87,18 @@ class S3Settings(Settings):
     credentials_secret: DnsName
     """Secret of the namespace data with the keys `access-key` and `secret-key`, which the cluster's
     owner makes. Pods read it as files."""
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")] | None = None
+    endpoint: (
+        Annotated[
+            str, Field(pattern=r"^https?://[^\s/]+$", examples=["https://s3.mill.example:9000"])
+        ]
+        | None
+    ) = None
     """Where it answers; absent: Amazon's own, by the region."""
     region: Stated = "us-east-1"
     """The bucket's."""
-    prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]*$")] = ""
+    prefix: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]*$", examples=["millrace/prod"])
+    ] = ""
     """Folder inside the bucket; a stack of its own needs one of its own."""
 
 

@@ -147,5 +147,12 @@ def unknown(what: str, name: str, known: tuple[str, ...]) -> str:
     return f"there is no {what} {name!r}; {hint}known: {', '.join(known) or 'none'}"
 
 
+def check_volume(size: str, least: str, holds: str) -> str:
+    """Refuses a volume that could not hold what it is for."""
+    if amount(size) < amount(least):
+        raise ValueError(f"{size} is too small for {holds}; write {least!r} or more")
+    return size
+
+
 def check_share(key: str, value: str, resources: ResourceSettings, share: float) -> None:
     rules.check_share(key, value, "limits.memory", resources.limits.memory, share)

@@ -50,8 +50,8 @@ class ImageSettings(Settings):
 
     pull_secrets: tuple[DnsName, ...] = ()
     """Secrets (type kubernetes.io/dockerconfigjson) that open the registry of these images. The
-    cluster's owner makes them, by these names in the namespaces data and apps, and in loadtest if
-    `loadtest.enabled`; every pod uses them."""
+    cluster's owner makes them, by these names in the namespaces data, apps and monitoring, and in
+    loadtest if `loadtest.enabled`, in logging if `logs.enabled`; every pod uses them."""
 
     @field_validator("overrides")
     @classmethod

@@ -11,6 +11,8 @@ from infra.model.settings.backups import BackupSettings
 from infra.model.settings.base import Settings, records
 from infra.model.settings.cluster import EntrySettings, ImageSettings, KubernetesSettings
 from infra.model.settings.loadtest import LoadtestSettings
+from infra.model.settings.logs import LogsSettings
+from infra.model.settings.monitoring import MonitoringSettings
 from infra.model.settings.proxysql import ProxySQLSettings
 from infra.model.settings.rotation import RotationSettings
 from infra.model.settings.servers import (
@@ -22,6 +24,7 @@ from infra.model.settings.servers import (
     ServersSettings,
 )
 from infra.model.settings.services import ServicesSettings
+from infra.model.settings.tracing import TracingSettings
 
 # Pulumi quotes a top-level boolean when it writes the file (`pulumi config set`, a new salt), and
 # hands it over as text either way.
@@ -43,7 +46,10 @@ class PlatformSettings(Settings):
     authentication: AuthenticationSettings
     rotation: RotationSettings
     backups: BackupSettings
+    monitoring: MonitoringSettings
     loadtest: LoadtestSettings
+    tracing: TracingSettings
+    logs: LogsSettings
     protect: Annotated[bool, _AS_PULUMI_WRITES_IT]
     """Refuse to delete or replace what holds data, whatever the program says."""
 
@@ -78,6 +84,38 @@ class PlatformSettings(Settings):
                 "protect is true, but kubernetes.context is not set, so this would go to whatever "
                 "cluster the kubeconfig points at; set kubernetes.context to the cluster's context"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _protected_is_watched(self) -> Self:
+        """With `protect`, `monitoring.pages` names a receiver: what must be kept is watched by
+        somebody."""
+        if self.protect and not self.monitoring.pages:
+            raise ValueError(
+                "protect is true, but monitoring.pages is empty, so nobody would be told when what "
+                "is protected is in danger; add a receiver and name it in monitoring.pages"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_node_port_each(self) -> Self:
+        """What watches has node ports of its own: the API server gives each once."""
+        watching = {
+            f"monitoring.{name}.nodePort": getattr(self.monitoring, name).node_port
+            for name in ("prometheus", "grafana")
+        }
+        taken: dict[int, str] = {}
+        if self.entry.type == "NodePort":
+            taken |= {port: f"entry.ports.{name}" for name, port in self.entry.ports.items()}
+        for key, port in watching.items():
+            if port is None:
+                continue
+            if port in taken:
+                raise ValueError(
+                    f"{taken[port]} and {key} are both {port}, which can lead to one of them only; "
+                    "change one"
+                )
+            taken[port] = key
         return self
 
     @model_validator(mode="after")
@@ -155,6 +193,11 @@ class PlatformSettings(Settings):
     def proxied(self, server: Server) -> bool:
         """Whether services reach it through ProxySQL."""
         return server.proxied and self.proxysql.enabled is not False and self._has_proxysql
+
+    @property
+    def shows_boards(self) -> bool:
+        """Whether there is a Grafana: of packages it is not built."""
+        return self.images.source == "official" or "grafana" in self.images.overrides
 
     def postgres_of(self, server: str) -> PostgresSettings:
         if server == OWN_SECTION["postgres"]:

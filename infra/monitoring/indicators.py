@@ -1,0 +1,138 @@
+"""What objectives count: events, and which of them are bad, as PromQL.
+
+Each indicator says how many events there are per second, over five minutes, and how many of them
+are bad. Where events do not tell (one that waits tells nothing), moments are counted instead: one
+is bad when a level is too high.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from infra.monitoring.forms import series
+
+Kind = Literal["availability", "latency", "freshness"]
+
+
+CLIENTS: Final = 'route!~"/health|/ready|/metrics"'
+"""Of requests those of clients: where few come, the cluster's probes would be most of what is
+counted, and none of them has a client that was kept waiting."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """Series of ten minutes, and what the indicator makes of them, per second."""
+
+    series: Mapping[str, str]
+    bad: float
+    total: float
+
+
+class Indicator(Protocol):
+    """What is counted."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def promise(self) -> str:
+        """The end of "99 % of …"."""
+        ...
+
+    def bad(self, job: str) -> str: ...
+    def total(self, job: str) -> str: ...
+    def example(self, job: str) -> Example: ...
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Requests that are answered, whatever the answer, but not with a fault of ours (5xx)."""
+
+    kind: Kind = "availability"
+    promise: str = "requests are answered without a fault of the service (no 5xx)"
+
+    def bad(self, job: str) -> str:
+        # A service that never failed has no such series, which is no failure and not no data.
+        of = f'job="{job}", {CLIENTS}, status=~"5.."'
+        failed = f"sum by (job) (rate(http_requests_total{{{of}}}[5m]))"
+        return f"{failed} or {self.total(job)} * 0"
+
+    def total(self, job: str) -> str:
+        return f'sum by (job) (rate(http_requests_total{{job="{job}", {CLIENTS}}}[5m]))'
+
+    def example(self, job: str) -> Example:
+        here = {"job": job, "method": "GET", "route": "/"}
+        return Example(
+            {
+                series("http_requests_total", **here, status="200"): "0+57x10",
+                series("http_requests_total", **here, status="503"): "0+3x10",
+            },
+            bad=3 / 60,
+            total=1,
+        )
+
+
+@dataclass(frozen=True)
+class Within:
+    """Events of a histogram that took no longer than one of its buckets says."""
+
+    seconds: float
+    """An upper bound of the histogram, or nothing would be counted."""
+    histogram: str
+    kind: Kind
+    what: str
+
+    @property
+    def promise(self) -> str:
+        return f"{self.what} within {self.seconds:g} s"
+
+    def bad(self, job: str) -> str:
+        # As the client library writes it; Prometheus 3 makes the same of others' ways.
+        good = f'{self.histogram}_bucket{{{self._of(job)}, le="{float(self.seconds)}"}}'
+        return f"{self.total(job)} - sum by (job) (rate({good}[5m]))"
+
+    def total(self, job: str) -> str:
+        return f"sum by (job) (rate({self.histogram}_count{{{self._of(job)}}}[5m]))"
+
+    def _of(self, job: str) -> str:
+        of_requests = self.histogram.startswith("http_")
+        return f'job="{job}"' + (f", {CLIENTS}" if of_requests else "")
+
+    def example(self, job: str) -> Example:
+        return Example(
+            {
+                series(f"{self.histogram}_count", job=job): "0+60x10",
+                series(f"{self.histogram}_bucket", job=job, le=str(float(self.seconds))): "0+45x10",
+            },
+            bad=15 / 60,
+            total=1,
+        )
+
+
+@dataclass(frozen=True)
+class Below:
+    """Moments at which a level, such as the age of the oldest event that waits, is no higher."""
+
+    seconds: float
+    level: str
+    """PromQL with a value per job; `%s` stands for the job's matcher."""
+    what: str
+    too_high: Mapping[str, str]
+    """Series at which it is; `%s` stands for the job."""
+    kind: Kind = "freshness"
+
+    @property
+    def promise(self) -> str:
+        return f"moments, {self.what} {self.seconds:g} s at most"
+
+    def _level(self, job: str) -> str:
+        return self.level.replace("%s", f'job="{job}"')
+
+    def bad(self, job: str) -> str:
+        return f"({self._level(job)}) > bool {self.seconds:g}"
+
+    def total(self, job: str) -> str:
+        # One, as long as the level is known at all.
+        return f"count by (job) ({self._level(job)})"
+
+    def example(self, job: str) -> Example:
+        return Example({k.replace("%s", job): v for k, v in self.too_high.items()}, bad=1, total=1)

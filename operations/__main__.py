@@ -1,4 +1,4 @@
-"""``python -m operations COMMAND``: the Makefile's targets for databases."""
+"""``python -m operations COMMAND``: the Makefile's targets for databases, boards and logs."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -12,7 +12,12 @@ from bootstrap.kube import KubeError
 from infra.model import operations as names
 from infra.model.records import RECORDS
 from infra.model.servers import DATABASE_ENGINES
+from infra.monitoring import openslo
 from operations import clusters, request, table
+from operations.dashboard import address
+from operations.dashboard import command as dashboards
+from operations.logs import command as searches
+from operations.logs.sought import Sought
 from operations.request import RefusedError, Request, Target
 from operations.rotate import stack as stacks
 from operations.rotate.kinds import all_secrets, chosen
@@ -27,6 +32,8 @@ def _given(text: str) -> Any:
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(highlight=False)
+aside = Console(highlight=False, stderr=True)
+"""Beside what another program may read."""
 
 Db = Annotated[str, _given("the database, like restdb")]
 Backup = Annotated[str, _given("a backup's name, as `make backups` has it")]
@@ -35,6 +42,12 @@ To = Annotated[str, _given("a revision, or status; or a moment, like 2026-01-02T
 Secret = Annotated[str, _given("secrets' names, as `make secrets` has them, or kinds, or all")]
 StackName = Annotated[str, _given("the stack; the one that runs if not given")]
 Flag = Annotated[str, _given("1: yes")]
+Span = Annotated[str, _given("how far back, like 15min, 6h or 7d; 1h if not given")]
+BoardName = Annotated[str, _given("one board alone, like kafka")]
+Url = Annotated[str, _given("of Prometheus, in place of the stack's")]
+Port = Annotated[str, _given("where it is served")]
+Trace = Annotated[str, _given("a trace id, a traceparent or a correlation id")]
+Since = Annotated[str, _given("how far back, like 15min, 6h or 2d; 1h if not given")]
 
 
 @app.command("schema-load")
@@ -127,6 +140,38 @@ def secrets(stack: StackName = "") -> None:
     table.show_secrets(_say, rows)
 
 
+@app.command()
+def dashboard(
+    watch: Flag = "", span: Span = "", board: BoardName = "", prometheus: Url = "", port: Port = ""
+) -> None:
+    """The boards as a page: a file, or with WATCH=1 served and renewed on this machine."""
+    checkout = find_checkout()
+    asked = dashboards.asked(checkout, span or "1h", board)
+    served = dashboards.port(port, checkout)
+
+    def show() -> None:
+        with address.found(prometheus) as where:
+            if _flag("WATCH", watch):
+                dashboards.watch(where, asked, served, _say)
+            else:
+                dashboards.write(where, asked, checkout.root / dashboards.FILE, _say)
+
+    _plainly(show)
+
+
+@app.command()
+def slo() -> None:
+    """What the services promise, in OpenSLO, for another program to read."""
+    typer.echo(openslo.exported(), nl=False)
+
+
+@app.command()
+def logs(trace: Trace = "", since: Since = "", raw: Flag = "") -> None:
+    """Lines of all pods' logs that are about one request; JSON=1 as objects."""
+    sought, span, as_json = Sought.parse(trace), searches.seconds(since), _flag("JSON", raw)
+    _plainly(lambda: searches.show(clusters.chosen(), sought, span, _say, _note, raw=as_json))
+
+
 def _one_per_backup() -> list[Target]:
     """One database of everything that is backed up."""
     found: dict[str, Target] = {}
@@ -145,6 +190,10 @@ def _flag(name: str, given: str) -> bool:
 
 def _say(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
+
+
+def _note(text: str) -> None:
+    aside.print(text, markup=False, soft_wrap=True)
 
 
 def _run(asked: Callable[[], Request]) -> None:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-_OWN = ("timestamp", "level", "event", "service", "logger", "reason")
+OWN = ("timestamp", "level", "event", "service", "logger", "reason")
+"""What every line of a program of ours may have."""
 
 
 class Log:
@@ -16,19 +17,17 @@ class Log:
 
     def line(self, text: str) -> str:
         """The same line for people."""
-        entry = _entry(text)
-        if entry is None:
+        said = entry(text)
+        if said is None:
             self._last = text.strip() or self._last
             return text
-        if str(entry.get("level", "")).lower() in ("error", "critical"):
-            self.complaint = str(entry.get("reason") or entry["event"])
-        more = "  ".join(
-            f"{key}={_value(value)}" for key, value in entry.items() if key not in _OWN
-        )
-        time = str(entry.get("timestamp", ""))[11:19]
-        said = str(entry["event"]).replace("_", " ")
-        reason = f": {entry['reason']}" if "reason" in entry else ""
-        return "  ".join(filter(None, (time, said + reason, more)))
+        if str(said.get("level", "")).lower() in ("error", "critical"):
+            self.complaint = str(said.get("reason") or said["event"])
+        more = "  ".join(f"{key}={value(one)}" for key, one in said.items() if key not in OWN)
+        time = str(said.get("timestamp", ""))[11:19]
+        event = str(said["event"]).replace("_", " ")
+        reason = f": {said['reason']}" if "reason" in said else ""
+        return "  ".join(filter(None, (time, event + reason, more)))
 
     @property
     def failing_sentence(self) -> str:
@@ -36,16 +35,18 @@ class Log:
         return self.complaint or self._last or "it said nothing"
 
 
-def _entry(text: str) -> Mapping[str, Any] | None:
+def entry(text: str) -> Mapping[str, Any] | None:
+    """A line of ours; None of one that somebody else's program wrote."""
     try:
-        entry: object = json.loads(text)
+        said: object = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(entry, dict):
+    if not isinstance(said, dict):
         return None
-    known = cast("dict[str, Any]", entry)
+    known = cast("dict[str, Any]", said)
     return known if "event" in known else None
 
 
-def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def value(said: object) -> str:
+    """What stands behind a key."""
+    return said if isinstance(said, str) else json.dumps(said)

@@ -1,8 +1,6 @@
-"""The Kubernetes API as plain HTTP, and through its proxy the metrics of our services."""
+"""What the Kubernetes API says of pods, and through its proxy the metrics of our services."""
 
-import subprocess
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,38 +8,9 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from bootstrap.kube import Kube, KubeError
-
 APPS = "apps"
 METRICS_PORT = 8080
 _NAME = "app.kubernetes.io/name"
-
-
-@contextmanager
-def kubernetes_api(kube: Kube) -> Generator[httpx.Client]:
-    """A client for the API with plain HTTP semantics, for as long as it is open.
-
-    Raises:
-        KubeError: there is no cluster, or kubectl does not lead to it.
-    """
-    process = subprocess.Popen(  # noqa: S603 - our own kubectl
-        kube.command("proxy", "--port=0"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,  # Ctrl-C is not for it: the run's last look goes through it
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()  # "Starting to serve on 127.0.0.1:PORT"
-        if "serve on" not in line:
-            raise KubeError(f"kubectl proxy said {line.strip()!r}")
-        base = f"http://{line.split()[-1]}"
-        with httpx.Client(base_url=base, timeout=15, trust_env=False) as client:
-            yield client
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from types import TracebackType
 import psutil
 
 from bootstrap.kube import Kube
+from bootstrap.kube_api import kubernetes_api
 from loadtests.documents.ways import ASYNC, Way
-from loadtests.observers.api import kubernetes_api, pods
+from loadtests.observers.api import pods
 from loadtests.observers.processor import CLUSTER, GENERATOR, Processor
 from loadtests.observers.sampling import INTERVAL_SECONDS, Sampler
 from loadtests.observers.services import FAILURES, Services

@@ -10,7 +10,7 @@ import httpx
 from rich.console import Console
 
 from bootstrap.kube import Kube, KubeError
-from loadtests.observers.api import kubernetes_api
+from bootstrap.kube_api import kubernetes_api
 from loadtests.run import pods
 from loadtests.run.messages import BEGIN, END, LOST
 from loadtests.run.plan import Plan

@@ -11,7 +11,7 @@ from loadtests.run.intake import Intake
 from loadtests.run.machine import machine, revision
 from loadtests.run.plan import Plan
 from loadtests.run.points import points
-from loadtests.verdict.results import Asked, Books, Cache, Run, Store
+from loadtests.verdict.results import Asked, Books, Cache, Monitored, Run, Store
 
 POINT_SECONDS = 2.0
 MOST_POINTS = 600
@@ -27,6 +27,8 @@ class Circumstances:
     load_before: float
     cpu_before: Mapping[str, float]
     """Cores by group of processes, before anything was asked of the platform."""
+    monitored: Monitored
+    """What was seen of it there all the while."""
 
 
 def add_up(
@@ -70,6 +72,7 @@ def add_up(
         store=_store(watch),
         cache=_cache(services.reads.by_source),
         books=books,
+        monitored=around.monitored,
     )
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bootstrap.checkout import Checkout, saved_context
 from bootstrap.kube import Kube, KubeError
+from loadtests.observers.monitoring import monitored
 from loadtests.observers.watch import Watch
 from loadtests.outcome import Outcome
 from loadtests.run.cluster import ClusterError, ClusterGenerator, find
@@ -85,7 +86,8 @@ def perform(checkout: Checkout, chosen: Settings, folder: Path, console: Console
         console.print("the last answer is in; waiting until all that was accepted is stored")
         books, complaints = _end(subject, ledger, before, watch, console)
     stack = str(saved_context(checkout.state).get("stack", ""))
-    around = Circumstances(checkout.root, stack, load_before, cpu_before)
+    seen = monitored(kube, intake.began, intake.last_answer)
+    around = Circumstances(checkout.root, stack, load_before, cpu_before, seen)
     run = add_up(plan, intake, watch, books, around)
     complaints += [*made.complaints(), *intake.complaints()]
     if interrupted:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from loadtests.verdict import charts, figures, junit, saved, summary, views
+from loadtests.verdict import charts, figures, junit, monitored, saved, summary, views
 from loadtests.verdict.charts import Chart
 from loadtests.verdict.checks import Judgement
 from loadtests.verdict.results import Run
@@ -23,7 +23,8 @@ def write(run: Run, judgement: Judgement, folder: Path, baseline: Run | None = N
     saved.save(run, judgement, folder)
     junit.write(run, judgement, folder)
     shown = figures.charts(run, targets_for(run.stack, run.target))
-    tables, listings = views.tables(run, baseline), views.listings(run)
+    tables = [*views.tables(run, baseline), *monitored.tables(run)]
+    listings = [*views.listings(run), *monitored.listings(run)]
     summary.write(run, judgement, tables=tables, listings=listings, shown=shown, folder=folder)
     page = folder / "report.html"
     text = _environment().get_template("report.html.j2").render(

@@ -116,6 +116,43 @@ class Books(_Result):
     """A few of the wrong ones, each a sentence."""
 
 
+class Served(_Result):
+    """What one service says of what it was asked, by whomever."""
+
+    requests: float
+    """Per second, probes aside."""
+    failed: float | None = None
+    """Share answered with 5xx."""
+    p95: float | None = None
+    """Milliseconds, of its histogram: between two of its bounds it is a guess."""
+
+
+class Container(_Result):
+    """What the containers of one name took, wherever they ran."""
+
+    cores: float = 0.0
+    """Mean over the run."""
+    memory_mib: float = 0.0
+    """The most at one moment, together."""
+
+
+class Monitored(_Result):
+    """What Prometheus saw of the run. It looks every 30 s: the last ones may be missing."""
+
+    missing: str = ""
+    """Why there is nothing."""
+    services: dict[str, Served] = Field(default_factory=dict[str, Served])
+    containers: dict[str, Container] = Field(default_factory=dict[str, Container])
+    lag: dict[str, float] = Field(default_factory=dict[str, float])
+    """The most messages that a consumer had not handled yet."""
+    oldest: dict[str, float] = Field(default_factory=dict[str, float])
+    """The longest that an event in an outbox had waited, in seconds."""
+    burnt: dict[str, float] = Field(default_factory=dict[str, float])
+    """Share of the error budget of a whole period, by objective, where it was any."""
+    alerts: tuple[str, ...] = ()
+    """That fired, each a sentence; pages and tickets."""
+
+
 class Asked(_Result):
     """What the one who started the run chose, beside what the run itself holds; by the same names
     as on the command line."""
@@ -174,6 +211,8 @@ class Run(_Result):
     store: Store | None = None
     cache: Cache | None = None
     books: Books | None = None
+    monitored: Monitored | None = None
+    """None: nobody asked, as in runs that were kept before there was a Prometheus."""
 
     @property
     def requests(self) -> int:

@@ -52,7 +52,7 @@ def tables(run: Run, baseline: Run | None) -> list[Table]:
     if run.cpu:
         total = sum(run.cpu.values())
         used = sorted(run.cpu.items(), key=lambda group: -group[1])
-        rows = tuple((name, f"{cores:.2f}", _percent(cores / total)) for name, cores in used)
+        rows = tuple((name, f"{cores:.2f}", percent(cores / total)) for name, cores in used)
         all_of_them = ("all", f"{total:.2f}", f"of {run.machine.cores} cores")
         found.append(
             Table(
@@ -134,11 +134,12 @@ def per_second(count: int, seconds: float) -> str:
 
 
 def _failures(one: Endpoint) -> str:
-    rate = _percent(one.failures / one.requests) if one.requests else "-"
+    rate = percent(one.failures / one.requests) if one.requests else "-"
     return f"{one.failures:,} ({rate})" if one.failures else "0"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Of a share between 0 and 1."""
     return f"{100 * share:.2f} %"
 
 
@@ -158,7 +159,7 @@ def listings(run: Run) -> list[Listing]:
         ("pace of a user", pace),
         *_asked(run.asked),
         ("expected of them", f"{crowd.expected_requests(run):,.0f} requests"),
-        ("sent", f"{run.requests:,} requests, {_percent(crowd.share_sent(run))}"),
+        ("sent", f"{run.requests:,} requests, {percent(crowd.share_sent(run))}"),
         ("machine", f"{machine.cores} cores, {machine.memory_gib:.1f} GiB, {machine.kernel}"),
         ("load average before", f"{machine.load_before:.2f}"),
         ("what else ran", "; ".join(machine.others) or "nothing that was found"),
@@ -228,6 +229,6 @@ def _cache(run: Run) -> tuple[tuple[str, str], ...]:
     if cache is None or cache.hit_rate is None:
         return (("all of it", NOT_MEASURED),)
     return (
-        ("hit rate", f"{_percent(cache.hit_rate)} of {cache.reads:,}"),
+        ("hit rate", f"{percent(cache.hit_rate)} of {cache.reads:,}"),
         *((f"from {source}", f"{count:,}") for source, count in cache.by_source.items()),
     )

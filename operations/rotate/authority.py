@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bootstrap.kube import KubeError
-from infra.model.objects import APPS, DATA
+from infra.model.objects import APPS, DATA, MONITORING
 from infra.model.records import Records
 from operations.request import FailedError
 from operations.rotate import presented
@@ -64,7 +64,7 @@ def _wait_for_servers(stack: Stack, _secret: str) -> None:
 def _prove(stack: Stack, _secret: str) -> None:
     """Raises FailedError when the old CA is good for anything."""
     (retired,) = x509.load_pem_x509_certificates(stack.output("retired_ca_certificate").encode())
-    for namespace in (APPS, DATA):
+    for namespace in (APPS, DATA, MONITORING):
         for trusted in _bundle(stack, namespace):
             if issued(retired, trusted):
                 raise FailedError(

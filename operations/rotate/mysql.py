@@ -12,7 +12,7 @@ def _secrets(records: Records) -> list[str]:
     proxied = [server.name for server in records.servers if server.proxied]
     for server in records.server_names(engine="mysql"):
         databases = [dashed(name) for name in records.databases(server=server)]
-        found += [f"{server}-admin", f"{server}-backup"]
+        found += [f"{server}-admin", f"{server}-backup", f"{server}-exporter"]
         found += [f"{server}-monitor"] if server in proxied else []
         found += [f"{server}-{name}{what}" for name in databases for what in ("", "-owner")]
     return found

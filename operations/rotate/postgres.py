@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from infra.model.records import Records
-from infra.model.servers import BACKUP_USER, dashed, login
+from infra.model.servers import BACKUP_USER, EXPORTER_USER, dashed, login
 from operations.rotate import passwords
 from operations.rotate.stack import Stack
 
@@ -22,6 +22,7 @@ def _accounts(records: Records) -> Mapping[str, tuple[str, str]]:
     for server in records.server_names(engine="postgres"):
         found[f"{server}-admin"] = (server, "")
         found[f"{server}-backup"] = (server, BACKUP_USER)
+        found[f"{server}-exporter"] = (server, EXPORTER_USER)
         for name in records.databases(server=server):
             found[f"{server}-{dashed(name)}"] = (server, name)
     return found

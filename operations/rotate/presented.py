@@ -1,17 +1,15 @@
 """Whose certificate a server presents, seen as its clients see it: over TLS, with no account."""
 
-import select
 import socket
 import ssl
 import struct
-import subprocess
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bootstrap.kube import Kube, KubeError
 from infra.model.objects import DATA
+from operations.forwarding import forwarded
 
 _SECONDS: Final = 10.0
 _COMPONENT: Final = "app.kubernetes.io/component"
@@ -41,7 +39,7 @@ def _leads(kube: Kube, pod: Any, ca: str) -> bool:
     name, engine = pod["metadata"]["name"], pod["metadata"]["labels"][_COMPONENT]
     port = pod["spec"]["containers"][0]["ports"][0]["containerPort"]
     try:
-        with _forwarded(kube, name, port) as here:
+        with forwarded(kube, DATA, f"pod/{name}", port) as here:
             return leads(engine, here, ca)
     except OSError as error:
         raise KubeError(f"{name} could not be asked for its certificate: {error}") from error
@@ -64,25 +62,6 @@ def leads(engine: str, port: int, ca: str) -> bool:
                 return True
         except ssl.SSLCertVerificationError:
             return False
-
-
-@contextmanager
-def _forwarded(kube: Kube, pod: str, port: int) -> Generator[int]:
-    """A port of this machine that leads to the pod's."""
-    command = kube.command("port-forward", "-n", DATA, f"pod/{pod}", f":{port}")
-    with subprocess.Popen(  # noqa: S603 - our own kubectl
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            assert process.stdout is not None
-            readable, _, _ = select.select([process.stdout], [], [], _SECONDS)
-            # "Forwarding from 127.0.0.1:40123 -> 5432"
-            said = process.stdout.readline().decode() if readable else ""
-            if " -> " not in said:
-                raise KubeError(f"no way to {pod} port {port}: kubectl port-forward gave none")
-            yield int(said.partition(" -> ")[0].rpartition(":")[2])
-        finally:
-            process.terminate()
 
 
 def _at_once(plain: socket.socket) -> None:

@@ -8,7 +8,7 @@ from operations.rotate import passwords
 
 def _secrets(records: Records) -> list[str]:
     servers = records.server_names(engine="redis")
-    own = [f"{server}-{user}" for server in servers for user in ("health", "operator")]
+    own = [f"{server}-{user}" for server in servers for user in ("health", "operator", "exporter")]
     return own + [
         f"{use.binding}-{service.name}" for service in records.services for use in service.redis
     ]

@@ -1,0 +1,1 @@
+"""The boards as a page: what Prometheus says, drawn; for where no Grafana runs, and for keeping."""

@@ -19,6 +19,7 @@ BENCHES = {
     "stream-to-store": "documents from the stream into a database of 100 flushes a second",
     "outbox-latency": "outbox events from their commit to Kafka, and a backlog of them",
     "token-check": "a request with tokens required, beside the same without",
+    "tracing": "a request with spans, exported or not, beside the same without",
     "auth-tokens": "tokens per second and core, beside FastAPI that asks and hashes each time",
     "rollups": "points through windows and rollups, in the event loop alone and in the pool",
     "client-database": "what statements on clients take while 1,000 are looked up a second",

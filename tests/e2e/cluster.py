@@ -12,7 +12,7 @@ from bootstrap import status
 from bootstrap.kube import Kube, KubeError
 from tests.harness import asking
 
-NAMESPACES = ("data", "apps")
+NAMESPACES = ("data", "apps", "monitoring")
 NOISE = ("Connection refused", "unexpected eof while reading")
 """In logs: of servers that come and go, and of probes that connect and say nothing."""
 SIGKILL_EXIT = 137  # 128 + 9, what the kubelet reports for a process ended by SIGKILL

@@ -17,8 +17,8 @@ import pytest
 from bootstrap import status
 from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.kube import Kube, KubeError
+from bootstrap.kube_api import kubernetes_api
 from loadtests import tokens, traffic
-from loadtests.observers.api import kubernetes_api
 from tests.e2e.cluster import last_words, wait_until_settled
 
 ORDER = (
@@ -28,6 +28,8 @@ ORDER = (
     "test_events",
     "test_documents",
     "test_twin",
+    "test_traces",
+    "test_logs",
     "test_load",
     "test_load_faults",
     "test_load_distributed",
@@ -38,10 +40,12 @@ ORDER = (
     "test_telemetry_input",
     "test_telemetry",
     "test_backups",
+    "test_dashboards",
     "test_rotation",
     "test_faults",
     "test_token_faults",
     "test_outages",
+    "test_alerts",
     "test_eviction",
     "test_program",
     "test_destroy",

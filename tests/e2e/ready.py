@@ -21,7 +21,7 @@ class Ready:
         self.least = 10_000
         self.changes: list[tuple[float, int, str]] = []
         """When, how many were ready from then on, and whose change it was."""
-        self._base = str(api.base_url)
+        self._api = api
         self._path = f"/api/v1/namespaces/{namespace}/pods"
         self._selector = f"{_LABEL}={workload}"
         self._pods: dict[str, bool] = {}
@@ -46,20 +46,19 @@ class Ready:
 
     def _run(self) -> None:
         try:
-            with httpx.Client(base_url=self._base, timeout=None, trust_env=False) as api:
-                asked = {"labelSelector": self._selector}
-                listed = api.get(self._path, params=asked).raise_for_status().json()
-                for pod in listed["items"]:
-                    self._pods[pod["metadata"]["name"]] = _serves(pod)
-                self._note("the first look")
-                since = listed["metadata"]["resourceVersion"]
-                given = {**asked, "watch": "1", "resourceVersion": since, "timeoutSeconds": "3000"}
-                with api.stream("GET", self._path, params=given) as changes:
-                    for line in changes.iter_lines():
-                        if self._over:
-                            return
-                        self._take(json.loads(line))
-                assert self._over, "the watch ended"
+            asked = {"labelSelector": self._selector}
+            listed = self._api.get(self._path, params=asked).raise_for_status().json()
+            for pod in listed["items"]:
+                self._pods[pod["metadata"]["name"]] = _serves(pod)
+            self._note("the first look")
+            since = listed["metadata"]["resourceVersion"]
+            given = {**asked, "watch": "1", "resourceVersion": since, "timeoutSeconds": "3000"}
+            with self._api.stream("GET", self._path, params=given, timeout=None) as changes:
+                for line in changes.iter_lines():
+                    if self._over:
+                        return
+                    self._take(json.loads(line))
+            assert self._over, "the watch ended"
         except BaseException as error:  # handed to the test's own thread
             self._error = error
 

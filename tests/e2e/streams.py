@@ -12,6 +12,7 @@ from bootstrap.kube import Kube
 from loadtests import arrivals, traffic
 from loadtests.ledger import Ledger, Processed, Verdict
 from loadtests.outcome import Outcome
+from loadtests.pace import Pace
 from services.contracts.topics import RESOURCE_DELETED
 
 
@@ -25,6 +26,7 @@ class Background:
         self.error: BaseException | None = None
         self.seconds = 0.0
         self._checkout = checkout
+        self._writer: traffic.Traffic | None = None
         self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
 
     def start(self) -> None:
@@ -41,6 +43,11 @@ class Background:
             assert self._thread.is_alive(), f"the stream ended at {self.answered} ({self.error!r})"
             assert time.monotonic() < deadline, f"{self.answered} of {count} after {seconds:.0f} s"
             time.sleep(0.02)
+
+    def hurry(self) -> None:
+        """What is left of the stream is written as fast as answers come."""
+        assert self._writer is not None, "the stream has not begun"
+        self._writer.pace = Pace(None)
 
     def finish(self, *, seconds: float) -> None:
         """Wait for the last answer."""
@@ -59,8 +66,8 @@ class Background:
 
     async def _write(self) -> None:
         async with traffic.client(self._checkout, self.stream.concurrency) as http:
-            writer = traffic.Traffic(http, self.ledger, on_answer=self._count)
-            await writer.run(self.stream)
+            self._writer = traffic.Traffic(http, self.ledger, on_answer=self._count)
+            await self._writer.run(self.stream)
 
     def _count(self, answered: int) -> None:
         self.answered = answered

@@ -9,10 +9,10 @@ from infra.model.records import RECORDS
 from tests.e2e.conftest import Say
 
 
-def run(checkout: Checkout, command: str) -> tuple[int, str]:
-    """Exit code and output of ``make COMMAND``."""
+def run(checkout: Checkout, *command: str) -> tuple[int, str]:
+    """Exit code and output of ``make COMMAND…``."""
     done = subprocess.run(
-        ["make", "-s", command],
+        ["make", "-s", *command],
         cwd=checkout.root, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr

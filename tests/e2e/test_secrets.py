@@ -3,14 +3,17 @@
 import base64
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
+from loadtests import tokens, traffic
 from tests.e2e.cluster import NAMESPACES
 
 CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -18,6 +21,13 @@ PRIVATE_KEY = re.compile(rb"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY--
 CERTIFICATES = {"ca.crt", "tls.crt"}  # meant to be read by everyone
 BESIDE = {"username", "mechanism", "active"}
 """What changes together with a secret, and so is in its Secret: no secret itself."""
+LOGINS = {"postgres_exporter.yml", "my.cnf", "passwords.json"}
+"""Files with passwords that Secrets of their own hold, too; what stands around them is known to
+all."""
+PUBLIC = {"web.yml"}
+"""Beside such a file: which certificate is presented."""
+PLANTED = f"planted-{secrets.token_hex(6)}"
+"""What the requests with planted secrets are called."""
 SHORTEST = 12  # shorter values would match by accident; a test below sees that none is that short
 
 
@@ -28,7 +38,7 @@ def values_of_secrets(kube: Kube) -> dict[str, bytes]:
         for namespace in NAMESPACES
         for secret in kube.items("secrets", namespace)
         for key, value in secret.get("data", {}).items()
-        if key not in CERTIFICATES | BESIDE
+        if key not in CERTIFICATES | BESIDE | PUBLIC
     }
 
 
@@ -61,7 +71,50 @@ def hidden(kube: Kube) -> dict[bytes, str]:
     """What must not be found, with whose it is."""
     values = values_of_secrets(kube)
     assert len(values) >= 6, f"only {sorted(values)}: are the passwords not in Secrets?"
-    return {needle: name for name, value in values.items() for needle in needles(value)}
+    return {
+        needle: name
+        for name, value in values.items()
+        for needle in ([base64.b64encode(value)] if is_logins(name) else needles(value))
+    }
+
+
+def is_logins(name: str) -> bool:
+    return name.rpartition(":")[2] in LOGINS
+
+
+@pytest.fixture(scope="module")
+def planted(
+    checkout: Checkout, http: httpx.Client, registered: tokens.Tokens, hidden: dict[bytes, str]
+) -> dict[bytes, str]:
+    """What clients have sent that is to be seen by nobody, and how; where a mistake may send it,
+    too. The requests of a test of its own, and the token that all tests show."""
+    password = next(
+        needle
+        for needle, name in hidden.items()
+        if "postgres" in name and name.endswith(":password")
+    )
+    sent = {
+        how: secrets.token_urlsafe(32)
+        for how in ("a login", "a login's form", "a bearer", "a query", "a refused body")
+    }
+    names = {"x-correlation-id": PLANTED}
+    asked = {"grant_type": "client_credentials"}
+    with httpx.Client(base_url=traffic.base_url(checkout, "auth"), trust_env=False) as auth:
+        for secret in (sent["a login"], password.decode()):
+            answer = auth.post("/oauth/token", auth=("e2e-planted", secret), data=asked,
+                               headers=names)  # fmt: skip
+            assert answer.status_code == 401, answer.text
+        form = asked | {"client_id": "e2e-planted", "client_secret": sent["a login's form"]}
+        assert auth.post("/oauth/token", data=form, headers=names).status_code == 401
+    for secret in (sent["a bearer"], password.decode()):
+        shown = names | {"Authorization": f"Bearer {secret}"}
+        assert http.get(traffic.RESOURCES, headers=shown).status_code == 401
+    http.get(traffic.RESOURCES, params={"password": sent["a query"]}, headers=names)
+    body = {"name": "", "password": sent["a refused body"]}
+    assert http.post(traffic.RESOURCES, json=body, headers=names).status_code == 422
+    token = registered.header().removeprefix("Bearer ")
+    shown = {"the tests' token": token, "the tests' secret": registered.secret}
+    return {secret.encode(): how for how, secret in (sent | shown).items()}
 
 
 def leaks(hidden: dict[bytes, str], text: bytes) -> set[str]:
@@ -82,22 +135,44 @@ def test_every_password_is_long(kube: Kube) -> None:
     assert short == []
 
 
-def test_no_log_of_any_container_holds_a_secret(kube: Kube, hidden: dict[bytes, str]) -> None:
+def test_the_passwords_in_files_of_logins_are_looked_for_as_what_they_are(kube: Kube) -> None:
+    values = values_of_secrets(kube)
+    files = {name: value for name, value in values.items() if is_logins(name)}
+    assert {name.rpartition(":")[2] for name in files} == LOGINS
+    of_exporters = {
+        name: value for name, value in values.items() if name.endswith("-exporter:password")
+    }
+    held = b"\n".join(files.values())
+    assert [name for name, value in of_exporters.items() if value.strip() not in held] == []
+    assert len(of_exporters) == held.count(b"password=") + sum(
+        len(json.loads(text)["auth_modules"] if name.endswith("yml") else json.loads(text))
+        for name, text in files.items()
+        if not name.endswith("my.cnf")
+    )
+
+
+def test_no_log_of_any_container_holds_a_secret(
+    kube: Kube, hidden: dict[bytes, str], planted: dict[bytes, str]
+) -> None:
     found: list[str] = []
+    named = 0
     for namespace in NAMESPACES:
         for pod in kube.items("pods", namespace):
-            name = pod["metadata"]["name"]
-            for status in pod["status"].get("containerStatuses", []):
+            name, states = pod["metadata"]["name"], pod["status"]
+            of_init = states.get("initContainerStatuses", [])
+            for status in [*of_init, *states.get("containerStatuses", [])]:
                 where = ("logs", name, "-n", namespace, "-c", status["name"])
                 texts = [kube.run(*where)]
                 if status["restartCount"]:
                     texts.append(kube.run(*where, "--previous"))
+                named += sum(text.count(PLANTED) for text in texts)
                 found += [
                     f"{leak} in the log of {name}"
                     for text in texts
-                    for leak in leaks(hidden, text.encode())
+                    for leak in leaks(hidden | planted, text.encode())
                 ]
     assert found == []
+    assert named >= 6, "what was planted was not even noticed, so nothing could have leaked"
 
 
 @pytest.mark.parametrize("kind", ["configmaps", "pods,deployments,statefulsets,jobs", "events"])

@@ -8,6 +8,7 @@ import pytest
 
 from bootstrap.kube import Kube
 from tests.e2e.cluster import NAMESPACES, owners
+from tests.harness.checks import WATCHING
 
 HIGH_UID = 10_000
 ALLOWED_VOLUMES = {
@@ -31,6 +32,11 @@ def containers(pod: Any) -> list[tuple[str, Any]]:
         (f"{pod['metadata']['name']}/{container['name']}", container)
         for container in [*spec.get("initContainers", []), *spec["containers"]]
     ]
+
+
+def program_of(pod: Any) -> str:
+    """What kind of program of ours it is."""
+    return pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", "")
 
 
 def is_of_job(pod: Any) -> bool:
@@ -119,11 +125,19 @@ def test_liveness_and_readiness_of_our_services_ask_different_things(pods: list[
         assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
 
 
-def test_no_pod_carries_an_api_token_or_runs_as_the_default_account(pods: list[Any]) -> None:
+def test_only_what_watches_the_cluster_carries_an_api_token_and_none_has_the_default_account(
+    pods: list[Any],
+) -> None:
+    asking: set[str] = set()
     for pod in pods:
         name, spec = pod["metadata"]["name"], pod["spec"]
-        assert spec.get("automountServiceAccountToken") is False, name
         assert spec["serviceAccountName"] != "default", name
+        if program_of(pod) in WATCHING:
+            assert pod["metadata"]["namespace"] == "monitoring", name
+            assert spec.get("automountServiceAccountToken") is True, name
+            asking.add(spec["serviceAccountName"])
+            continue
+        assert spec.get("automountServiceAccountToken") is False, name
         tokens = [
             source
             for volume in spec.get("volumes", [])
@@ -131,6 +145,7 @@ def test_no_pod_carries_an_api_token_or_runs_as_the_default_account(pods: list[A
             if "serviceAccountToken" in source
         ]
         assert not tokens, name
+    assert asking == set(WATCHING)
 
 
 def test_each_replicated_workload_has_a_budget_that_allows_one_eviction(kube: Kube) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import pulumi
 import referencing
+import yaml
 from kubernetes_validate.utils import schema_contents
 
 import components
@@ -25,7 +26,9 @@ from policies.rules import RULES, STACK_RULES
 from tests.harness.recording import Recording, Registered, walk
 
 KUBERNETES = "1.36"
-CLUSTER_SCOPED = ("Namespace",)
+CLUSTER_SCOPED = ("Namespace", "ClusterRole", "ClusterRoleBinding")
+WATCHING = ("prometheus", "collector")
+"""Components whose pods ask the API what there is to watch."""
 ENDS = ("CronJob", "Job", "PodTemplate")
 """What makes pods that run to their end: nothing probes them, and no budget keeps them."""
 
@@ -70,7 +73,7 @@ def outputs_registered(recording: Recording) -> Iterator[str]:
     """Every component registers exactly its typed attributes, under their names."""
     classes = component_classes()
     for resource in recording.components():
-        typed = {n for n in vars(classes[resource.kind])["__annotations__"] if n[0] != "_"}
+        typed = {n for n in vars(classes[resource.kind]).get("__annotations__", ()) if n[0] != "_"}
         if resource.outputs is None:
             yield f"{resource.type} {resource.name} never called register_outputs"
         elif set(resource.outputs) != typed:
@@ -189,14 +192,16 @@ def _action(probe: dict[str, Any]) -> dict[str, Any]:
 
 
 def tokenless(recording: Recording) -> Iterator[str]:
-    """No pod can talk to the API server, and none is told where other Services are."""
+    """No pod can talk to the API server but who asked for it, and none is told where other Services
+    are."""
     for resource in recording.of("ServiceAccount"):
         if resource.inputs.get("automountServiceAccountToken") is not False:
             yield f"ServiceAccount {resource.name} mounts its token"
     accounts = {r.inputs["metadata"]["name"] for r in recording.of("ServiceAccount")}
     for resource, template in templates(recording):
         spec = template["spec"]
-        if spec.get("automountServiceAccountToken") is not False:
+        asked = template["metadata"]["labels"]["app.kubernetes.io/component"] in WATCHING
+        if spec.get("automountServiceAccountToken") is not asked:
             yield f"{resource.name}: pods mount a token"
         if spec.get("serviceAccountName") not in accounts:
             yield f"{resource.name}: pods have no ServiceAccount of their own"
@@ -343,8 +348,27 @@ def _server_tls(recording: Recording, server: Registered) -> Iterator[str]:
             held = recording.one("Secret", f"{server.name}-routes").inputs["data"]
             routes = {name: base64.b64decode(text).decode() for name, text in held.items()}
             yield from _proxysql_tls(config["proxysql.cnf"], routes)
+        case "prometheus" | "alertmanager":
+            container = server.inputs["spec"]["template"]["spec"]["containers"][0]
+            yield from _web_tls(config["web.yml"], container["command"])
+        case "loki":
+            yield from _loki_tls(config["loki.yaml"])
+        case "grafana":
+            yield from _grafana_tls(server)
         case other:
             yield f"no TLS check knows a server of the kind {other}"
+
+
+def _loki_tls(text: str) -> Iterator[str]:
+    listens = yaml.safe_load(text)["server"]
+    if not listens.get("http_tls_config") or listens["grpc_listen_address"] != "127.0.0.1":
+        yield "listens without TLS"
+
+
+def _grafana_tls(server: Registered) -> Iterator[str]:
+    container = server.inputs["spec"]["template"]["spec"]["containers"][0]
+    if {"name": "GF_SERVER_PROTOCOL", "value": "https"} not in container["env"]:
+        yield "listens without TLS"
 
 
 def properties(text: str) -> dict[str, str]:
@@ -410,6 +434,14 @@ def _proxysql_tls(conf: str, routes: dict[str, str]) -> Iterator[str]:
         for line in routes[file].splitlines():
             if what in line and "use_ssl=1" not in line:
                 yield f"{file} has one without TLS"
+
+
+def _web_tls(conf: str, command: list[str]) -> Iterator[str]:
+    found = yaml.safe_load(conf).get("tls_server_config", {})
+    if not {"cert_file", "key_file"} <= found.keys():
+        yield "has no certificate"
+    if not any(word.startswith("--web.config.file=") for word in command):
+        yield "listens without TLS"
 
 
 def _redis_tls(conf: str) -> Iterator[str]:

@@ -7,6 +7,16 @@ import pulumi
 
 from components.kit import bindings
 from components.kit.args import Files, Mount, Resources, Storage
+from components.monitoring import exporters
+from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
+from components.monitoring.collector import Collector, CollectorArgs
+from components.monitoring.exporter import Exporter, ExporterArgs
+from components.monitoring.grafana import Grafana, GrafanaArgs
+from components.monitoring.jaeger import Jaeger, JaegerArgs
+from components.monitoring.log_reader import LogReader, LogReaderArgs
+from components.monitoring.loki import Loki, LokiArgs
+from components.monitoring.prometheus import Prometheus, PrometheusArgs
+from components.monitoring.web import WEB_FILE, web_config
 from components.security.certificate import Certificate, CertificateArgs
 from components.security.namespaces import Namespaces, NamespacesArgs
 from components.security.pki import CertificateAuthority, CertificateAuthorityArgs
@@ -279,6 +289,128 @@ def claim(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Claim:
     return Claim("postgres-backups", ClaimArgs(**args), opts)
 
 
+def prometheus(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Prometheus:
+    args = {
+        "namespace": "monitoring",
+        "image": image("prometheus"),
+        "authority": authority(),
+        "ca": files("millrace-ca", "ConfigMap"),
+        "configuration": "scrape_configs: []\n",
+        "rules": {"servers.yaml": "groups: []\n"},
+        "watches": {"data": "data", "apps": "apps"},
+        "resources": SIZE,
+        "storage": STORAGE,
+        "node_port": 30090,
+        "url": "https://localhost:30090",
+        **changes,
+    }
+    return Prometheus("prometheus", PrometheusArgs(**args), opts)
+
+
+def alertmanager(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Alertmanager:
+    args = {
+        "namespace": "monitoring",
+        "image": image("alertmanager"),
+        "authority": authority(),
+        "configuration": "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n",
+        "receivers": {"on-call": files("alerts-on-call")},
+        "resources": SIZE,
+        "storage": STORAGE,
+        **changes,
+    }
+    return Alertmanager("alertmanager", AlertmanagerArgs(**args), opts)
+
+
+def grafana(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Grafana:
+    args = {
+        "namespace": "monitoring",
+        "image": image("grafana"),
+        "authority": authority(),
+        "ca": files("millrace-ca", "ConfigMap"),
+        "provisioning": {
+            "datasources/prometheus.yaml": "{}\n",
+            "dashboards/millrace.yaml": "{}\n",
+            "millrace/overview.json": "{}\n",
+        },
+        "admin_password": files("grafana-admin"),
+        "resources": SIZE,
+        **changes,
+    }
+    return Grafana("grafana", GrafanaArgs(**args), opts)
+
+
+def exporter(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Exporter:
+    args = {
+        "namespace": "monitoring",
+        "image": image("postgres-exporter"),
+        "authority": authority(),
+        "ca": files("millrace-ca", "ConfigMap"),
+        "command": exporters.postgres_command(),
+        "port": exporters.POSTGRES_PORT,
+        "config": {
+            WEB_FILE: web_config(),
+            "postgres_exporter.yml": pulumi.Output.from_input("auth_modules: {}"),
+        },
+        **changes,
+    }
+    return Exporter("postgres-exporter", ExporterArgs(**args), opts)
+
+
+def collector(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Collector:
+    args = {
+        "namespace": "monitoring",
+        "image": image("collector"),
+        "authority": authority(),
+        "ca": files("millrace-ca", "ConfigMap"),
+        "resources": SIZE,
+        "watches": {"data": "data", "apps": "apps"},
+        "watched_names": ("data", "apps"),
+        "metrics": frozenset({"k8s.deployment.desired"}),
+        "kept": 0.25,
+        "store": "jaeger.monitoring.svc:4317",
+        **changes,
+    }
+    return Collector("collector", CollectorArgs(**args), opts)
+
+
+def jaeger(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Jaeger:
+    args = {
+        "namespace": "monitoring",
+        "image": image("jaeger"),
+        "authority": authority(),
+        "ca": files("millrace-ca", "ConfigMap"),
+        "resources": SIZE,
+        "traces": 5000,
+        **changes,
+    }
+    return Jaeger("jaeger", JaegerArgs(**args), opts)
+
+
+def loki(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> Loki:
+    args = {
+        "namespace": "monitoring",
+        "image": image("loki"),
+        "authority": authority(),
+        "resources": SIZE,
+        "storage": STORAGE,
+        **changes,
+    }
+    return Loki("loki", LokiArgs(**args), opts)
+
+
+def log_reader(opts: pulumi.ResourceOptions | None = None, **changes: Any) -> LogReader:
+    args = {
+        "namespace": "logging",
+        "image": image("collector"),
+        "ca": files("millrace-ca", "ConfigMap"),
+        "reads": ("data", "apps"),
+        "store": "https://loki.monitoring.svc:3100",
+        "resources": SIZE,
+        **changes,
+    }
+    return LogReader("log-reader", LogReaderArgs(**args), opts)
+
+
 _BACKGROUND: dict[str, Any] = {
     "namespace": "data",
     "image": image("backup-postgres"),
@@ -323,6 +455,14 @@ PROGRAMS: dict[str, Any] = {
     "Claim": claim,
     "CronJob": cron_job,
     "Daemon": daemon,
+    "Prometheus": prometheus,
+    "Alertmanager": alertmanager,
+    "Grafana": grafana,
+    "Exporter": exporter,
+    "Collector": collector,
+    "Jaeger": jaeger,
+    "Loki": loki,
+    "LogReader": log_reader,
 }
 """Every component once, and in its other shape where it has one."""
 

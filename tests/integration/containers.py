@@ -135,6 +135,7 @@ class Containers:
                 f"no container engine answers ({error}); `make test` starts one, or start Docker"
             ) from error
         self._mine: list[Any] = []
+        self._called: dict[str, Any] = {}
         self._labels = {**self._checkout.labels, RUN_LABEL: str(os.getpid())}
         self._remove_leftovers()
         # A network of our own: nobody else's containers on it, and no need of the default bridge.
@@ -185,6 +186,7 @@ class Containers:
         others of this run may call it, beside its own name.
         """
         self._have(image)
+        self._only_one_is_called(hostname)
         chosen = {port: (host_ports or {}).get(port) or free_port() for port in ports}
         handle = self._engine.containers.create(
             image,
@@ -193,7 +195,7 @@ class Containers:
             name=self._checkout.name(f"test-{what}-{os.getpid()}"),
             labels=self._labels,
             network="host" if on_host else self._network.name,
-            networking_config=self._called(hostname),
+            networking_config=self._endpoint(hostname),
             user=f"{uid}:{uid}",
             environment=dict(environment or {}),
             ports={}
@@ -204,15 +206,24 @@ class Containers:
             security_opt=["no-new-privileges"],
         )
         self._mine.append(handle)
+        if hostname is not None:
+            self._called[hostname] = handle
         handle.put_archive("/", _archive(files))
         handle.start()
         return Container(handle, chosen)
 
-    def _called(self, hostname: str | None) -> Any:
+    def _endpoint(self, hostname: str | None) -> Any:
         if hostname is None:
             return None
         endpoint = self._engine.api.create_endpoint_config(aliases=[hostname])
         return {self._network.name: endpoint}
+
+    def _only_one_is_called(self, hostname: str | None) -> None:
+        # The engine lets two have one name, and leads who asks for it to either.
+        if hostname in self._called:
+            with contextlib.suppress(NotFound):
+                self._called[hostname].reload()
+                raise AssertionError(f"another container of this run is called {hostname}")
 
     def _have(self, image: str) -> None:
         # The registry has it; the engine may have been pruned since it was built.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from infra.model.objects import MONITORING
 from infra.model.records import RECORDS
 from policies.rule import evaluate
 from policies.rules import RULES, STACK_RULES
@@ -16,7 +17,10 @@ def test_the_whole_platform_passes_every_rule(stack: str):
 
 
 def test_the_rules_saw_the_platform_and_not_an_empty_list():
-    seen = resources(composed("prod"))
+    every = resources(composed("prod"))
+    watching = [r for r in every if r.namespace == MONITORING]
+    assert sum(r.kind == "StatefulSet" for r in watching) == 4
+    seen = [r for r in every if r not in watching]
     archivers = [r for r in seen if r.kind == "Deployment" and r.name.endswith("-archiver")]
     assert archivers
     assert sum(r.kind == "Deployment" for r in seen) == len(RECORDS.services) + len(archivers)

@@ -5,6 +5,7 @@ import pytest
 from policies.resources import UNKNOWN, Resource
 from policies.rule import evaluate
 from policies.rules import RULES, STACK_RULES
+from policies.rules_pod_security import READS_NODE_LOGS
 from tests.policy.examples import CONTAINER, MISSING, TYPES, changed, good
 
 SECURITY = f"{CONTAINER}.securityContext"
@@ -118,6 +119,34 @@ FAILING: list[tuple[str, Resource, str]] = [
         "restricted-namespace",
         changed("Namespace", ("metadata.labels", {})),
         "pod-security.kubernetes.io/enforce",
+    ),
+    (
+        "restricted-namespace",
+        changed(
+            "Namespace",
+            ("metadata.name", "logging"),
+            ("metadata.annotations", {READS_NODE_LOGS: "asked for"}),
+        ),
+        "set it to 'privileged'",
+    ),
+    *(
+        (
+            "pod-security-restricted",
+            changed(
+                "Deployment",
+                ("spec.template.metadata.annotations", {READS_NODE_LOGS: "asked for"}),
+                ("metadata.namespace", namespace),
+                (f"{POD}.volumes", [{"name": "h", "hostPath": {"path": path, "type": kind}}]),
+                (f"{CONTAINER}.volumeMounts", [{"name": "h", "readOnly": read_only}]),
+            ),
+            part,
+        )
+        for namespace, path, kind, read_only, part in [
+            ("apps", "/var/log/pods", "Directory", True, "kind hostPath"),
+            ("logging", "/var/log", "Directory", True, "only the Directory /var/log/pods is lent"),
+            ("logging", "/var/log/pods", "DirectoryOrCreate", True, "only the Directory"),
+            ("logging", "/var/log/pods", "Directory", False, "set readOnly"),
+        ]
     ),
     ("no-default-namespace", changed("Service", ("metadata.namespace", MISSING)), "default"),
     (

@@ -161,9 +161,11 @@ async def test_a_superuser_is_never_locked_out(
 async def test_a_role_that_somebody_else_made_is_left_alone(
     postgres: PostgresServer, authority: Authority
 ) -> None:
-    await postgres.as_admin("CREATE ROLE exporter LOGIN")
+    await postgres.as_admin("CREATE ROLE somebody_elses LOGIN")
     await provisioner.provision(postgres.spec(spec_of(authority, "neighbour")))
-    (role,) = await postgres.as_admin("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'exporter'")
+    (role,) = await postgres.as_admin(
+        "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'somebody_elses'"
+    )
     assert role["rolcanlogin"]
 
 
@@ -215,6 +217,20 @@ async def test_no_password_reaches_the_servers_log(
     finally:
         await postgres.as_admin("ALTER SYSTEM RESET log_statement")
         await postgres.as_admin("SELECT pg_reload_conf()")
+
+
+async def test_a_slow_statement_is_logged_without_what_it_was_given(
+    postgres: PostgresServer,
+) -> None:
+    connection = await connect(postgres.admin, "test", connect_timeout=PATIENCE)
+    await connection.fetchval("SELECT 'the slow one' FROM pg_sleep(1.1), length($1)", "of a client")
+    await connection.close()
+
+    async def logged() -> bool:
+        return "the slow one" in postgres.container.logs()
+
+    await eventually(logged)
+    assert "of a client" not in postgres.container.logs()
 
 
 async def test_a_wrong_administrator_password_is_an_error_that_says_so(

@@ -96,15 +96,26 @@ def test_an_old_go_is_told_with_the_version_to_install(
 
 
 def test_a_module_asks_for_no_newer_go_than_people_are_told() -> None:
-    for tool in (*tools.AIRGAP_TOOLS, tools.K3D, tools.S3):
+    for tool in (*tools.AIRGAP_TOOLS, *tools.OPTIONAL_TOOLS, tools.K3D, tools.S3):
         text = (Path(tools.__file__).parent / "go" / tool.name / "go.mod").read_text()
         (asked,) = re.findall(r"(?m)^go (\S+)$", text)
-        assert tuple(map(int, asked.split("."))) <= tools.MINIMUM_GO, tool.name
+        assert tuple(map(int, asked.split("."))) <= tool.go, tool.name
+
+
+def test_what_everybody_builds_asks_for_no_newer_go_than_the_doctor() -> None:
+    for tool in (*tools.AIRGAP_TOOLS, tools.K3D, tools.S3):
+        assert tool.go <= tools.MINIMUM_GO, tool.name
+
+
+def test_every_pattern_of_packages_is_a_flag_of_its_own_to_the_compiler() -> None:
+    tool = GoTool(name="t", version="1", binary="t", unoptimised=("a.org/...", "b.org/c/..."))
+    assert tool.gcflags == ["-gcflags", "a.org/...=-N -l", "-gcflags", "b.org/c/...=-N -l"]
+    assert TOOL.gcflags == []
 
 
 def test_every_tool_has_a_module_with_checksums() -> None:
     go = Path(tools.__file__).parent / "go"
-    for tool in (*tools.AIRGAP_TOOLS, tools.K3D, tools.S3):
+    for tool in (*tools.AIRGAP_TOOLS, *tools.OPTIONAL_TOOLS, tools.K3D, tools.S3):
         assert (go / tool.name / "go.mod").exists(), tool.name
         assert (go / tool.name / "go.sum").read_text().strip(), tool.name
 

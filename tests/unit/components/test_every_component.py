@@ -83,7 +83,7 @@ def test_type_tokens_have_three_parts_and_end_in_the_class_name() -> None:
     for name, token in tokens.items():
         project, area, last = token.split(":")
         assert (project, last) == ("millrace", name)
-        assert area in ("cluster", "data", "jobs", "pki", "secrets", "service")
+        assert area in ("cluster", "data", "jobs", "monitoring", "pki", "secrets", "service")
 
 
 def test_the_fields_that_replace_a_stateful_set_are_the_reviewed_ones() -> None:

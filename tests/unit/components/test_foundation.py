@@ -7,6 +7,8 @@ import pulumi_kubernetes as k8s
 import pytest
 from pydantic import ValidationError
 
+from components.kit import pods
+from components.security.namespaces import Namespaces, NamespacesArgs
 from components.security.pki import RENEW_BEFORE_DAYS
 from tests.harness import platforms
 from tests.harness.recording import record
@@ -22,6 +24,19 @@ def test_namespaces_enforce_restricted_at_a_pinned_version_and_warn_early() -> N
         for mode in ("enforce", "warn", "audit"):
             assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
             assert labels[f"pod-security.kubernetes.io/{mode}-version"] == "v1.36"
+
+
+def test_a_namespace_where_nodes_lend_a_folder_says_so_and_the_others_stay_as_they_are() -> None:
+    found = record(
+        lambda: Namespaces("n", NamespacesArgs(names=("apps", "logging"), lent=("logging",)))
+    )
+    levels = {
+        one.name: one.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for one in found.of("Namespace")
+    }
+    assert levels == {"apps": "restricted", "logging": "privileged"}
+    said = found.one("Namespace", "logging").inputs["metadata"]["annotations"]
+    assert said == {pods.READS_NODE_LOGS: "asked for"}
 
 
 def test_the_default_account_of_each_namespace_mounts_no_token() -> None:

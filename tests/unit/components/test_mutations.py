@@ -54,6 +54,9 @@ COMPONENTS = {
     "Workload": "workloads.workload:Workload",
     "Job": "workloads.jobs:Job",
     "LoadGenerator": "workloads.load_generator:LoadGenerator",
+    "Exporter": "monitoring.exporter:Exporter",
+    "Collector": "monitoring.collector:Collector",
+    "Jaeger": "monitoring.jaeger:Jaeger",
 }
 
 MUTATIONS = [

@@ -101,6 +101,6 @@ def test_the_configuration_is_the_one_asked_for() -> None:
         "collation_server = utf8mb4_unicode_ci",
         "sync_binlog = 1",
         "gtid_mode = ON",
-        "long_query_time = 2",
+        "slow_query_log = OFF",
     ):
         assert line in lines, line

@@ -1,13 +1,16 @@
 """Bad stack files: every problem in one error, each with key, reason and way out."""
 
 import json
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pulumi
 import pytest
 import yaml
 from pulumi.runtime.config import set_all_config
 
+from infra.model.schema import stack_file_schema
 from infra.stack import config
 from infra.stack.config import ConfigError, load_file
 from tests.harness.population import SMALL
@@ -27,7 +30,10 @@ def stack_file(**changes: Any) -> str:
         "authentication": {},
         "backups": {},
         "rotation": {},
+        "monitoring": {},
         "loadtest": {},
+        "logs": {},
+        "tracing": {},
         "proxysql": {},
         "protect": False,
     } | changes
@@ -97,6 +103,43 @@ def test_a_number_that_has_to_be_text_is_to_be_quoted():
 
 def test_a_number_written_as_text_is_refused_rather_than_guessed():
     assert "millrace:kafka.brokers" in problems(kafka={"brokers": "3"})
+
+
+def test_a_text_of_another_form_is_answered_with_one_that_would_do():
+    mail = {"to": ["ops"], "sender": "millrace@mill.test", "smarthost": "smtp.mill.test"}
+    text = problems(monitoring={"receivers": {"mail": {"email": mail}}, "pages": ["mail"]})
+    assert (
+        "millrace:monitoring.receivers.mail.email.smarthost: String should match pattern "
+        "'^[^\\s:]+:[0-9]{1,5}$', but it is \"smtp.mill.test\"; write it like "
+        '"smtp.mill.example:587"' in text
+    )
+    assert "email.to.0: String should match pattern" in text
+    assert 'write it like "ops@mill.example"' in text
+    text = problems(tracing={"store": "traces"})
+    assert 'write it like "traces.mill.example:4317"' in text
+
+
+def test_a_mistyped_key_of_a_receiver_is_named_with_its_path():
+    text = problems(monitoring={"receivers": {"mail": {"emial": {}}}, "pages": ["mail"]})
+    assert "did you mean millrace:monitoring.receivers.mail.email?" in text
+
+
+def patterns(node: Any) -> Iterator[tuple[str, list[str]]]:
+    if isinstance(node, dict):
+        table = cast("dict[str, Any]", node)
+        if isinstance(table.get("pattern"), str):
+            yield table["pattern"], table.get("examples", [])
+        for inner in table.values():
+            yield from patterns(inner)
+    elif isinstance(node, list):
+        for inner in cast("list[Any]", node):
+            yield from patterns(inner)
+
+
+def test_every_example_is_of_the_form_that_it_is_one_of():
+    found = [(p, e) for p, examples in patterns(stack_file_schema()) for e in examples]
+    assert len(found) >= 8
+    assert not [(p, e) for p, e in found if not re.search(p, e)]
 
 
 def test_an_object_where_a_scalar_belongs_is_refused():

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from components.monitoring import collector_config, exporters, jaeger
 from components.servers.kafka import config as kafka
 from components.servers.mysql import config as mysql
 from components.servers.postgres import config as postgres
@@ -10,11 +11,19 @@ from components.workloads import load_generator
 from infra.model import variables
 from infra.model.edges import (
     ADMIN_PORT,
+    AGENT_PORT,
     CLIENT_PORT,
+    COLLECTOR,
+    COLLECTOR_METRICS_PORTS,
+    COLLECTOR_PORT,
     DNS,
     EVERYTHING,
+    EXPORTER_PORT,
     GENERATOR,
     GENERATOR_PORT,
+    JAEGER_METRICS_PORT,
+    JAEGER_PORT,
+    JAEGER_QUERY_PORT,
     KUBERNETES,
     MONITORING,
     OUTSIDE,
@@ -24,6 +33,7 @@ from infra.model.edges import (
     edges,
 )
 from infra.model.records import RECORDS, Records
+from infra.model.servers import EXPORTERS
 from infra.model.services import SERVICES, Port, Service
 from tests.harness.composed import composed
 
@@ -69,6 +79,7 @@ def test_whoever_takes_tokens_reaches_the_keys_of_who_issues_them():
 
 def test_what_is_published_is_reached_from_outside_and_nothing_else():
     published = {s.name for s in SERVICES if any(port.entry for port in s.ports)}
+    published |= {"prometheus", "grafana"}
     assert {e.target.name for e in edges(RECORDS) if e.source == OUTSIDE} == published
     two = with_rest(ports=(Port("http", 8080), Port("grpc", 9000, "grpc", entry="grpc")))
     assert between(OUTSIDE, REST, two) == {9000}
@@ -101,13 +112,30 @@ def test_what_runs_by_the_clock_or_by_hand_has_exactly_the_edges_it_works_over()
     assert between(End("operation", "client-db-restore"), POSTGRES) == set()
 
 
+def test_servers_are_asked_by_the_exporter_of_their_engine_and_by_no_other():
+    exporter = End("monitoring", EXPORTERS["postgres"])
+    assert between(exporter, POSTGRES) == {5432}
+    assert between(exporter, CACHE) == set()
+    assert between(MONITORING, exporter) == {exporters.POSTGRES_PORT}
+    assert between(MONITORING, POSTGRES) == set()
+    assert between(MONITORING, KAFKA) == {kafka.METRICS_PORT}, "its agent"
+
+
 def test_everything_asks_for_names_both_ways():
     found = {e.protocol for e in edges(RECORDS) if (e.source, e.target) == (EVERYTHING, DNS)}
     assert found == {"TCP", "UDP"}
 
 
 def test_the_kubernetes_api_is_reached_only_where_a_token_was_asked_for():
-    assert not [e for e in edges(RECORDS) if e.target == KUBERNETES]
+    asking = {e.source for e in edges(RECORDS) if e.target == KUBERNETES}
+    assert asking == {MONITORING, COLLECTOR}
+    found = composed("prod")
+    assert {end.name for end in asking} == {
+        one.name
+        for kind in ("Deployment", "StatefulSet")
+        for one in found.of(kind)
+        if one.inputs["spec"]["template"]["spec"].get("automountServiceAccountToken")
+    }
     assert between(REST, KUBERNETES, with_rest(api_token=True)) == {443}
 
 
@@ -125,6 +153,16 @@ def test_the_ports_are_those_that_the_servers_listen_on():
         "redis": redis.PORT,
     }
     assert load_generator.MASTER_PORT == GENERATOR_PORT
+    assert {"kafka": kafka.METRICS_PORT} == AGENT_PORT
+    assert EXPORTER_PORT == {
+        "postgres": exporters.POSTGRES_PORT,
+        "mysql": exporters.MYSQL_PORT,
+        "redis": exporters.REDIS_PORT,
+    }
+    assert COLLECTOR_PORT == collector_config.OTLP_PORT
+    assert COLLECTOR_METRICS_PORTS == (collector_config.OWN_PORT, collector_config.METRICS_PORT)
+    assert (JAEGER_PORT, JAEGER_METRICS_PORT) == (jaeger.OTLP_PORT, jaeger.ADMIN_PORT)
+    assert jaeger.QUERY_PORT == JAEGER_QUERY_PORT
     assert PEER_PORTS == {
         "kafka": (kafka.CONTROLLER_PORT, kafka.INTERNAL_PORT),
         "mysql": (mysql.PORT,),
@@ -133,7 +171,9 @@ def test_the_ports_are_those_that_the_servers_listen_on():
 
 def test_the_load_generator_reaches_what_is_published_and_itself_and_nothing_reaches_it_back():
     reached = {e.target for e in edges(RECORDS) if e.source == GENERATOR}
-    published = {e.target for e in edges(RECORDS) if e.source == OUTSIDE}
+    published = {
+        e.target for e in edges(RECORDS) if e.source == OUTSIDE and e.target.kind == "service"
+    }
     assert reached == {*published, GENERATOR}
     assert {e.source for e in edges(RECORDS) if e.target == GENERATOR} == {GENERATOR}
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from infra.model import operations
-from infra.model.objects import Kind
+from infra.model.objects import APPS, Kind
 from infra.model.records import RECORDS, Records
 from infra.model.servers import SERVERS, Server, dashed, readers
 from infra.model.services import (
@@ -62,8 +62,10 @@ def spec_of(recording: Recording, job: str) -> dict[str, Any]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_record_becomes_a_deployment_with_its_command(stack: str):
     recording = composed(stack)
-    made = {d.name for d in recording.of("Deployment")}
-    assert {name for name in made if not name.endswith("-archiver")} == set(RECORDS.service_names)
+    made = {
+        d.name for d in recording.of("Deployment") if d.manifest["metadata"]["namespace"] == APPS
+    }
+    assert made == set(RECORDS.service_names)
     for service in SERVICES:
         found = container(recording.one("Deployment", service.name))
         assert found["command"] == ["python", "-m", f"services.{service.package}"]
@@ -285,7 +287,16 @@ def test_the_records_know_the_name_of_every_object_that_is_made_for_them(kind: s
     assert made(composed("prod"), kind) == known
     known = {(one.namespace, one.name) for one in MORE.objects() if one.kind == kind}
     # It has none of what only some stacks have.
-    of_some = ("-controller", "-replication", "-readers", "-proxy", "-monitor")
+    of_some = (
+        "-controller",
+        "-replication",
+        "-readers",
+        "-proxy",
+        "-monitor",
+        "grafana",
+        "loki",
+        "log-",
+    )
     others = {place for place in known if any(what in place[1] for what in of_some)}
     assert made(larger(), kind) - others == known - others
 
@@ -305,7 +316,8 @@ def test_what_a_record_says_is_kept_has_a_volume_and_evicts_nothing():
 def test_only_what_holds_data_is_protected_and_only_where_the_stack_says_so():
     protected = {r.name for r in composed("prod").resources if r.protect}
     groups = {"kafka-controller", *(readers(s.name) for s in SERVERS if s.engine == "mysql")}
-    assert {*groups, *(s.name for s in SERVERS if s.kept)} == protected
+    watching = {"prometheus", "alertmanager", "loki"}
+    assert {*groups, *watching, *(s.name for s in SERVERS if s.kept)} == protected
     assert all(r.kind == "StatefulSet" for r in composed("prod").resources if r.protect)
     assert not [r for r in composed("airgap").resources if r.protect]
 
@@ -334,7 +346,9 @@ def test_only_the_published_service_is_reachable_from_outside():
     for stack, kind in (("airgap", "NodePort"), ("dev", "NodePort"), ("prod", "LoadBalancer")):
         specs = {s.name: s.inputs["spec"] for s in composed(stack).of("Service")}
         outside = {n for n, spec in specs.items() if spec.get("type") not in (None, "ClusterIP")}
-        assert outside == {s.name for s in SERVICES if any(port.entry for port in s.ports)}
+        watching = {"airgap": {"prometheus"}, "dev": {"prometheus", "grafana"}, "prod": set[str]()}
+        published = {s.name for s in SERVICES if any(port.entry for port in s.ports)}
+        assert outside == published | watching[stack]
         assert specs["rest-service"]["type"] == kind
     assert composed("airgap").one("Service", "rest-service").inputs["spec"]["ports"][0][
         "nodePort"
@@ -345,7 +359,8 @@ def test_the_platform_registers_its_outputs():
     platform = composed("airgap").one("Platform", "millrace")
     assert platform.outputs is not None
     assert platform.outputs["endpoints"]["rest-service"] == "http://localhost:30080"
-    assert platform.outputs["namespaces"] == {"data": "data", "apps": "apps"}
+    assert platform.outputs["endpoints"]["prometheus"] == "https://localhost:30090"
+    assert platform.outputs["namespaces"] == {name: name for name in ("apps", "data", "monitoring")}
     assert platform.outputs["ca_certificate"].startswith("-----BEGIN CERTIFICATE-----")
     assert "resource.created" in platform.outputs["topics"]
     assert not platform.secret_outputs
@@ -401,7 +416,10 @@ def test_one_record_more_gets_all_that_it_asks_for_and_changes_nothing_else():
 def test_a_second_server_of_an_engine_has_its_own_size_account_and_jobs():
     recording = larger()
     copies = {readers("telemetry-database")}
-    assert {r.name for r in recording.of("StatefulSet")} == copies | {s.name for s in MORE.servers}
+    own = {
+        r.name for r in recording.of("StatefulSet") if r.inputs["metadata"]["namespace"] == "data"
+    }
+    assert own == copies | {s.name for s in MORE.servers}
     conf = recording.one("ConfigMap", "spare-db-config").inputs["data"]["postgresql.conf"]
     assert "max_connections = 77" in conf
     assert "maxmemory 103809024" in str(recording.one("ConfigMap", "spare-redis-config").inputs)

@@ -207,6 +207,7 @@ def test_every_placeholder_of_the_production_stack_is_refused_by_its_key():
         "entry.hosts.data",
         "images.overrides.backup-mysql",
         "images.overrides.backup-postgres",
+        "images.overrides.kafka-metrics",
         "images.overrides.services",
         "kubernetes.storageClass",
     ]

@@ -30,7 +30,7 @@ def hosts(recording: Recording, service: str) -> dict[str, str]:
 
 
 def ours(recording: Recording) -> set[str]:
-    return {r.name for r in recording.resources if PROXY in r.name or "-monitor" in r.name}
+    return {r.name for r in recording.resources if PROXY in r.name or "database-monitor" in r.name}
 
 
 def test_with_official_images_services_reach_the_server_through_it() -> None:

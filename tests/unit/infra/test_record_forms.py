@@ -6,7 +6,7 @@ from components.kit.rules import OWN_ACCOUNTS
 from components.servers.kafka import config as kafka
 from components.servers.redis import config as redis
 from infra.model.records import RecordError, Records
-from infra.model.servers import Server
+from infra.model.servers import EXPORTER_USER, Server
 from infra.model.services import HTTP, DatabaseUse, Port, RedisUse, Service, Sidecar
 from services.contracts.topics import TASK_PROCESS
 from tests.harness.population import SMALL, and_more, but_with
@@ -160,7 +160,8 @@ def test_a_record_is_refused_for(name: str):
 
 def test_the_names_that_no_service_may_have_are_those_of_the_servers_own_accounts():
     assert {*OWN_ACCOUNTS["kafka"]} == {kafka.ADMIN, kafka.BROKER}
-    assert {*OWN_ACCOUNTS["redis"]} == {"default", redis.HEALTH_USER, redis.OPERATOR}
+    own = {"default", redis.HEALTH_USER, redis.OPERATOR, EXPORTER_USER}
+    assert {*OWN_ACCOUNTS["redis"]} == own
 
 
 def test_a_database_may_have_digits_in_its_name():

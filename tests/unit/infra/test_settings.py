@@ -39,7 +39,10 @@ BASE: dict[str, Any] = {
     "authentication": {},
     "backups": {},
     "rotation": {},
+    "monitoring": {},
     "loadtest": {},
+    "logs": {},
+    "tracing": {},
     "proxysql": {},
     "protect": False,
 }
@@ -216,6 +219,14 @@ def test_a_name_that_kubernetes_or_pulumi_would_not_take_is_refused_with_one_tha
     refuse(ImageSettings, {"source": "official", "pullSecrets": ("a_b",)}, "'a_b' is not a DNS")
 
 
+WATCHED = {"receivers": {"on-call": {"pagerduty": {"secret": "key"}}}, "pages": ("on-call",)}
+
+
+def test_protection_that_nobody_watches_is_refused():
+    kept = {"context": "prod", "volumeRetention": "Retain"}
+    refuse(PlatformSettings, BASE | {"protect": True, "kubernetes": kept}, "nobody would be told")
+
+
 def test_protection_without_retained_volumes_is_refused():
     refuse(PlatformSettings, BASE | {"protect": True}, "their data not")
 
@@ -224,6 +235,7 @@ def test_protection_of_a_cluster_that_nothing_names_is_refused():
     kept = BASE | {"protect": True, "kubernetes": {"volumeRetention": "Retain"}}
     refuse(PlatformSettings, kept, "kubernetes.context is not set, .* whatever cluster")
     kept["kubernetes"]["context"] = "prod"
+    kept["monitoring"] = WATCHED
     assert PlatformSettings.model_validate(kept, context=OF_SMALL).protect
 
 

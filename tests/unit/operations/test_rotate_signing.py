@@ -100,7 +100,8 @@ class Cluster(Kube):
             if "apps" not in arguments:
                 return ""
             held = {k: base64.b64encode(v.encode()).decode() for k, v in self._world.secret.items()}
-            return json.dumps({"data": held})
+            about = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+            return json.dumps({"metadata": about, "data": held})
         if arguments[0] == "annotate":
             self._world.follow()
             return ""

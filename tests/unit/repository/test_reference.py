@@ -12,7 +12,9 @@ from bootstrap.environment import own_variables
 from docs.reference import accepts, edges, services
 from docs.reference.pages import PAGES, current
 from infra.model import settings
+from infra.model.edges import edges as every_edge
 from infra.model.environment import Environment
+from infra.model.records import RECORDS
 from tests.harness.population import but_with
 from tests.harness.repository import ROOT, texts
 
@@ -33,6 +35,18 @@ def test_the_diagram_shows_what_calls_what_and_leaves_nobody_out():
         assert name in drawn
     assert "service_front -->|8080| service_worker" in drawn
     assert "job_migrate_frontdb -.->|5432| server_postgres" in drawn
+    assert drawn.count("subgraph") == drawn.count("    end\n")
+
+
+def test_what_watches_is_drawn_whole_and_the_rest_once_for_all():
+    drawn = edges.watching()
+    ends = {end for edge in every_edge(RECORDS) for end in (edge.source, edge.target)}
+    watching = {end.name for end in ends if end.kind in ("monitoring", "logging")}
+    assert {"prometheus", "alertmanager", "jaeger", "loki", "grafana", "log-reader"} < watching
+    for name in watching:
+        assert f"[{name}]" in drawn
+    assert "service -->|4318| monitoring_collector" in drawn
+    assert "rest-service" not in drawn
     assert drawn.count("subgraph") == drawn.count("    end\n")
 
 

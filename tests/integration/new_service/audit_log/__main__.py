@@ -15,6 +15,8 @@ from services.shared.runtime.settings import (
     SettingsError,
     load,
 )
+from services.shared.tracing.settings import TracingSettings
+from services.shared.tracing.setup import traced
 from services.shared.wiring.consumer import consume
 
 
@@ -23,16 +25,17 @@ def main() -> int:
     try:
         service = load(ServiceSettings)
         logging.configure(service.service_name, service.log_level)
-        asyncio.run(
-            consume(
-                work,
-                service=service,
-                database=load(DatabaseSettings),
-                kafka=load(KafkaSettings),
-                group=load(GroupSettings),
-                batches=load(AuditSettings),
+        with traced(service.service_name, load(TracingSettings)):
+            asyncio.run(
+                consume(
+                    work,
+                    service=service,
+                    database=load(DatabaseSettings),
+                    kafka=load(KafkaSettings),
+                    group=load(GroupSettings),
+                    batches=load(AuditSettings),
+                )
             )
-        )
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -11,6 +11,7 @@ from bootstrap.images.kafka_libraries import fetch_libraries, libraries_folder
 from bootstrap.images.publish import published_images, pushed_digest
 from bootstrap.images.recipes import RECIPES
 from bootstrap.steps import Report, StepFailed
+from bootstrap.tools import AIRGAP_TOOLS, OPTIONAL_TOOLS
 
 DIGEST = "sha256:" + "0a" * 32
 
@@ -28,22 +29,31 @@ def report(tmp_path: Path) -> Report:
     return Report("image: test", tmp_path / "log")
 
 
-def test_every_image_has_a_step_and_only_the_node_waits_for_compiled_tools(
+def test_every_image_has_a_step_and_only_those_with_compiled_programs_wait_for_tools(
     checkout: Checkout,
 ) -> None:
     steps = {step.name: step for step in image_steps(checkout, checkout.bin)}
 
-    assert set(steps) == {f"image: {recipe.name}" for recipe in RECIPES} | {
-        "image: kafka libraries"
-    }
+    always = {recipe.name for recipe in RECIPES if not recipe.optional}
+    assert set(steps) == {f"image: {name}" for name in always} | {"image: kafka libraries"}
     waiting = {name for name, step in steps.items() if any("tools" in n for n in step.needs)}
-    assert waiting == {"image: node"}
+    assert waiting == {"image: node", "image: collector", "image: jaeger"}
+
+
+def test_an_optional_image_has_a_step_where_it_is_asked_for(checkout: Checkout) -> None:
+    plain = {step.name for step in image_steps(checkout, checkout.bin)}
+    asked = {step.name: step for step in image_steps(checkout, checkout.bin, {"loki"})}
+
+    assert set(asked) - plain == {"image: loki"}
+    assert set(asked["image: loki"].needs) >= {"tools: loki", "registry"}
 
 
 def test_images_need_nothing_that_no_step_provides(checkout: Checkout) -> None:
-    steps = image_steps(checkout, checkout.bin)
+    optional = {recipe.name for recipe in RECIPES if recipe.optional}
+    steps = image_steps(checkout, checkout.bin, optional)
     provided = {step.name for step in steps} | {
-        *("engine", "registry", "tools: kubernetes", "tools: coredns")
+        *("engine", "registry"),
+        *(f"tools: {tool.name}" for tool in (*AIRGAP_TOOLS, *OPTIONAL_TOOLS)),
     }
 
     for step in steps:

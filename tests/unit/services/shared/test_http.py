@@ -166,13 +166,13 @@ async def test_a_client_that_leaves_is_counted_and_not_answered() -> None:
 
 
 def test_logs_are_json_lines_with_service_and_ids(capsys: pytest.CaptureFixture[str]) -> None:
-    from services.shared.runtime import tracing  # noqa: PLC0415 - bind() is what is tested here
+    from services.shared.runtime import context  # noqa: PLC0415 - bind() is what is tested here
 
     root = stdlib_logging.getLogger()
     before, level = root.handlers[:], root.level
     try:
         logging.configure("svc", "INFO")
-        tracing.bind("order-1", tracing.TraceContext.new())
+        context.bind("order-1", context.TraceContext.new())
         logging.get_logger("a").info("ours", text="line\nbreak \ud800")
         stdlib_logging.getLogger("library").warning("theirs %s", 1)
         logging.get_logger("a").debug("unseen")

@@ -24,7 +24,7 @@ def entry(key: str, document_id: str = "a", document: str = "{}") -> Entry:
 def test_an_entry_is_a_document_and_its_place_in_the_stream():
     fields = {b"id": b"a", b"doc": '{"name": "ä"}'.encode(), b"cid": b"c-1", b"tp": b"00-1-2-01"}
     made = to_entry(Delivery("17-3", fields, 2))
-    assert made == Entry("17-3", "a", '{"name": "ä"}', (17, 3), 2, "c-1")
+    assert made == Entry("17-3", "a", '{"name": "ä"}', (17, 3), 2, "c-1", b"00-1-2-01")
 
 
 def test_a_replayed_entry_is_as_old_as_what_it_repeats():

@@ -6,7 +6,7 @@ import pytest
 
 from services.contracts.ids import is_uuid7, new_id
 from services.shared.outbox.lanes import LANES, lane_of
-from services.shared.runtime.tracing import TraceContext, accept_correlation_id, continue_trace
+from services.shared.runtime.context import TraceContext, accept_correlation_id, continue_trace
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

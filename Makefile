@@ -30,6 +30,12 @@ load-compare: $(VENV)  ## the newest load run against the saved one (or NEW=fold
 	@.venv/bin/python -m loadtests load-compare --base '$(BASE)' --new '$(NEW)' --anyway '$(ANYWAY)'
 preview: $(VENV)  ## what `up` would change, held against the policies
 	@$(RUN) preview
+dashboard: $(VENV)  ## the platform's dashboards as one page (WATCH=1 serves it; RANGE BOARD PROMETHEUS)
+	@$(OPERATE) dashboard --watch '$(WATCH)' --span '$(RANGE)' --board '$(BOARD)' --prometheus '$(PROMETHEUS)' --port '$(PORT)'
+slo: $(VENV)      ## what the services promise, as OpenSLO, on standard output
+	@$(OPERATE) slo
+logs: $(VENV)     ## all pods' lines about a request (TRACE=trace or correlation id, SINCE=1h, JSON=1)
+	@$(OPERATE) logs --trace '$(TRACE)' --since '$(SINCE)' --raw '$(JSON)'
 down: $(VENV)     ## remove the platform and the cluster; caches stay
 	@$(RUN) down
 alone: $(VENV)    ## stop what other checkouts run here (not k3d's); their `make up` starts it again
@@ -100,7 +106,8 @@ check-fast: $(VENV)
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/lint-imports
-	@$(PYTEST) tests/unit tests/policy
+	@# A file's tests stay together: what a module composes once is not composed in both processes.
+	@$(PYTEST) -n 2 --dist loadfile tests/unit tests/policy
 
 help:             ## this page
 	@awk 'BEGIN { FS = ":.*##" } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
@@ -112,5 +119,5 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
-.PHONY: up status smoke load load-compare preview down alone clean env doctor render pin \
+.PHONY: up status smoke load load-compare preview dashboard slo logs down alone clean env doctor render pin \
   schema-load migrate backup backups restore restore-drill pitr restore-unlock operation rotate secrets check test e2e bench format docs tools images check-types check-fast help

@@ -26,7 +26,7 @@ _CHOICES = re.compile(r"^\^\((\w+(?:\|\w+)+)\)\$$")
 
 def accepts(field: FieldInfo) -> str:
     """Type and range, like `Integer, 1 to 9`; a validator of the type speaks for itself."""
-    said = _type(field.annotation, field.metadata)
+    said = _type(field.annotation, [*field.metadata, field])
     extra = cast("Mapping[str, Any]", field.json_schema_extra or {})
     names = extra.get("propertyNames", {}).get("enum")
     return f"{said}; keys: {_listed(names, 'and')}" if names else said
@@ -99,6 +99,7 @@ def _of_several(origin: Any, inner: tuple[Any, ...]) -> str:
 def _flat(metadata: Iterable[Any]) -> Iterator[Any]:
     for mark in metadata:
         if isinstance(mark, FieldInfo):
+            yield mark
             yield from _flat(mark.metadata)
         else:
             yield mark
@@ -108,7 +109,8 @@ def _range(marks: list[Any]) -> str:
     found = partial(_found, marks)
     low, above, high, pattern = found("ge"), found("gt"), found("le"), found("pattern")
     if pattern:
-        return f" that matches `{pattern}`"
+        examples = found("examples")
+        return f" that matches `{pattern}`" + (f", like `{examples[0]}`" if examples else "")
     if found("min_length"):
         most = found("max_length")
         return f", at most {most} characters and not empty" if most else ", not empty"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from docs.reference.table import table
-from infra.model.edges import DNS, GENERATOR, KUBERNETES, MONITORING, OUTSIDE, Edge, End, edges
+from infra.model.edges import DNS, GENERATOR, KUBERNETES, OUTSIDE, Edge, End, edges
 from infra.model.records import RECORDS, Records
 from infra.model.servers import Engine
 
@@ -19,9 +19,19 @@ _NAMED: Final = {
     "any": "every pod",
     "dns": "the cluster's DNS",
     "kubernetes": "the Kubernetes API",
-    "monitoring": "monitoring",
+    "nodes": "every node's kubelet",
     "outside": "outside the cluster",
 }
+_WATCHING: Final = frozenset({"monitoring", "logging"})
+_ALL: Final = {"service": "services", "server": "servers", "operation": "archivers"}
+"""Kinds of which what watches has the same to do with each."""
+_NAMESPACES: Final = {
+    "monitoring": ("monitoring",),
+    "logging": ("logging",),
+    "apps": ("service",),
+    "data": ("server", "operation"),
+}
+_SAID: Final = {"logging": "logging, where the stack keeps logs"}
 
 
 def diagram(records: Records = RECORDS) -> str:
@@ -30,7 +40,9 @@ def diagram(records: Records = RECORDS) -> str:
     found = [
         edge
         for edge in edges(records)
-        if not {edge.source, edge.target} & {DNS, MONITORING} and edge.source.kind != "operation"
+        if DNS not in (edge.source, edge.target)
+        and {"monitoring", "logging"}.isdisjoint((edge.source.kind, edge.target.kind))
+        and edge.source.kind != "operation"
     ]
     ends = dict.fromkeys(end for edge in found for end in (edge.source, edge.target))
     jobs = [end for end in ends if end.kind == "job"]
@@ -64,6 +76,35 @@ def diagram(records: Records = RECORDS) -> str:
         for (source, target), ports in between.items()
     ]
     return "\n".join(["```mermaid", *lines, "```"])
+
+
+def watching(records: Records = RECORDS) -> str:
+    """A flowchart of what watches: all services are one box here, and so are servers, and what
+    archives."""
+    found = defaultdict[tuple[End, End], list[int]](list)
+    for edge in edges(records):
+        ends = _at_large(edge.source), _at_large(edge.target)
+        if not _WATCHING.isdisjoint(end.kind for end in ends) and ends[0] != ends[1]:
+            found[ends].append(edge.port)
+    ends = dict.fromkeys(end for pair in found for end in pair)
+    lines = ["flowchart TB"]
+    lines += [f"    {_id(end)}([{_NAMED[end.kind]}])" for end in ends if end.kind in _NAMED]
+    for namespace, kinds in _NAMESPACES.items():
+        lines.append(f'    subgraph {namespace}["namespace {_SAID.get(namespace, namespace)}"]')
+        lines += [
+            f"        {_id(end)}[{end.name or _ALL[end.kind]}]" for end in ends if end.kind in kinds
+        ]
+        lines.append("    end")
+    lines += [
+        f"    {_id(source)} -->|{_ports(ports)}| {_id(target)}"
+        for (source, target), ports in found.items()
+    ]
+    return "\n".join(["```mermaid", *lines, "```"])
+
+
+def _at_large(end: End) -> End:
+    """The box of the drawing that an end is in."""
+    return End(end.kind) if end.kind in _ALL else end
 
 
 def listing(records: Records = RECORDS) -> str:

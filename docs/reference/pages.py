@@ -25,5 +25,6 @@ def _parts() -> dict[str, str]:
         "program-variables": stack_file.variables(),
         "service-variables": services.variables(),
         "diagram": edges.diagram(),
+        "watching": edges.watching(),
         "edges": edges.listing(),
     }

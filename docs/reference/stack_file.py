@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 
 from pydantic import BaseModel
@@ -70,11 +71,16 @@ def _leaves(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
 
 def _row(key: str, field: FieldInfo) -> tuple[str, ...]:
     inner = model_of(field)
-    said = f"[{_title(inner)}](#{_title(inner).lower().replace(' ', '-')})" if inner else ""
+    said = f"[{_title(inner)}](#{_anchor(_title(inner))})" if inner else ""
     if inner is not field.annotation:
         said = ", or ".join(filter(None, (accepts(field), said)))
     shown = "*required*" if field.is_required() else default(field.default)
     return f"`{key}`", said, shown, field.description or ""
+
+
+def _anchor(title: str) -> str:
+    """Where a heading is found: without its punctuation."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def _title(model: type[BaseModel]) -> str:

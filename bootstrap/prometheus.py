@@ -4,6 +4,7 @@ import json
 import math
 import ssl
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -93,11 +94,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Answer:
-    """`odd`: how many values were no numbers (0/0) or infinite, and are None."""
+    """How many values were no numbers (0/0), and how many infinite (x/0): both are None."""
 
     series: tuple[Series, ...]
     warnings: tuple[str, ...] = ()
-    odd: int = 0
+    undefined: int = 0
+    infinite: int = 0
 
 
 @dataclass(frozen=True)
@@ -175,13 +177,13 @@ class Prometheus:
         data = said["data"]
         if data.get("resultType") != "matrix":
             raise QueryError(f"the answer is a {data.get('resultType')}, not series over time")
-        found = [_series(one, grid) for one in data["result"][:MOST_SERIES]]
+        taken = data["result"][:MOST_SERIES]
+        odd = Counter(text.lstrip("+-") for one in taken for _, text in one.get("values", ()))
         warnings = [str(one) for one in said.get("warnings", ())]
         if len(data["result"]) > MOST_SERIES:
             warnings.append(f"{len(data['result'])} series; only {MOST_SERIES} were looked at")
-        return Answer(
-            tuple(series for series, _ in found), tuple(warnings), sum(odd for _, odd in found)
-        )
+        found = tuple(_series(one, grid) for one in taken)
+        return Answer(found, tuple(warnings), undefined=odd["NaN"], infinite=odd["Inf"])
 
     def _get(self, path: str, asked: Mapping[str, str]) -> Any:
         return self._ask(path, asked)["data"]
@@ -227,14 +229,11 @@ class Prometheus:
         return left
 
 
-def _series(said: Mapping[str, Any], grid: Grid) -> tuple[Series, int]:
+def _series(said: Mapping[str, Any], grid: Grid) -> Series:
     values: list[float | None] = [None] * grid.count
-    odd = 0
     for moment, text in said.get("values", ()):
         place = round((float(moment) - grid.start) / grid.step)
         value = float(text)  # "NaN" and "+Inf" as well
-        if not math.isfinite(value):
-            odd += 1
-        elif 0 <= place < grid.count:
+        if 0 <= place < grid.count and math.isfinite(value):
             values[place] = value
-    return Series(dict(said["metric"]), tuple(values)), odd
+    return Series(dict(said["metric"]), tuple(values))

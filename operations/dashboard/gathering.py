@@ -166,13 +166,14 @@ def picture(panel: Panel, answers: Mapping[str, Answer | str], known: frozenset[
     """What is drawn of the answers to a panel's queries."""
     drawn, notes, problems = list[Drawn](), list[str](), list[str]()
     others = list[Drawn]()
-    odd = 0
+    undefined = infinite = 0
     for query in panel.queries:
         answer = answers[query.expr]
         if isinstance(answer, str):
             problems.append(answer)
             continue
-        odd += answer.odd
+        undefined += answer.undefined
+        infinite += answer.infinite
         notes += answer.warnings
         drawn += [_named(query, one) for one in answer.series]
     drawn = [one for one in drawn if any(value is not None for value in one.values)]
@@ -185,8 +186,10 @@ def picture(panel: Panel, answers: Mapping[str, Answer | str], known: frozenset[
     if len(panel.queries) == 1:  # else in the order in which they are asked
         drawn.sort(key=lambda one: one.name)
     drawn += others
-    if odd:
-        notes.append(f"left out: 0/0, where nothing happened (times: {odd})")
+    if undefined:
+        notes.append(f"left out: 0/0, where nothing happened (times: {undefined})")
+    if infinite:
+        notes.append(f"left out: x/0, which is infinite (times: {infinite})")
     asked = {name for query in panel.queries for name in metric_names(query.expr)}
     return Picture(
         panel,

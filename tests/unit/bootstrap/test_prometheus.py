@@ -44,7 +44,7 @@ def test_what_is_no_number_is_a_gap_and_counted(api: Api, asking: Prometheus):
     api.series = {"a / b": [series({}, values)]}
     answer = asking.range("a / b", GRID)
     assert answer.series[0].values == (None, None, None, 0.0, None)
-    assert answer.odd == 3
+    assert (answer.undefined, answer.infinite) == (1, 2)
 
 
 def test_of_a_label_with_too_many_values_a_part_is_looked_at_and_that_is_said(

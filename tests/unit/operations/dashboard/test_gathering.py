@@ -96,6 +96,14 @@ def test_what_is_no_number_is_noted(api: Api):
     )
 
 
+def test_what_is_infinite_is_noted_as_that(api: Api):
+    """Time left at the pace of who stands still: something happened, and it is no 0/0."""
+    api.series = {"m": [series({}, {1000: "+Inf", 1030: "-Inf", LAST: "1"})]}
+    assert picture(api, panel(Query("m", "m"))).notes == (
+        "left out: x/0, which is infinite (times: 2)",
+    )
+
+
 def test_a_series_of_gaps_alone_is_none(api: Api):
     api.series = {"m": [series({}, {1000: "NaN"})]}
     assert picture(api, panel(Query("m", "m"))).series == ()

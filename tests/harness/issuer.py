@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -51,6 +52,7 @@ class Issuer:
 
         self._handler = Handler
         self._port = 0
+        self._held: socket.socket | None = None
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -59,11 +61,18 @@ class Issuer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        if self._held is not None:
+            self._held.close()
 
     def start(self) -> None:
         """Serve, after a stop at the same port."""
+        if self._held is None:
+            # Bound and never listening: while this server is away, nobody else gets its port.
+            self._held = socket.socket()
+            self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._held.bind(("127.0.0.1", 0))
+            self._port = self._held.getsockname()[1]
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler)
-        self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:

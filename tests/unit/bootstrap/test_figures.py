@@ -25,6 +25,8 @@ from tests.harness.prometheus_api import Api, error, instant, served
 
 REQUESTS, FAILED, P95 = figures.requests("5m"), figures.failed("5m"), figures.p95("5m")
 QUERIES = (REQUESTS, FAILED, P95, BUDGETS, LAG, OLDEST, ENTRIES)
+PATIENT = 60.0
+"""Seconds: what is said in the end, on a machine that may have much else to do."""
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def shown(found: Figures) -> list[str]:
 
 def test_few_lines_have_it_all(api: Api) -> None:
     busy(api)
-    assert shown(figures.ask(Where(api.url))) == [
+    assert shown(figures.ask(Where(api.url), PATIENT)) == [
         "alerts: none fires",
         "over five minutes requests/s failed p95",
         "auth-service 0.0 - -",
@@ -80,7 +82,7 @@ def test_pages_come_before_tickets_and_what_is_for_nobody_is_not_shown(api: Api)
         alert("Down", "page", "kafka is down"),
         alert("Soon", "page", "not yet", "pending"),
     ]
-    assert shown(figures.ask(Where(api.url))) == [
+    assert shown(figures.ask(Where(api.url), PATIENT)) == [
         "page Down: kafka is down", "ticket Slow: p95 is [2] s",
     ]  # fmt: skip
 
@@ -88,7 +90,7 @@ def test_pages_come_before_tickets_and_what_is_for_nobody_is_not_shown(api: Api)
 def test_of_many_alerts_the_rest_is_counted(api: Api) -> None:
     api.alerts = [alert("Down", "page", str(number)) for number in range(11)]
     api.alerts.append(alert("Slow", "ticket", ""))
-    lines = shown(figures.ask(Where(api.url)))
+    lines = shown(figures.ask(Where(api.url), PATIENT))
     assert (
         lines[-1] == "and 1 of severity page, 1 of severity ticket more; `make dashboard` has all"
     )
@@ -96,14 +98,14 @@ def test_of_many_alerts_the_rest_is_counted(api: Api) -> None:
 
 def test_only_a_page_makes_it_not_well(api: Api) -> None:
     api.alerts = [alert("Slow", "ticket", ""), alert("Watchdog", "none", "")]
-    assert figures.ask(Where(api.url)).well
+    assert figures.ask(Where(api.url), PATIENT).well
     api.alerts.append(alert("Down", "page", ""))
-    assert not figures.ask(Where(api.url)).well
+    assert not figures.ask(Where(api.url), PATIENT).well
     assert Figures(problem="nobody there").well
 
 
 def test_where_it_is_not_there_one_line_says_why() -> None:
-    found = figures.ask(Where("http://127.0.0.1:9"))
+    found = figures.ask(Where("http://127.0.0.1:9"), PATIENT)
     (line,) = shown(found)
     assert line.startswith("no figures from Prometheus: http://127.0.0.1:9")
     assert found.well
@@ -123,7 +125,7 @@ def test_a_ca_that_is_none_is_no_accident(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_what_was_answered_before_it_went_away_is_shown(api: Api) -> None:
     busy(api)
     api.errors = {P95: error("timeout", "query timed out", 503)}
-    lines = shown(figures.ask(Where(api.url)))
+    lines = shown(figures.ask(Where(api.url), PATIENT))
     assert lines[0] == "alerts: none fires"
     assert "rest-service 12.3 2 % -" in lines
     assert lines[-1] == "no more figures from Prometheus: timeout: query timed out"
@@ -132,10 +134,11 @@ def test_what_was_answered_before_it_went_away_is_shown(api: Api) -> None:
 def test_a_slow_one_is_not_waited_for(api: Api) -> None:
     api.delay = 30
     began = time.monotonic()
-    found = figures.ask(Where(api.url), within=0.2)
+    found = figures.ask(Where(api.url), within=1)
     api.over.set()
-    assert time.monotonic() - began < 2
-    assert shown(found) == ["no figures from Prometheus: no answer within 0.2 s"]
+    # Far more than a busy machine adds, and less than Prometheus has for an answer.
+    assert time.monotonic() - began < 15
+    assert shown(found) == ["no figures from Prometheus: no answer within 1 s"]
 
 
 def test_the_fuse_is_what_the_stack_says_else_the_services_own() -> None:

@@ -58,10 +58,10 @@ def test_it_is_named_though_it_closes_files_while_it_is_looked_at(
 
 
 def test_a_free_port_has_no_owner(checkout: Checkout, taken_port: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        free = server.getsockname()[1]
-
-    assert port_owner(checkout, free) is None
+    # Bound, so that no other process can listen there meanwhile, and without anybody who listens.
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        assert port_owner(checkout, held.getsockname()[1]) is None
 
 
 def test_a_taken_port_is_reported_with_its_owner_and_the_way_out(

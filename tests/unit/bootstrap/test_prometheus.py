@@ -111,17 +111,31 @@ def test_of_one_moment_there_is_a_value_each_and_what_is_no_number_is_left_out(
         asking.now("time()")
 
 
-def test_all_questions_together_take_no_longer_than_was_said(api: Api):
+class Clock:
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_all_questions_together_take_no_longer_than_was_said(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    clock = Clock()
+    monkeypatch.setattr(prometheus, "time", clock)
     with httpx.Client(base_url=api.url, trust_env=False) as http:
-        asking = Prometheus(http, within=0.2)
+        asking = Prometheus(http, within=60)
         assert asking.time() == NOW
-        api.delay = 5.0
+        clock.now += 59
+        api.delay = 600
         began = time.monotonic()
-        with pytest.raises(QueryError, match=r"no answer within 0\.2 s"):
-            asking.firing()
-        with pytest.raises(QueryError, match=r"no answer within 0\.2 s"):
+        with pytest.raises(QueryError, match="no answer within 60 s"):
+            asking.firing()  # for the second that is left
+        clock.now += 1
+        with pytest.raises(QueryError, match="no answer within 60 s"):
             asking.now("up")
-        assert time.monotonic() - began < 2
+        # Far more than a busy machine adds, and less than a question without a limit may take.
+        assert time.monotonic() - began < 15
         api.over.set()
 
 

@@ -138,11 +138,12 @@ else:
     write("early\\n")
     while os.path.exists({deaf!r}):
         time.sleep(0.01)
-    # Blocked first, so that a signal sent at the sight of "up" waits until it is asked for.
+    # Blocked first of all: one that came to a handler would end this before it is "up", and one
+    # sent at the sight of "up" waits until it is asked for.
     signals = {{signal.SIGINT, signal.SIGTERM}}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     for number in signals:
         signal.signal(number, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     write("up\\n")
     write(signal.sigwait(signals).name + "\\n")
 """

@@ -105,7 +105,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def own(issuer: Issuer) -> Iterator[Tokens]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{issuer.port}", trust_env=False) as http:
+    base = f"http://127.0.0.1:{issuer.port}"
+    with httpx.Client(base_url=base, timeout=60, trust_env=False) as http:
         yield Tokens(http, "the-run", OWN_SECRET, (DATA_READ,))
 
 

@@ -1,6 +1,7 @@
 """The load generator notes every write with the outcome that the client really knows."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,8 +83,11 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def here(server: Server, tmp_path: Path) -> Checkout:
     """A checkout whose HTTP port is the server's."""
-    port: int = server.server_address[1]
-    return Checkout(tmp_path, tmp_path, port_offset=port - DOCUMENTED_PORTS["http"])
+    return at(server.server_address[1], tmp_path)
+
+
+def at(port: int, folder: Path) -> Checkout:
+    return Checkout(folder, folder, port_offset=port - DOCUMENTED_PORTS["http"])
 
 
 async def test_a_stream_writes_every_life_cycle_in_order_with_versions(here: Checkout) -> None:
@@ -143,12 +147,11 @@ async def test_a_connection_lost_on_the_way_leaves_the_outcome_open(here: Checko
     assert "Error" in write.answer
 
 
-async def test_a_request_that_was_never_sent_is_refused(
-    server: Server, here: Checkout, tmp_path: Path
-) -> None:
-    server.server_close()  # the port is free again: nobody listens
-    async with traffic.client(here) as http:
-        write = await traffic.Traffic(http, Ledger()).create("x", "marker")
+async def test_a_request_that_was_never_sent_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as held:  # nobody listens, and nobody else can while it is bound
+        held.bind(("127.0.0.1", 0))
+        async with traffic.client(at(held.getsockname()[1], tmp_path)) as http:
+            write = await traffic.Traffic(http, Ledger()).create("x", "marker")
     assert write.outcome is Outcome.REFUSED
     assert write.answer.startswith("ConnectError")
 

@@ -109,7 +109,7 @@ class World:
         self.sent: list[Headers] = []
         registry = new_registry()
         metrics = IngestMetrics(registry)
-        self.gatherer = Gatherer(self.accept, metrics)
+        self.gatherer = Gatherer(self.accept, metrics, patience=60)
         gate: Any = type("Open", (), {"closed_for": None})()
         ingest = IngestService(gate, self.gatherer, cast(Any, None), cast(Any, None), metrics)
         of_telemetry = TelemetryMetrics(registry)

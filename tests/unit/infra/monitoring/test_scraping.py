@@ -56,8 +56,14 @@ def found(promtool: Path, folder: Path, of: str, seen: Labels) -> Labels:
         asked.pop(secret, None)
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump({"scrape_configs": [asked]}))
-    command = [promtool, "check", "service-discovery", "--timeout=1s", file, of]
-    said = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    said: list[Any] = []
+    # It looks for all of that time. Nothing, not even a target that is dropped: it had no processor
+    # while it was to look, and that is no answer.
+    for patience in ("1s", "30s"):
+        command = [promtool, "check", "service-discovery", f"--timeout={patience}", file, of]
+        ran = subprocess.run(command, capture_output=True, check=True, text=True)
+        if said := json.loads(ran.stdout):
+            break
     [target] = said
     labels: Labels = target["labels"] or {}
     return {name: value for name, value in labels.items() if not name.startswith("__")}

@@ -56,8 +56,9 @@ class Platform:
 @asynccontextmanager
 async def served(platform: Platform) -> AsyncIterator[int]:
     config = uvicorn.Config(
-        platform, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none"
-    )
+        platform, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none",
+        timeout_keep_alive=600,  # users come back however long this process has to wait
+    )  # fmt: skip
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:
@@ -143,9 +144,11 @@ def sentences(run: Run, about: str) -> list[str]:
 
 async def test_a_sleep_in_a_handler_is_a_latency_of_its_endpoint() -> None:
     run = await load(Platform(sleeps={LIST: 2.1}), pace=2.3, turns=1)
-    p50, p95 = sentences(run, LIST)
+    # Whether p99 is late as well depends on who else uses the processors.
+    p50, p95, *late = sentences(run, LIST)
     assert p50.startswith("GET /api/data: p50 is ")
     assert p95.startswith("GET /api/data: p95 is ")
+    assert all(one.startswith("GET /api/data: p99 is ") for one in late)
 
 
 async def test_an_endpoint_that_users_leave_out_is_named() -> None:

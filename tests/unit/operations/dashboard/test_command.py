@@ -109,7 +109,8 @@ def serving(kept: Kept) -> Iterator[httpx.Client]:
     with PageServer(kept, 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        with httpx.Client(base_url=f"http://{HOST}:{server.server_port}", trust_env=False) as http:
+        base = f"http://{HOST}:{server.server_port}"
+        with httpx.Client(base_url=base, timeout=60, trust_env=False) as http:
             yield http
         server.shutdown()
         thread.join()

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter
 from services.cpu_writer.pool import Pool
 
 MakePool = Callable[..., Pool]
-_PATIENCE = 60
+_PATIENCE = 240
 
 
 @pytest.fixture

@@ -35,8 +35,9 @@ class Server:
 LANES = 2
 
 
-def gatherer(server: Server, **limits: float) -> Gatherer:
-    return Gatherer(server.call, IngestMetrics(CollectorRegistry()), lanes=LANES, **limits)  # type: ignore[arg-type]
+def gatherer(server: Server, *, patience: float = 60, **limits: int) -> Gatherer:
+    metrics = IngestMetrics(CollectorRegistry())
+    return Gatherer(server.call, metrics, lanes=LANES, patience=patience, **limits)
 
 
 def some(*ids: str, size: int = 2) -> list[Accepted]:
@@ -87,7 +88,7 @@ async def test_who_comes_while_the_lanes_are_out_shares_the_next_call() -> None:
 
 @pytest.mark.parametrize("limits", [{"most_documents": 3}, {"most_bytes": 6}])
 async def test_a_call_carries_no_more_than_its_limits_and_parts_no_request(
-    limits: dict[str, float],
+    limits: dict[str, int],
 ) -> None:
     server = Server()
     it = gatherer(server, **limits)

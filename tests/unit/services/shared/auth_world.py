@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 from prometheus_client import CollectorRegistry
 
 from services.contracts.scopes import DATA_READ, DATA_WRITE
+from services.shared.auth import keys as fetching
 from services.shared.auth.guard import TokenGuard
 from services.shared.auth.keys import Keys
 from services.shared.auth.settings import AuthenticationSettings
@@ -23,12 +25,13 @@ from tests.harness.issuer import ISSUER, Issuer
 
 @dataclass
 class Clock:
-    """Of the day, set forward or back by `off` seconds."""
+    """Of the day, set forward or back by `off` seconds; `day` is what it goes by otherwise."""
 
     off: float = 0.0
+    day: Callable[[], float] = time.time
 
     def __call__(self) -> float:
-        return time.time() + self.off
+        return self.day() + self.off
 
 
 @dataclass
@@ -81,5 +84,8 @@ async def guarded_by(
             route(lambda: [0])
     app.finish()
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
-        yield Guarded(http, issuer, keys, app, registry, clock)
+    with pytest.MonkeyPatch.context() as patch:
+        # Without keys all are refused, and a busy machine may take seconds to fetch them.
+        patch.setattr(fetching, "FETCH_SECONDS", 30.0)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+            yield Guarded(http, issuer, keys, app, registry, clock)

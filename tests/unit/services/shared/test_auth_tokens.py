@@ -124,7 +124,9 @@ async def test_the_memory_is_bounded(issuer: Issuer) -> None:
 async def test_a_clock_that_steps_across_the_end_of_a_remembered_token_ends_it_and_back_not(
     guarded: Guarded,
 ) -> None:
-    token = guarded.issuer.token(exp=from_now(60))
+    began = from_now()  # and there the clock stands: a token's times are whole seconds
+    guarded.clock.day = lambda: began
+    token = guarded.issuer.token(iat=began, exp=began + 60)
     statuses: list[int] = []
     for off in (0, 64, 66, 0, -3, -3600, 0, 40_000, 59):
         guarded.clock.off = off

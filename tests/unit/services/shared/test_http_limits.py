@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import tracemalloc
@@ -19,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 from services.shared.http import limits as http_limits
 from services.shared.http import server
 from services.shared.http.health import Readiness
-from services.shared.http.limits import MAX_FIELDS, MAX_TARGET
+from services.shared.http.limits import CLIENT_SECONDS, MAX_FIELDS, MAX_TARGET, BoundedProtocol
 from services.shared.runtime.settings import ServiceSettings
+from tests.unit.services.shared.loop_clock import LoopClock
 
 
 @dataclass
@@ -33,6 +33,8 @@ class Site:
     left: int = 0
     hold: asyncio.Event = field(default_factory=asyncio.Event)  # /held answers when it is set
     held: asyncio.Event = field(default_factory=asyncio.Event)
+    came: int = 0  # bytes
+    protocol: BoundedProtocol | None = None  # of the connection that was made last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.seen.append(scope)
@@ -53,17 +55,43 @@ class Site:
         )
         await send({"type": "http.response.body", "body": body})
 
-    async def talk(self, *parts: bytes) -> Answers:
+    async def talk(self, *parts: bytes, seconds: float = 30) -> Answers:
         """All that the server says until it ends the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             for part in parts:
                 writer.write(part)
                 await writer.drain()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(seconds):
                 return Answers(await reader.read())
         finally:
             writer.close()
+
+    async def talk_too_slowly(self, sent: bytes, clock: LoopClock) -> Answers:
+        """The same, of a client that sends no more than this in its time."""
+        self.came, self.protocol = 0, None
+        talk = asyncio.create_task(self.talk(sent, seconds=CLIENT_SECONDS + 60))
+        await self.waits_for_more_than(len(sent))
+        clock.forward(CLIENT_SECONDS)
+        return await talk
+
+    async def waits_for_more_than(self, size: int) -> None:
+        """Until so much has come, and it is the client who keeps the connection waiting."""
+        async with asyncio.timeout(60):
+            while not (self.came >= size and self.protocol and self.protocol._deadline):
+                await asyncio.sleep(0.001)
+
+
+class Noting(BoundedProtocol):
+    """Tells the test what has come."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        Site.current.protocol = self
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        Site.current.came += len(data)
 
 
 @dataclass
@@ -109,6 +137,9 @@ async def port() -> AsyncIterator[int]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn.Server, "startup", announced)
+        patch.setattr(server, "BoundedProtocol", Noting)
+        # What is cut off before a busy machine has read it never sees its answer.
+        patch.setattr(http_limits, "_LINGER_SECONDS", 60.0)
         readiness = Readiness(CollectorRegistry())
         serving = asyncio.create_task(server.serve(app, settings, readiness, stop))
         yield await started
@@ -122,13 +153,16 @@ def site(port: int) -> Site:
     return Site.current
 
 
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    return LoopClock(monkeypatch)
+
+
 def kind(answers: Answers) -> tuple[int, str]:
     document = answers.problem()
     return document["status"], document["type"].removeprefix("urn:millrace:problem:")
 
 
-PATIENCE = 1.0
-"""Seconds. What a test sends at once has to arrive meanwhile."""
 GET = b"GET / HTTP/1.1\r\n"
 LAST = b"GET /last HTTP/1.1\r\nconnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -207,29 +241,27 @@ async def test_what_a_client_sends_too_much_of_is_not_kept(site: Site) -> None:
 
 @pytest.mark.parametrize("sent", [b"G", GET, GET + b"a: b", GET + b"a: b\r\n"])
 async def test_headers_that_do_not_arrive_in_time_are_408(
-    site: Site, monkeypatch: pytest.MonkeyPatch, sent: bytes
+    site: Site, clock: LoopClock, sent: bytes
 ) -> None:
-    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", PATIENCE)
-    assert kind(await site.talk(sent)) == (408, "headers-too-slow")
-    kept_alive = await site.talk(GET + b"\r\n" + sent)
+    assert kind(await site.talk_too_slowly(sent, clock)) == (408, "headers-too-slow")
+    kept_alive = await site.talk_too_slowly(GET + b"\r\n" + sent, clock)
     assert (kept_alive.statuses, kind(kept_alive)) == ([200, 408], (408, "headers-too-slow"))
     assert [scope["path"] for scope in site.seen] == ["/"]
 
 
 async def test_a_trickle_of_headers_does_not_extend_the_deadline(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, clock: LoopClock
 ) -> None:
-    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", PATIENCE)
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
-    answer = asyncio.create_task(reader.read())
-    writer.write(GET)
-    async with asyncio.timeout(30):
-        with contextlib.suppress(ConnectionError):
-            while not answer.done():
-                writer.write(b"a: b\r\n")
-                await writer.drain()
-                await asyncio.sleep(0.01)
-        assert kind(Answers(await answer)) == (408, "headers-too-slow")
+    sent = 0
+    for part in (GET, *[b"a: b\r\n"] * 10):
+        writer.write(part)
+        sent += len(part)
+        await site.waits_for_more_than(sent)
+        clock.forward(CLIENT_SECONDS / 11)
+    # Had the last of them extended it, there were nearly CLIENT_SECONDS left.
+    async with asyncio.timeout(CLIENT_SECONDS / 2):
+        assert kind(Answers(await reader.read())) == (408, "headers-too-slow")
     writer.close()
 
 
@@ -237,24 +269,29 @@ async def test_a_trickle_of_headers_does_not_extend_the_deadline(
     "sent", [b"", b"\r\n", b"POST /unread HTTP/1.1\r\ncontent-length: 9\r\n\r\n1"]
 )
 async def test_a_connection_that_owes_nothing_answerable_is_closed_without_a_word(
-    site: Site, monkeypatch: pytest.MonkeyPatch, sent: bytes
+    site: Site, clock: LoopClock, sent: bytes
 ) -> None:
-    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", PATIENCE)
-    assert 408 not in (await site.talk(sent)).statuses
+    assert 408 not in (await site.talk_too_slowly(sent, clock)).statuses
 
 
 async def test_the_deadline_does_not_run_while_the_application_works(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, clock: LoopClock
 ) -> None:
     """Half of a second request is there, and its turn has not come."""
-    monkeypatch.setattr(http_limits, "CLIENT_SECONDS", PATIENCE)
-    talk = asyncio.create_task(site.talk(b"GET /held HTTP/1.1\r\n\r\n" + GET))
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    held = b"GET /held HTTP/1.1\r\n\r\n"
+    writer.write(held + GET)
     await site.held.wait()
-    await asyncio.sleep(PATIENCE + 0.1)
-    assert not talk.done()
+    clock.forward(CLIENT_SECONDS)
     site.hold.set()
-    answers = await talk
-    assert answers.statuses == [200, 408]
+    first = await reader.readuntil(b"\r\n\r\n")
+    await site.waits_for_more_than(len(held + GET))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(1), 0.1)
+    clock.forward(CLIENT_SECONDS)
+    async with asyncio.timeout(30):
+        assert Answers(first + await reader.read()).statuses == [200, 408]
+    writer.close()
 
 
 @pytest.mark.parametrize("case", list(TOO_MUCH))

@@ -196,7 +196,7 @@ async def test_a_call_for_several_is_below_the_first_and_links_to_the_others(
             await asyncio.sleep(0)
         return [-one for one in questions]
 
-    together = Together(call, lanes=1, most=10, patience=5)
+    together = Together(call, lanes=1, most=10, patience=60)
 
     async def ask(number: int) -> tuple[int, str | None]:
         trace, span = spans.server(caller(number, sampled=number != 3), quiet=False)

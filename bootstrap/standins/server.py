@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
 
 import grpc
 
@@ -31,13 +30,14 @@ def serve(
         stop: Ends what is under way (child processes, builds); called once.
         threads: How many requests run at a time.
     """
-    done = threading.Event()
-
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        done.set()
-
+    # A byte in a pipe, which the interpreter writes the moment a signal comes, and no Event: the
+    # thread that waits for that may just then hold its lock, which the handler would wait for, or
+    # may not sleep yet, and then nothing would wake it and have the handler run.
+    waiting, done = os.pipe()
+    os.set_blocking(done, False)
+    signal.set_wakeup_fd(done)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+        signal.signal(number, lambda _number, _frame: None)
     # grpc logs a trace for each error a handler reports; the engine shows the error itself.
     logging.getLogger("grpc").setLevel(logging.CRITICAL)
     server = grpc.server(ThreadPoolExecutor(max_workers=threads), options=_OPTIONS)
@@ -47,7 +47,7 @@ def serve(
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     _watch_engine(done)
-    done.wait()
+    os.read(waiting, 1)
     stop()
     server.stop(grace=None)
     sys.stdout.flush()
@@ -55,7 +55,7 @@ def serve(
     os._exit(0)
 
 
-def _watch_engine(done: threading.Event) -> None:
+def _watch_engine(done: int) -> None:
     """End with the engine: it holds the other end of our standard input as long as it lives."""
     try:
         held = stat.S_ISFIFO(os.fstat(0).st_mode)
@@ -67,6 +67,6 @@ def _watch_engine(done: threading.Event) -> None:
     def watch() -> None:
         while os.read(0, 4096):
             pass
-        done.set()
+        os.write(done, b"\0")
 
     threading.Thread(target=watch, daemon=True, name="engine-watch").start()

@@ -54,9 +54,12 @@ class _Try:
 
 
 def _until(spec: KafkaSpec, login: _Try, wanted: bool, deadline: float) -> None:
+    known: bool | None = None
     while (found := _accepts(spec, login, deadline)) is not wanted:
+        # The deadline may end a try that has no answer yet: what the one before said is what is so.
+        known = known if found is None else found
         if time.monotonic() >= deadline:
-            said = {True: "still accepts", False: "refuses", None: "did not answer"}[found]
+            said = {True: "still accepts", False: "refuses", None: "did not answer"}[known]
             raise ProvisionError(
                 f"kafka at {spec.client_servers}: {said} {login.user!r} with its password for"
                 f" {login.mechanism}; run this again, and if it stays so, see the broker's log"

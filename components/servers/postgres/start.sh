@@ -52,17 +52,20 @@ printf "ALTER ROLE postgres PASSWORD '%s'\n" "$password" |
 unset password
 
 # Another certificate is taken without a restart: new connections get it, the others stay. Compared
-# by what bash can do itself: a program every few seconds, in every pod, adds up.
+# by what bash can do itself: a program every few seconds, in every pod, adds up. Started by another
+# shell, as $! is for who is to be stopped.
 certificate() { IFS= read -r -d '' "$1" <@TLS@/tls.crt || true; }
 certificate served
-while sleep 20; do
-  certificate mounted
-  # shellcheck disable=SC2154 # set by name
-  if [ "$mounted" != "$served" ] && read -r postmaster <"$PGDATA/postmaster.pid"; then
-    kill -HUP "$postmaster"
-    served=$mounted
-  fi
-done &
+(
+  while sleep 20; do
+    certificate mounted
+    # shellcheck disable=SC2154 # set by name
+    if [ "$mounted" != "$served" ] && read -r postmaster <"$PGDATA/postmaster.pid"; then
+      kill -HUP "$postmaster"
+      served=$mounted
+    fi
+  done &
+)
 
 "$bin/postgres" -D "$PGDATA" -c config_file=@CONFIG@/postgresql.conf &
 # A trapped signal ends `wait` early, with a status of its own: the server's is asked for at its end.

@@ -13,6 +13,7 @@ from services.migrate.runner import migrate
 from services.shared.runtime import logging
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
 from tests.harness.issuer import Issuer
+from tests.integration.clock import clear_of_midnight
 from tests.integration.containers import Containers
 from tests.integration.kafka_container import kafka, kafka_server
 from tests.integration.proxysql_container import VARIABLE, given_image
@@ -100,6 +101,13 @@ async def redis_server(containers: Containers, authority: Authority) -> RedisSer
     server = start_redis(containers, authority)
     await server.wait()
     return server
+
+
+@pytest.fixture
+async def no_midnight() -> None:
+    """For tests that compare what is made for days: none ends (UTC) while they run. Among a test's
+    fixtures it has to come before those that make something: `usefixtures` does."""
+    await clear_of_midnight()
 
 
 @pytest.fixture

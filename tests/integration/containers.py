@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from bootstrap.checkout import find_checkout
 from bootstrap.engine import read_file
@@ -259,8 +259,14 @@ def _abandoned(labels: Mapping[str, str]) -> bool:
 
 
 def _remove(handle: Any) -> None:
+    """It is gone then, whoever else of this run removes it at the same time."""
     with contextlib.suppress(NotFound):
-        handle.remove(force=True, v=True)
+        try:
+            handle.remove(force=True, v=True)
+        except APIError as error:
+            if "already in progress" not in str(error.explanation):
+                raise
+            handle.wait(condition="removed")
 
 
 def _archive(files: Mapping[str, File]) -> bytes:

@@ -16,7 +16,7 @@ import httpx
 from components.kit import paths
 from components.kit.volumes import NODE_LOGS
 from components.monitoring import log_reader_config, loki_config
-from tests.integration.authority import Authority
+from tests.integration.authority import PATIENCE, Authority
 from tests.integration.containers import Container, Containers, File, TestEnvironmentError
 
 LOKI_UID: Final = 10001
@@ -42,6 +42,7 @@ class Store:
             base_url=f"https://localhost:{port}",
             verify=ssl.create_default_context(cafile=str(self.authority.ca_file)),
             trust_env=False,
+            timeout=PATIENCE,
             event_hooks={"request": [direct]},
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import socket
 from collections.abc import Iterator
 
@@ -13,7 +12,8 @@ class NoPortError(Exception):
 
 class _Ports:
     """Ports of this process alone: none that the system gives to those who connect, which may get
-    one between its choice and the start of its server, and none of another test process.
+    one between its choice and the start of its server, and none of another test process. None is
+    given twice: a server that a test has stopped for a while finds its own free when it starts.
 
     Whoever holds the first port of a block has the block.
     """
@@ -21,24 +21,24 @@ class _Ports:
     FIRST, LAST, BLOCK = 15_000, 29_999, 250
 
     def __init__(self) -> None:
-        self._holding: socket.socket | None = None
+        self._holding: list[socket.socket] = []
         self._next: Iterator[int] = iter(())
 
     def take(self) -> int:
         """The next one that nothing listens on."""
-        if self._holding is None:
-            self._holding = self._claim()
-        for port in itertools.islice(self._next, self.BLOCK):
-            if made := _listen(port):
-                made.close()
-                return port
-        raise NoPortError(f"no port near {self._holding.getsockname()[1]} is free")
+        while True:
+            for port in self._next:
+                if made := _listen(port):
+                    made.close()
+                    return port
+            self._claim()
 
-    def _claim(self) -> socket.socket:
+    def _claim(self) -> None:
         for first in range(self.FIRST, self.LAST, self.BLOCK):
             if made := _listen(first):
-                self._next = itertools.cycle(range(first + 1, first + self.BLOCK))
-                return made
+                self._holding.append(made)
+                self._next = iter(range(first + 1, first + self.BLOCK))
+                return
         raise NoPortError(f"other tests hold all ports from {self.FIRST} on")
 
 

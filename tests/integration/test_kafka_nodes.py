@@ -145,7 +145,8 @@ def test_a_broker_is_ready_once_it_has_caught_up_and_not_before(
 
     admin.throttle(1)
     follower.stop()
-    admin.write_megabytes(5)
+    # Each ten seconds or so one message comes through all the same: minutes until it has all.
+    admin.write_megabytes(20)
     follower.start()
     until(lambda: passes(follower, *READY), follower)
     code, said = follower.ask(*READY, kafka_scripts.IN_SYNC_FILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import time
@@ -17,14 +18,17 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key
 from prometheus_client import CollectorRegistry
 
+from services.auth_service import wiring
 from services.auth_service.settings import AuthSettings
 from services.auth_service.wiring import Means, application
 from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.provision.mysql import provision
 from services.shared.http.health import Readiness
+from services.shared.mysql.database import Database
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, ServiceSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.processes import ServiceProcess, environment
 from tests.integration.servers import Authority, MySQLServer, eventually
 
@@ -32,6 +36,12 @@ TOKEN, INTROSPECT, REVOKE = "/oauth/token", "/oauth/introspect", "/oauth/revoke"
 CLIENTS = "/oauth/clients"
 ISSUER = "http://auth.test"
 GRANT = {"grant_type": "client_credentials"}
+
+PatientDatabase = functools.partial(
+    Database, connect_timeout=PATIENCE, acquire_timeout=PATIENCE, command_timeout=PATIENCE
+)
+"""A busy machine may take longer for TLS, or for a commit, than the service waits for them, which
+then says 503: right, and not what is asked of it here. One that is gone is known at once."""
 
 _addresses = itertools.count(1)
 
@@ -174,8 +184,12 @@ async def healthy_mysql(mysql: MySQLServer) -> AsyncIterator[MySQLServer]:
 
 @pytest.fixture
 async def auth(
-    client_db: DatabaseSettings, auth_settings: AuthSettings, keys_folder: KeysFolder
+    client_db: DatabaseSettings,
+    auth_settings: AuthSettings,
+    keys_folder: KeysFolder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Auth]:
+    monkeypatch.setattr(wiring, "Database", PatientDatabase)
     registry = new_registry()
     means = Means(ServiceSettings(service_name="auth-service"), auth_settings, client_db)
     async with (

@@ -13,9 +13,9 @@ import pytest
 from services.auth_service.hashing import fingerprint
 from services.auth_service.store import ClientStore
 from services.shared.mysql.connections import connect
-from services.shared.mysql.database import Database
 from services.shared.runtime.metrics import new_registry
-from tests.integration.auth_service.conftest import CLIENTS, Auth, Credentials
+from tests.integration.auth_service.conftest import CLIENTS, Auth, Credentials, PatientDatabase
+from tests.integration.authority import PATIENCE
 from tests.integration.servers import eventually
 
 
@@ -42,7 +42,7 @@ async def test_a_registration_answers_the_secret_once_and_the_server_keeps_a_has
     assert seen.json()["client_name"] == "Ünit tests"
     assert [secret["expires_at"] for secret in seen.json()["secrets"]] == [None]
     assert made["client_secret"] not in seen.text
-    connection = await connect(auth.database, "test")
+    connection = await connect(auth.database, "test", connect_timeout=PATIENCE)
     async with connection.cursor() as cursor:
         await cursor.execute(
             "SELECT secret_hash FROM client_secrets WHERE client_id = %s", made["client_id"]
@@ -54,7 +54,7 @@ async def test_a_registration_answers_the_secret_once_and_the_server_keeps_a_has
 
 async def test_the_account_of_the_service_can_neither_delete_nor_change_tables(auth: Auth) -> None:
     for statement in ("DELETE FROM clients", "DROP TABLE clients", "TRUNCATE revoked_tokens"):
-        connection = await connect(auth.database, "test")
+        connection = await connect(auth.database, "test", connect_timeout=PATIENCE)
         async with connection.cursor() as cursor:
             with pytest.raises(Exception, match="denied"):
                 await cursor.execute(statement)
@@ -81,7 +81,7 @@ async def test_pages_show_every_client_once_newest_first_and_by_their_state(auth
 
 async def test_both_secrets_are_valid_until_the_overlap_ends(auth: Auth) -> None:
     old = await auth.register()
-    answer = await replace(auth, old, overlap_seconds=10)
+    answer = await replace(auth, old, overlap_seconds=20)
     assert answer.status_code == 201, answer.text
     new = Credentials(old.client_id, answer.json()["client_secret"])
     assert await valid(auth, old)
@@ -152,7 +152,7 @@ async def test_what_another_process_changed_holds_within_the_seconds_that_are_se
 ) -> None:
     client = await auth.register()
     assert await valid(auth, client)
-    elsewhere = Database(auth.database, new_registry(), application_name="elsewhere")
+    elsewhere = PatientDatabase(auth.database, new_registry(), application_name="elsewhere")
     await elsewhere.open()
     await ClientStore(elsewhere).deactivate(client.client_id)
     await elsewhere.close()
@@ -180,7 +180,7 @@ async def test_the_administrator_may_ask_for_nothing_but_to_administer(auth: Aut
 async def test_a_row_of_revoked_tokens_is_used_again_when_its_token_is_long_over(
     auth: Auth,
 ) -> None:
-    database = Database(auth.database, new_registry(), application_name="test")
+    database = PatientDatabase(auth.database, new_registry(), application_name="test")
     await database.open()
     store = ClientStore(database)
     await database.execute("UPDATE revoked_tokens SET expires_at = '2020-01-01'")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from services.auth_service.settings import AuthSettings
+from tests.harness.asking import patiently
 from tests.integration.auth_service.conftest import CLIENTS, GRANT, INTROSPECT, REVOKE, TOKEN
 from tests.integration.processes import ServiceProcess
 
@@ -59,11 +60,11 @@ async def test_no_request_ends_in_an_error_of_the_server_and_every_answer_is_as_
             shown = bearer
             if real and "client_id" in case.path_parameters:
                 given_name = {"client_name": "a", "scope": "data:read"}
-                made = http.post(CLIENTS, json=given_name, headers=bearer).json()
+                made = patiently(lambda: http.post(CLIENTS, json=given_name, headers=bearer)).json()
                 case.path_parameters["client_id"] = made["client_id"]
             if operation.path in {TOKEN, INTROSPECT, REVOKE}:
                 shown = _as_the_administrator(case, administrator) if real else {}
-            response = case.call(headers=shown)
+            response = patiently(lambda: case.call(headers=shown, timeout=90))
             seen.add(response.status_code)
             unsayable = [positive_data_acceptance] if _refusal(response) in UNSAYABLE else []
             case.validate_response(response, excluded_checks=[ignored_auth, *unsayable])
@@ -73,7 +74,8 @@ async def test_no_request_ends_in_an_error_of_the_server_and_every_answer_is_as_
     def run() -> None:
         with httpx.Client(base_url=base, timeout=30) as http:
             document = http.get("/openapi.json").json()
-            token = http.post(TOKEN, data=GRANT, auth=administrator).json()["access_token"]
+            granted = patiently(lambda: http.post(TOKEN, data=GRANT, auth=administrator))
+            token = granted.json()["access_token"]
             schema = schemathesis.openapi.from_dict(document)
             schema.config.update(base_url=base)
             for path, methods in document["paths"].items():

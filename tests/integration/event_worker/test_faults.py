@@ -130,7 +130,7 @@ async def test_an_outage_of_kafka_beyond_the_session_does_not_cost_another_sessi
     start_worker: StartWorker, sender: Sender, rows: Rows, kafka: KafkaServer, group: str
 ) -> None:
     # Long enough for the member to be back in time after the broker, which a busy machine delays.
-    worker = start_worker(KAFKA_SESSION_TIMEOUT_MS=20_000)
+    worker = start_worker(KAFKA_SESSION_TIMEOUT_MS=30_000)
     sender.resource("outlasting", "c", 1)
     sender.flush()
     await eventually(rows.reach(1))

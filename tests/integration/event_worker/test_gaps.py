@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from services.event_worker import consumed as consumed_module
 from services.event_worker.consumed import Consumed, NoEvidenceError
 from services.shared.kafka.clients import Config, consumer_config
 from tests.integration.event_worker.conftest import UNHURRIED, StartWorker
@@ -98,8 +99,10 @@ async def test_nothing_is_given_up_while_the_brokers_do_not_answer(
 
 
 async def test_what_is_consumed_is_what_the_group_has_committed_or_the_topic_no_longer_keeps(
-    client_config: Callable[[], Config], sender: Sender
+    client_config: Callable[[], Config], sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The worker, which looks again, takes silence for an answer; here every look has to find one.
+    monkeypatch.setattr(consumed_module, "_ANSWER_SECONDS", 60.0)
     consumed = Consumed(client_config, [CREATED])
     before = await asyncio.to_thread(consumed.ends)
     assert len(before) == PARTITIONS

@@ -29,6 +29,7 @@ from services.shared.postgres import partitions
 from services.shared.postgres.database import Database, DatabaseUnavailableError
 from services.shared.postgres.partitions import create_ahead, lower_bound, partitions_of
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.clock import MonthAhead
 from tests.integration.counting import CountingDatabase
 from tests.integration.event_worker.messages import Rows
@@ -57,7 +58,13 @@ class Received:
 
 @pytest.fixture
 async def database(workerdb: DatabaseSettings) -> AsyncIterator[CountingDatabase]:
-    made = CountingDatabase(workerdb, CollectorRegistry(), application_name="test")
+    made = CountingDatabase(
+        workerdb,
+        CollectorRegistry(),
+        application_name="test",
+        connect_timeout=PATIENCE,
+        command_timeout=PATIENCE,
+    )
     made.statements = []
     await made.open()
     yield made
@@ -219,7 +226,13 @@ async def test_a_queue_that_cannot_be_moved_in_time_is_moved_in_smaller_parts(
     when = "BEFORE INSERT" if sleeps == "processed_events" else "BEFORE DELETE"
     await rows.slow_down(sleeps, when, 0.05)
     await rows.held_long_ago()
-    hasty = Database(workerdb, CollectorRegistry(), application_name="test", command_timeout=2)
+    hasty = Database(
+        workerdb,
+        CollectorRegistry(),
+        application_name="test",
+        connect_timeout=PATIENCE,
+        command_timeout=2,
+    )
     await hasty.open()
     store = EventStore(hasty, 600)
     failures = 0
@@ -257,6 +270,7 @@ async def test_upkeep_drops_days_past_retention_and_forgets_resources_long_delet
     assert [row["resource_id"] for row in left] == ["here", "old"]
 
 
+@pytest.mark.usefixtures("no_midnight")  # before `workerdb`, which has tables of its days
 async def test_upkeep_goes_by_the_servers_day_whatever_the_pods_clock_says(
     database: CountingDatabase, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -15,15 +17,19 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from infra.model.records import RECORDS
-from services.ingest_service import wiring
+from services.ingest_service import admission, reading, wiring
+from services.ingest_service import cache as cache_module
+from services.ingest_service.gathering import Gatherer
 from services.ingest_service.settings import IngestSettings
 from services.ingest_service.wiring import Means, application
 from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.shared.http.health import Readiness
+from services.shared.postgres.database import Database
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, ServiceSettings
 from tests.harness.issuer import Issuer
+from tests.integration.authority import PATIENCE
 from tests.integration.containers import Containers
 from tests.integration.ingest_service import nowhere
 from tests.integration.ingest_service.stream_server import (
@@ -37,6 +43,33 @@ from tests.integration.redis_users import TESTER
 from tests.integration.servers import Authority, PostgresServer, eventually
 
 PATH = "/api/data"
+CACHE = ("CACHE_TIMEOUT", "_PATIENCE")
+STREAM = ("ACCEPT_TIMEOUT", "READ_TIMEOUT", "WATCH_TIMEOUT", "STALE_SECONDS")
+DEADLINES: Mapping[tuple[ModuleType, str], float] = {
+    (module, name): getattr(module, name)
+    for module, names in (
+        (wiring, ("CACHE_TIMEOUT", "ACCEPT_TIMEOUT", "READ_TIMEOUT", "WATCH_TIMEOUT")),
+        (cache_module, ("_PATIENCE",)),
+        (reading, ("PATIENCE",)),
+        (admission, ("STALE_SECONDS",)),
+    )
+    for name in names
+}
+"""For how long a pod waits for its servers. On a busy machine they may take longer; then it says
+503, or asks the database instead of the cache: right, but not what is asked of it here, or counted.
+A server that is gone is known at once; tests of one that stands still name what they wait for."""
+PATIENT: Any = {
+    "connect_timeout": PATIENCE,
+    "acquire_timeout": PATIENCE,
+    "command_timeout": PATIENCE,
+}
+
+
+def as_in_the_cluster(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """For these deadlines, and the applications that are made from now on."""
+    for (module, name), seconds in DEADLINES.items():
+        if name in names:
+            monkeypatch.setattr(module, name, seconds)
 
 
 @pytest.fixture(scope="session")
@@ -132,9 +165,10 @@ async def make_ingest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[MakeIngest]:
     """`await make_ingest(max_documents=3)`: an application that lets documents in."""
-    # On a busy machine the cache may take longer than the service waits for it, which then asks
-    # the database instead: tests that count who was asked would count that.
-    monkeypatch.setattr(wiring, "CACHE_TIMEOUT", 2.0)
+    for module, name in DEADLINES:
+        monkeypatch.setattr(module, name, float(PATIENCE))
+    monkeypatch.setattr(wiring, "Gatherer", functools.partial(Gatherer, patience=PATIENCE))
+    monkeypatch.setattr(wiring, "Database", functools.partial(Database, **PATIENT))
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(**settings: Any) -> Ingest:

@@ -39,12 +39,19 @@ class Ledger:
                 return
             names = [f"{writer}-{version % 3}-{n}" for n in range(25)]
             batch = [{"id": name, "version": version} for name in names]
-            answer = await self.http.post(self.url, json=batch)
-            if answer.status_code == 202:
-                self.acknowledged |= dict.fromkeys(names, version)
-            else:
+            # Who is refused sends the same again: of a call that a busy disk held up for too long
+            # nobody knows whether it was done.
+            while (answer := await self.http.post(self.url, json=batch)).status_code != 202:
+                assert answer.status_code == 503, answer.text
                 self.refused.append(answer)
                 await asyncio.sleep(0.05)
+            self.acknowledged |= dict.fromkeys(names, version)
+
+    @property
+    def full(self) -> list[httpx.Response]:
+        """Refused because there was no room, and not because the stream was slow to answer."""
+        kind = "urn:millrace:problem:full"
+        return [answer for answer in self.refused if answer.json()["type"] == kind]
 
     @contextlib.asynccontextmanager
     async def writing(self, writers: int = 4) -> AsyncIterator[None]:
@@ -88,15 +95,14 @@ async def test_while_the_store_is_away_documents_are_taken_until_the_queue_is_fu
         try:
 
             async def closed() -> bool:
-                return bool(ledger.refused)
+                return bool(ledger.full)
 
             await eventually(closed)
             waiting = await stream.xlen(names.STREAM)
             assert before[1] < 3000 <= waiting, "it went on until the high mark"
             # Between two looks of the gate some more come in, and never many.
             assert waiting < 3000 + 4 * 25 * 100
-            answer = ledger.refused[0]
-            assert (answer.status_code, answer.json()["type"]) == (503, "urn:millrace:problem:full")
+            answer = ledger.full[0]
             assert int(answer.headers["retry-after"]) >= 1
             assert (await ledger.http.get(f"http://127.0.0.1:{pod.port}/ready")).status_code == 200
             # What waits is read all the same.
@@ -133,7 +139,7 @@ async def test_writers_that_are_scaled_away_in_the_middle_of_batches_leave_nothi
 
             await eventually(goes_on)
     await ledger.close(stream, datadb)
-    assert ledger.refused == []
+    assert ledger.full == []
     # Whoever left in order left no entry to be taken over, and so nothing was written late.
     assert await writers[0].metric("writer_entries_claimed_total") == 0
     assert {name["name"].decode().rsplit("-", 1)[0] for name in await consumers(stream)} == {

@@ -12,7 +12,13 @@ from services.shared.runtime.settings import DatabaseSettings
 from services.shared.stream import names
 from services.shared.stream.settle import Settling
 from services.stream_writer import dead
-from tests.integration.ingest_service.conftest import PATH, Ingest, MakeIngest
+from tests.integration.ingest_service.conftest import (
+    CACHE,
+    PATH,
+    Ingest,
+    MakeIngest,
+    as_in_the_cluster,
+)
 from tests.integration.ingest_service.stream_server import IngestRedis
 from tests.integration.ingest_service.writing import entries, settle, store, write
 from tests.integration.servers import PostgresServer, eventually
@@ -21,7 +27,7 @@ from tests.integration.servers import PostgresServer, eventually
 async def test_a_document_is_read_from_the_stream_the_database_and_the_caches_in_turn(
     make_ingest: MakeIngest, stream: Redis, cache: Redis, datadb: DatabaseSettings
 ) -> None:
-    ingest, other = await make_ingest(cache_ttl_seconds=77), await make_ingest()
+    ingest, other = await make_ingest(cache_ttl_seconds=777), await make_ingest()
     document = {"id": "a", "n": 1}
     assert await ingest.get("a") is None
     await ingest.accept(document)
@@ -35,7 +41,7 @@ async def test_a_document_is_read_from_the_stream_the_database_and_the_caches_in
         assert await other.get("a") == document
     assert ingest.reads() == {"none": 1, "pending": 2, "database": 1, "local": 2}
     assert other.reads() == {"shared": 1, "local": 2}
-    assert 70 < await cache.ttl("document:a") <= 77
+    assert 700 < await cache.ttl("document:a") <= 777
 
 
 async def test_no_cache_hides_a_newer_document_from_anybody(
@@ -186,8 +192,14 @@ async def test_any_order_of_events_shows_what_was_acknowledged_last(
 
 
 async def test_without_the_cache_reads_go_on_and_it_is_used_again_when_it_is_back(
-    ingest: Ingest, stream: Redis, datadb: DatabaseSettings, cache_server: IngestRedis
+    make_ingest: MakeIngest,
+    stream: Redis,
+    datadb: DatabaseSettings,
+    cache_server: IngestRedis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    as_in_the_cluster(monkeypatch, *CACHE)
+    ingest = await make_ingest()
     ids = await ingest.accept([{"n": n} for n in range(100)])
     await write(stream, datadb)
     cache_server.container.pause()

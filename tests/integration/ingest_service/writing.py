@@ -13,6 +13,7 @@ from services.shared.stream import names
 from services.shared.stream.settle import Settling
 from services.stream_writer.entries import Delivery, by_document, to_entry
 from services.stream_writer.store import DocumentStore
+from tests.integration.authority import PATIENCE
 
 Accepted = tuple[str, dict[bytes, bytes]]
 
@@ -25,7 +26,13 @@ async def entries(stream: Redis) -> list[Accepted]:
 
 async def store(settings: DatabaseSettings, some: list[Accepted]) -> None:
     """Commit entries, without a word to the stream."""
-    database = Database(settings, CollectorRegistry(), application_name="test")
+    database = Database(
+        settings,
+        CollectorRegistry(),
+        application_name="test",
+        connect_timeout=PATIENCE,
+        command_timeout=PATIENCE,
+    )
     await database.open()
     try:
         documents = by_document(to_entry(Delivery(entry, fields)) for entry, fields in some)

@@ -87,7 +87,7 @@ def everything_is_accounted_for(intake: Intake, server: DocumentServer) -> None:
 def test_every_request_that_the_server_was_asked_is_counted_up_to_the_last(
     server: DocumentServer, tmp_path: Path, shape: str
 ) -> None:
-    intake = make_load(plan(server, shape=shape, seconds=8), tmp_path)
+    intake = make_load(plan(server, shape=shape, seconds=20), tmp_path)
     everything_is_accounted_for(intake, server)
     assert intake.failures == 0
     assert all(count > 0 for count in counted(intake).values())

@@ -18,6 +18,7 @@ from services.shared.outbox import ddl
 from services.shared.outbox.lanes import LANES
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.ports import free_port
 from tests.integration.servers import PostgresServer
 
@@ -53,13 +54,14 @@ async def migrate(
 
 
 async def rows(settings: DatabaseSettings, query: str) -> list[asyncpg.Record]:
-    connection = await connect(settings, "test")
+    connection = await connect(settings, "test", connect_timeout=PATIENCE)
     try:
         return await connection.fetch(query)
     finally:
         await connection.close()
 
 
+@pytest.mark.usefixtures("no_midnight")  # there are tables of days
 @pytest.mark.parametrize("kind", ON_POSTGRES)
 async def test_up_down_up_ends_in_the_same_schema(postgres: PostgresServer, kind: str) -> None:
     settings = await postgres.provision(f"updown_{kind}")
@@ -114,7 +116,7 @@ async def test_the_outbox_has_a_partition_for_today_and_the_days_around(
 
 
 async def execute(settings: DatabaseSettings, statements: list[str]) -> None:
-    connection = await connect(settings, "test")
+    connection = await connect(settings, "test", connect_timeout=PATIENCE)
     try:
         await connection.execute("; ".join(statements))
     finally:
@@ -128,6 +130,7 @@ class Statements(list[str]):
         self.append(sqltext)
 
 
+@pytest.mark.usefixtures("no_midnight")  # before `restdb`, which has tables of its days
 async def test_the_librarys_outbox_is_the_one_of_rest_services_revisions_and_goes_without_a_trace(
     postgres: PostgresServer, restdb: DatabaseSettings
 ) -> None:

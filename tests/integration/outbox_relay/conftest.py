@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from services.outbox_relay.store import PLANNER
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.kafka_container import RELAY, KafkaServer, Reader
 from tests.integration.outbox_relay.hand import CountingDatabase
 from tests.integration.outbox_relay.outbox import Outbox
@@ -69,7 +70,13 @@ def reader(kafka_server: KafkaServer) -> Iterator[Reader]:
 @pytest.fixture
 async def database(restdb: DatabaseSettings) -> AsyncIterator[CountingDatabase]:
     made = CountingDatabase(
-        restdb, CollectorRegistry(), application_name="test", server_settings=PLANNER
+        restdb,
+        CollectorRegistry(),
+        application_name="test",
+        connect_timeout=PATIENCE,
+        acquire_timeout=30.0,
+        command_timeout=30.0,
+        server_settings=PLANNER,
     )
     made.statements = []
     await made.open()

@@ -24,6 +24,8 @@ from tests.integration.outbox_relay.hand import Hand
 from tests.integration.outbox_relay.outbox import Outbox
 from tests.integration.servers import eventually
 
+pytestmark = pytest.mark.usefixtures("no_midnight")  # before `restdb`, which has tables of its days
+
 _INSERT = """
 INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type, payload,
                            processed_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -11,7 +12,9 @@ import pytest
 from services.outbox_relay import __main__ as command
 from services.provision import kafka as provisioner
 from services.provision.spec import TopicSpec
+from services.shared.postgres.database import Database
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.kafka_container import (
     PARTITIONS,
     RELAY,
@@ -45,7 +48,10 @@ def operator(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Operator:
-    """`operator("parked", "list")`: exit code and output of the operator's command."""
+    """`operator("parked", "list")`: exit code and output of the operator's command, which has the
+    patience of a test."""
+    patient = {"connect_timeout": PATIENCE, "acquire_timeout": 30.0, "command_timeout": 30.0}
+    monkeypatch.setattr(command, "Database", functools.partial(Database, **patient))
     for name, value in environment("outbox-relay-rest", restdb).items():
         monkeypatch.setenv(name, value)
 

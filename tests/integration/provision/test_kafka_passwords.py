@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import subprocess
 import sys
@@ -55,6 +54,11 @@ class Account:
             produce=[TOPICS[0]],
         )
         return self.server.spec(users=[user])
+
+    def alone(self) -> KafkaSpec:
+        """For who has seconds for all passwords together: those of others take theirs first."""
+        spec = self.spec()
+        return spec.model_copy(update={"users": [one for one in spec.users if one.name == USER]})
 
     def provision(self) -> None:
         provision(self.spec(), wait_seconds=30)
@@ -165,7 +169,7 @@ def test_a_job_that_was_killed_half_way_is_done_by_the_next(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as job:
         assert job.stdout is not None
         for line in job.stdout:
-            if json.loads(line)["event"] == "users_set":
+            if b'"users_set"' in line:  # among what the client's library may have to say
                 job.send_signal(signal.SIGKILL)
                 break
         assert job.wait(30) == -signal.SIGKILL
@@ -183,7 +187,7 @@ def test_passwords_that_nobody_could_try_are_no_success(account: Account) -> Non
 def test_a_password_that_should_count_and_does_not_is_reported(account: Account) -> None:
     account.begin()
     with pytest.raises(ProvisionError, match="refuses 'rotating' with its password for SCRAM-SHA-"):
-        check(account.spec(), seconds=10)  # for all users together
+        check(account.alone(), seconds=10)
 
 
 def test_a_password_that_should_be_dead_and_is_not_is_reported(account: Account) -> None:
@@ -191,7 +195,7 @@ def test_a_password_that_should_be_dead_and_is_not_is_reported(account: Account)
     account.provision()
     account.accepted = False
     with pytest.raises(ProvisionError, match="still accepts 'rotating' with its password for"):
-        check(account.spec(), seconds=10)  # for all users together
+        check(account.alone(), seconds=10)
 
 
 def test_the_two_mechanisms_take_turns() -> None:

@@ -203,7 +203,13 @@ async def test_no_password_reaches_the_servers_log(
 ) -> None:
     await postgres.as_admin("ALTER SYSTEM SET log_statement = 'all'")
     await postgres.as_admin("SELECT pg_reload_conf()")
+
+    async def logs_all() -> bool:
+        (row,) = await postgres.as_admin("SHOW log_statement")
+        return row["log_statement"] == "all"
+
     try:
+        await eventually(logs_all)  # the server reads it when it comes to that
         spec = spec_of(authority, "silent")
         await provisioner.provision(postgres.spec(spec))
         await postgres.as_admin("SELECT 'that was all'")

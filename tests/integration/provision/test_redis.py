@@ -337,7 +337,7 @@ async def test_an_operator_whom_the_server_does_not_know_is_told_the_way_out(sta
 
 async def test_the_operator_has_files_read_and_can_do_nothing_else(stack: Stack) -> None:
     operator = stack.users[redis_config.OPERATOR]
-    own = client(stack.settings(operator.name, operator.file(operator.generations[0])), timeout=5)
+    own = client(stack.settings(operator.name, operator.file(operator.generations[0])), timeout=30)
     for forbidden in (
         ("ACL SETUSER", "operator", "+@all"),
         ("ACL GETUSER", "operator"),

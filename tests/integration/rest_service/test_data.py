@@ -15,9 +15,16 @@ from services.rest_service.documents.store import DocumentStore
 from services.shared.postgres.database import DatabaseUnavailableError, connect
 from services.shared.runtime.settings import DatabaseSettings
 from tests.harness.issuer import Issuer
+from tests.integration.authority import PATIENCE
 from tests.integration.ports import free_port
 from tests.integration.processes import ServiceProcess, environment
-from tests.integration.rest_service.conftest import PATH, LossyDatabase, Rest
+from tests.integration.rest_service.conftest import (
+    PATH,
+    PATIENT,
+    LossyDatabase,
+    Rest,
+    frozen_redis,
+)
 from tests.integration.servers import RedisServer, eventually
 
 DATA = "/data"
@@ -25,7 +32,7 @@ DATA = "/data"
 
 async def stored(rest: Rest) -> dict[str, tuple[int, object]]:
     """Version and document of all, by id."""
-    connection = await connect(rest.data_store, "test")
+    connection = await connect(rest.data_store, "test", connect_timeout=PATIENCE)
     try:
         rows = await connection.fetch("SELECT id, version, document FROM synchronous_documents")
         return {row["id"]: (row["version"], json.loads(row["document"])) for row in rows}
@@ -81,7 +88,7 @@ async def test_who_has_read_a_document_reads_what_replaced_it_at_once(rest: Rest
 async def test_a_batch_is_one_transaction(rest: Rest) -> None:
     for number in range(3):
         await rest.store([{"batch": number} for _ in range(500)])
-    connection = await connect(rest.data_store, "test")
+    connection = await connect(rest.data_store, "test", connect_timeout=PATIENCE)
     rows = await connection.fetch(
         "SELECT document->>'batch' AS batch, count(DISTINCT xmin::text) AS transactions"
         " FROM synchronous_documents GROUP BY 1 ORDER BY 1"
@@ -131,7 +138,9 @@ async def test_after_a_write_whose_answer_got_lost_nobody_reads_what_was_before_
 ) -> None:
     await rest.store({"id": "a", "n": 1})
     await rest.document("a")
-    database = LossyDatabase(rest.data_store, CollectorRegistry(), application_name="test")
+    database = LossyDatabase(
+        rest.data_store, CollectorRegistry(), application_name="test", **PATIENT
+    )
     await database.open()
     service = DocumentService(DocumentStore(database), rest.cache)
     with pytest.raises(DatabaseUnavailableError):
@@ -140,6 +149,7 @@ async def test_after_a_write_whose_answer_got_lost_nobody_reads_what_was_before_
     await database.close()
 
 
+@frozen_redis
 async def test_without_redis_documents_are_written_and_read(
     rest: Rest, healthy_redis: RedisServer
 ) -> None:

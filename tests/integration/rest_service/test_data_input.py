@@ -3,6 +3,7 @@
 import json
 
 from services.shared.postgres.database import connect
+from tests.integration.authority import PATIENCE
 from tests.integration.document_input import (
     BODIES,
     JSON,
@@ -18,7 +19,7 @@ DATA = "/data"
 
 async def count(rest: Rest) -> int:
     """How many documents there are."""
-    connection = await connect(rest.data_store, "test")
+    connection = await connect(rest.data_store, "test", connect_timeout=PATIENCE)
     try:
         return await connection.fetchval("SELECT count(*) FROM synchronous_documents")
     finally:

@@ -15,7 +15,15 @@ from services.rest_service.upkeep import forget_keys
 from services.shared.outbox.events import Origin, Outbox
 from services.shared.postgres.database import Database, DatabaseUnavailableError, connect
 from services.shared.runtime.settings import DatabaseSettings
-from tests.integration.rest_service.conftest import PATH, LossyDatabase, Process, Rest, waiting
+from tests.integration.authority import PATIENCE
+from tests.integration.rest_service.conftest import (
+    PATH,
+    PATIENT,
+    LossyDatabase,
+    Process,
+    Rest,
+    waiting,
+)
 from tests.integration.servers import PostgresServer, eventually
 
 KEY = {"idempotency-key": '"8e03978e-40d5-43dd-bc93-6894a57f9324"'}
@@ -106,7 +114,7 @@ class HeldDatabase:
 async def test_a_second_request_waits_for_the_first_and_creates_only_what_that_did_not(
     rest: Rest, postgres: PostgresServer, end: str
 ) -> None:
-    connection = await connect(rest.database, "test")
+    connection = await connect(rest.database, "test", connect_timeout=PATIENCE)
     transaction = connection.transaction()
     await transaction.start()
     held = cast(Database, HeldDatabase(connection))
@@ -125,7 +133,7 @@ async def test_a_second_request_waits_for_the_first_and_creates_only_what_that_d
 
 
 async def test_a_creation_whose_answer_got_lost_is_answered_on_the_second_try(rest: Rest) -> None:
-    database = LossyDatabase(rest.database, CollectorRegistry(), application_name="test")
+    database = LossyDatabase(rest.database, CollectorRegistry(), application_name="test", **PATIENT)
     await database.open()
     outbox = Outbox(database)
     with pytest.raises(DatabaseUnavailableError):
@@ -197,9 +205,9 @@ async def test_old_keys_are_forgotten_in_batches_and_newer_ones_kept(rest: Rest)
         answers[key] = await rest.http.post(PATH, json=BODY, headers={"idempotency-key": key})
         if key != "new":
             await rest.rows(AGE, key)
-    database = Database(rest.database, CollectorRegistry(), application_name="test")
+    database = Database(rest.database, CollectorRegistry(), application_name="test", **PATIENT)
     await database.open()
-    busy = await connect(rest.database, "test")
+    busy = await connect(rest.database, "test", connect_timeout=PATIENCE)
     transaction = busy.transaction()
     await transaction.start()
     await busy.execute("SELECT 1 FROM idempotency_keys WHERE key = 'held' FOR UPDATE")
@@ -226,7 +234,7 @@ async def _old_key(rest: Rest) -> None:
 @pytest.mark.usefixtures("_old_key", "process")
 async def test_the_service_forgets_old_keys_by_itself(restdb: DatabaseSettings) -> None:
     async def forgotten() -> bool:
-        connection = await connect(restdb, "test")
+        connection = await connect(restdb, "test", connect_timeout=PATIENCE)
         try:
             return await connection.fetchval("SELECT count(*) FROM idempotency_keys") == 0
         finally:

@@ -13,6 +13,7 @@ from services.contracts.ids import is_uuid7
 from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 from services.rest_service import repository
 from services.shared.postgres.database import connect
+from tests.integration.authority import PATIENCE
 from tests.integration.rest_service.conftest import PATH, Rest
 from tests.integration.servers import PostgresServer, eventually
 
@@ -78,6 +79,7 @@ async def test_events_carry_the_callers_trace_and_correlation_id(rest: Rest) -> 
     assert span_id != "00f067aa0ba902b7"
 
 
+@pytest.mark.usefixtures("no_midnight")  # between its id and its row
 async def test_an_event_lies_in_the_partition_of_its_day(rest: Rest) -> None:
     await rest.create()
     (row,) = await rest.rows(
@@ -191,7 +193,7 @@ async def test_a_lone_write_notifies_in_its_own_transaction_and_only_when_it_wro
     rest: Rest,
 ) -> None:
     heard: list[object] = []
-    listener = await connect(rest.database, "test")
+    listener = await connect(rest.database, "test", connect_timeout=PATIENCE)
     await listener.add_listener("outbox", lambda *args: heard.append(args[3]))
     await rest.http.put(f"{PATH}/01a1fb67-1800-7000-8000-000000000000", json={"name": "x"})
     await asyncio.sleep(0.02)  # the debounce interval is over
@@ -204,7 +206,7 @@ async def test_a_lone_write_notifies_in_its_own_transaction_and_only_when_it_wro
 async def test_whoever_listens_learns_of_every_event_of_a_burst(rest: Rest) -> None:
     """Far fewer notifications than writes, and the last comes after the last commit."""
     heard = looked_at = seen = 0
-    listener = await connect(rest.database, "test")
+    listener = await connect(rest.database, "test", connect_timeout=PATIENCE)
 
     def on_notify(*_: object) -> None:
         nonlocal heard
@@ -291,7 +293,7 @@ async def test_health_ready_and_metrics_answer(rest: Rest) -> None:
 
 
 async def test_a_prepared_list_starts_in_the_index_where_its_page_does(rest: Rest) -> None:
-    connection = await connect(rest.database, "test")
+    connection = await connect(rest.database, "test", connect_timeout=PATIENCE)
     await connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
     await connection.execute(f"PREPARE listing (text, bigint) AS {repository._LIST}")
     rows = await connection.fetch("EXPLAIN EXECUTE listing ('a', 10)")

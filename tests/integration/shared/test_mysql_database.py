@@ -30,7 +30,7 @@ async def settings(mysql: MySQLServer) -> DatabaseSettings:
 
 
 def pool(settings: DatabaseSettings, registry: CollectorRegistry, **more: float) -> Database:
-    patient = {"connect_timeout": 30.0, **more}
+    patient = {"connect_timeout": 30.0, "command_timeout": 30.0, **more}
     return Database(settings, registry, application_name="test", **patient)  # pyright: ignore[reportArgumentType]
 
 
@@ -44,7 +44,7 @@ async def database(
     settings: DatabaseSettings, registry: CollectorRegistry
 ) -> AsyncIterator[Database]:
     # What is written goes to a disk that others keep busy.
-    made = pool(settings, registry, kept=2, acquire_timeout=30.0, command_timeout=30.0)
+    made = pool(settings, registry, kept=2, acquire_timeout=30.0)
     await made.open()
     yield made
     await made.close()

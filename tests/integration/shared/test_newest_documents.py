@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from services.shared.documents.newest import MOST_BYTES, Newest, statement
 from services.shared.postgres.database import Database
+from tests.integration.authority import PATIENCE
 from tests.integration.conftest import MakeDatabase
 
 BOUND = 10_000
@@ -36,7 +37,12 @@ async def database(make_database: MakeDatabase) -> AsyncIterator[Database]:
     settings = await make_database("datadb")
     # Megabytes are packed and unpacked in one statement.
     database = Database(
-        settings, CollectorRegistry(), application_name="test", command_timeout=30.0
+        settings,
+        CollectorRegistry(),
+        application_name="test",
+        connect_timeout=PATIENCE,
+        acquire_timeout=30.0,
+        command_timeout=30.0,
     )
     await database.open()
     yield database

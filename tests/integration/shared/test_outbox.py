@@ -16,6 +16,7 @@ from services.shared.outbox.events import Origin, Outbox, with_event
 from services.shared.outbox.lanes import lane_of
 from services.shared.outbox.wakeup import CHANNEL
 from services.shared.postgres.database import Database
+from tests.integration.authority import PATIENCE
 from tests.integration.servers import PostgresServer
 
 ORIGIN = Origin("correlation", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -37,7 +38,14 @@ class Statements(list[str]):
 @pytest.fixture
 async def database(postgres: PostgresServer) -> AsyncIterator[Database]:
     settings = await postgres.provision("things")
-    made = Database(settings, CollectorRegistry(), application_name="things")
+    made = Database(
+        settings,
+        CollectorRegistry(),
+        application_name="things",
+        connect_timeout=PATIENCE,
+        acquire_timeout=30.0,
+        command_timeout=30.0,
+    )
     await made.open()
     first_revision = Statements()
     ddl.upgrade_v1(first_revision)

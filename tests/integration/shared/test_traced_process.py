@@ -66,7 +66,8 @@ async def healthy(process: ServiceProcess) -> bool:
 async def test_what_fails_is_told_with_the_reason_in_the_trace_and_the_log(
     start: Start, http: httpx.AsyncClient, collector: Receiver
 ) -> None:
-    process = start(**collector.variables(TRACING_POD="rest-1"))
+    patient = {"TRACING_SHUTDOWN_SECONDS": 30, "TRACING_TIMEOUT_SECONDS": 30}
+    process = start(**collector.variables(TRACING_POD="rest-1", **patient))
     await eventually(lambda: healthy(process))
     url = f"http://127.0.0.1:{process.port}{PATH}"
     assert (await http.post(url, json={"name": "a"})).status_code == 503
@@ -97,4 +98,4 @@ async def test_a_collector_that_is_away_holds_up_neither_requests_nor_the_end(
         assert (await http.get(url)).status_code == 404
     began = time.monotonic()
     assert process.terminate() == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20

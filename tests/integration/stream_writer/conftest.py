@@ -13,6 +13,7 @@ from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.shared.redis.client import client
 from services.shared.runtime.settings import DatabaseSettings
+from tests.integration.authority import PATIENCE
 from tests.integration.containers import Containers
 from tests.integration.processes import ServiceProcess, environment
 from tests.integration.redis_users import TESTER, kept, redis_user, tester
@@ -45,7 +46,7 @@ async def inlet(stream_server: RedisServer) -> AsyncIterator[Inlet]:
     stream_server.container.unpause()
     stream_server.container.start()
     await stream_server.wait()
-    redis = client(stream_server.settings(), timeout=5)
+    redis = client(stream_server.settings(), timeout=PATIENCE)  # each entry waits for the disk
     await redis.flushall()
     yield Inlet(redis)
     await redis.aclose()

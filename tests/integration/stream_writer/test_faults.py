@@ -137,12 +137,12 @@ async def test_a_writer_that_was_frozen_and_comes_back_changes_nothing(
     inlet: Inlet, documents: Documents, start_writer: StartWriter
 ) -> None:
     ids = [f"document-{n}" for n in range(50)]
-    # The next turn to commit is far away, so it has all of them in hand when it freezes, however
-    # long it takes to start. A turn more than a minute ahead would be taken for a wrong clock.
-    turn = (time.time() + 25) * 1e6
-    await inlet.redis.set(names.BUDGET, f"{turn:.0f}")
     for name in ids:
         await inlet.add(name, {"version": 1})
+    # The next turn to commit is far away, so it has all of them in hand when it freezes, however
+    # long it takes to start. A turn more than a minute ahead would be taken for a wrong clock.
+    turn = (time.time() + 40) * 1e6
+    await inlet.redis.set(names.BUDGET, f"{turn:.0f}")
     frozen = start_writer("frozen", WRITER_WORKERS=1, WRITER_CLAIM_AFTER_SECONDS=3600)
     await eventually(lambda: has_in_hand(inlet, "frozen-1", 50))
     frozen.signal(signal.SIGSTOP)

@@ -10,6 +10,7 @@ import pytest
 
 from services.shared.stream import names
 from services.stream_writer import __main__ as command
+from tests.integration.authority import PATIENCE
 from tests.integration.processes import ServiceProcess
 from tests.integration.servers import eventually
 from tests.integration.stream_writer.conftest import NOBODY_DIED, StartWriter
@@ -27,7 +28,9 @@ def operator(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Operator:
-    """`operator("dead", "list")`: exit code and output of the operator's command."""
+    """`operator("dead", "list")`: exit code and output of the operator's command, which has the
+    patience of a test."""
+    monkeypatch.setattr(command, "REDIS_SECONDS", PATIENCE)
     assert inlet
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -93,12 +96,19 @@ async def test_an_entry_that_has_no_answer_is_tried_alone_and_then_put_away_unre
     counts = {"killer": 6, "suspect": 5, "innocent": 4, "new": 1}
     entries = {name: await inlet.add(name, {"name": name}) for name in counts}
     await inlet.redis.xreadgroup(names.GROUP, "dead", {names.STREAM: ">"})
-    # As after so many processes that died over it.
+    # As after so many processes that died over it, the last one an hour ago: to be overdue they
+    # need no writer that takes its own for overdue, too, when it gets no time for a second.
     for name, count in counts.items():
         await inlet.redis.xclaim(
-            names.STREAM, names.GROUP, "dead", 0, [entries[name]], retrycount=count
+            names.STREAM,
+            names.GROUP,
+            "dead",
+            0,
+            [entries[name]],
+            idle=3_600_000,
+            retrycount=count,
         )
-    writer = start_writer()
+    writer = start_writer(WRITER_CLAIM_AFTER_SECONDS=45)
     await eventually(inlet.empty)
     assert set(await documents.all()) == {"suspect", "innocent", "new"}
     [letter] = await inlet.dead()

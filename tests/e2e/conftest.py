@@ -8,6 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from bootstrap.checkout import Checkout, find_checkout
 from bootstrap.kube import Kube, KubeError
 from bootstrap.kube_api import kubernetes_api
 from loadtests import tokens, traffic
-from tests.e2e.cluster import last_words, wait_until_settled
+from tests.e2e.cluster import last_words, wait_for, wait_until_settled
 
 ORDER = (
     "test_commands",
@@ -101,8 +102,11 @@ def kube(checkout: Checkout) -> Kube:
 @pytest.fixture(scope="session", autouse=True)
 def registered(checkout: Checkout, kube: Kube) -> Iterator[tokens.Tokens]:
     """The tests are one client of the platform."""
-    with tokens.session(checkout) as got:
-        yield got
+    with ExitStack() as held:
+        # The way to a service that has just begun is there a moment after it.
+        yield wait_for(
+            "a client of our own", lambda: held.enter_context(tokens.session(checkout)), seconds=60
+        )
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def test_load_adds_pods_no_up_takes_them_away_and_their_leaving_loses_no_documen
         # The number is the autoscaler's: the program neither sees nor takes back what it did.
         preview = pulumi(checkout, "preview", "--expect-no-changes")
         assert preview.code == 0, preview.tail
-        wait_for(f"{least} pods again", lambda: ready(kube) == pods(kube) == least, seconds=180)
+        wait_for(f"{least} pods again", lambda: ready(kube) == pods(kube) == least, seconds=300)
         during = dict(list(calm.acknowledged.items())[before:])
     writers = (calm, *busy)
     acknowledged = sum(len(writer.acknowledged) for writer in writers)

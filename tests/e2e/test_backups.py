@@ -5,7 +5,7 @@ Both engines at once, as each has servers and operations of its own.
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,10 +13,35 @@ import pytest
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
 from operations import request, table
+from operations.jobs import NAMESPACE
+from tests.e2e.cluster import wait_for
 from tests.e2e.conftest import Say
 from tests.e2e.stores import KEPT, MySQL, Postgres, Store, Writer, numbers
 
 DATABASE = "restdb"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_night(kube: Kube) -> Iterator[None]:
+    """None begins by its schedule, between 1:00 and 5:00: an operation is refused beside it."""
+    scheduled = [one for one in kube.items("cronjobs", NAMESPACE) if not one["spec"].get("suspend")]
+    names = [one["metadata"]["name"] for one in scheduled]
+
+    def suspend(value: str) -> None:
+        for name in names:
+            said = f'{{"spec": {{"suspend": {value}}}}}'
+            kube.run("patch", "cronjob", name, "-n", NAMESPACE, "-p", said)
+
+    def none_runs() -> bool:
+        jobs = kube.items("cronjobs", NAMESPACE)
+        return not any(one.get("status", {}).get("active") for one in jobs)
+
+    try:
+        suspend("true")
+        wait_for("backups that the schedule began to end", none_runs, seconds=300)
+        yield
+    finally:
+        suspend("false")
 
 
 def make(checkout: Checkout, *arguments: str, seconds: float = 600) -> tuple[int, str]:

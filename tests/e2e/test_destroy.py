@@ -4,6 +4,7 @@ The last module on purpose: it takes the data with it. Its tests build on each o
 """
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,9 @@ def events_flow(checkout: Checkout, kube: Kube, prefix: str, say: Say) -> None:
     after = arrivals.last_seq(kube)
     # Another platform, which issues its own tokens.
     tokens.forget(checkout)
-    with tokens.session(checkout):
+    with ExitStack() as held:
+        # The way to a service that has just begun is there a moment after it.
+        wait_for("a client of it", lambda: held.enter_context(tokens.session(checkout)), seconds=60)
         ledger = write_now(checkout, traffic.Stream(prefix, resources=5))
     assert ledger.counts()[Outcome.ACKED] == 25
     arrived_in_order(kube, ledger, prefix, after, seconds=120, say=say)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from bootstrap.kube import Kube
-from tests.e2e.cluster import NAMESPACES, pods_of
+from tests.e2e.cluster import NAMESPACES, pods_of, wait_for
 from tests.e2e.conftest import Say
 
 pytestmark = pytest.mark.usefixtures("settled")
@@ -40,8 +40,13 @@ def test_one_pod_of_each_replicated_workload_can_be_evicted_and_not_two_at_once(
     for workload in replicated:
         name, namespace = workload["metadata"]["name"], workload["metadata"]["namespace"]
         first, second = pods_of(kube, namespace, name)[:2]
-        allowed = evict(api, first)
-        assert allowed.status_code == 201, f"{name}: {allowed.text[:300]}"
+        # Asked until it is allowed, as `kubectl drain` does: a budget learns a moment later than
+        # we that all pods are ready.
+        wait_for(
+            f"the first eviction of {name} to be allowed",
+            lambda first=first: evict(api, first).status_code == 201,
+            seconds=60,
+        )
         refused = evict(api, second)
         assert refused.status_code == 429, f"{name}: {refused.text[:300]}"
         assert "disruption budget" in refused.json()["message"]

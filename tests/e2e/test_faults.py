@@ -28,19 +28,19 @@ from tests.e2e.streams import (
 )
 
 WRITES = 5000
-PER_SECOND = 50  # slow enough that writes go on while each victim is away, half a minute each
+PER_SECOND = 25  # slow enough that writes go on while each victim is away, a minute each
 # At so many answered writes these pods of a workload (by age) fall. The relays one after the
 # other, so that each has to take over the other's lanes; the workers together, so that nobody
 # is left. Each victim is back (ready) before the next falls: every number belongs to one fault.
 KILLS = (
-    (500, "apps", "outbox-relay-rest", slice(0, 1)),
-    (1200, "apps", "outbox-relay-rest", slice(1, 2)),
-    (2000, "apps", "event-worker", slice(None)),
-    (3000, "data", "kafka", slice(None)),
+    (250, "apps", "outbox-relay-rest", slice(0, 1)),
+    (600, "apps", "outbox-relay-rest", slice(1, 2)),
+    (1000, "apps", "event-worker", slice(None)),
+    (1500, "data", "kafka", slice(None)),
 )
 RESTART_SECONDS = 150.0
 """From a killed pod to a ready one, its volume attached again, without an idle core."""
-DRAIN_SECONDS = 120.0
+DRAIN_SECONDS = 180.0
 
 pytestmark = pytest.mark.usefixtures("settled")
 

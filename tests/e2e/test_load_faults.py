@@ -114,7 +114,8 @@ def pods_are_killed_while_one_writer_is_frozen_past_its_claim(
                 wait_for_restart_or_end(kube, APPS, pod, seconds=RESTART_SECONDS) for pod in ingest
             ]
             assert any(back), "none of those that were killed came back"
-        wait_until_settled(kube, seconds=120)
+        # An autoscaler that saw them start may have asked for one more, and let it go again.
+        wait_until_settled(kube, seconds=RESTART_SECONDS)
 
 
 def the_stream_is_killed_and_then_frozen(load: UnderLoad, kube: Kube) -> None:
@@ -127,7 +128,7 @@ def the_stream_is_killed_and_then_frozen(load: UnderLoad, kube: Kube) -> None:
     with load.fault("the stream is frozen", *REFUSED, CUT_OFF):
         with frozen(kube, stream):
             time.sleep(8)  # longer than anybody waits for it
-        wait_until_settled(kube, seconds=60)
+        wait_until_settled(kube, seconds=RESTART_SECONDS)
 
 
 def writers_are_scaled_away_in_mid_batch_and_the_last_is_killed(
@@ -138,7 +139,7 @@ def writers_are_scaled_away_in_mid_batch_and_the_last_is_killed(
     with load.fault("writers are scaled down and killed"):
         try:
             kube.run(*scale, "--replicas=1")
-            wait_until_settled(kube, seconds=90)
+            wait_until_settled(kube, seconds=RESTART_SECONDS)
             [last] = pods_of(kube, APPS, WRITER)
             kill_minus_9(kube, last)
             wait_for_restart(kube, APPS, last, seconds=RESTART_SECONDS)

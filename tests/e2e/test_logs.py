@@ -15,7 +15,7 @@ from loadtests.over_httpx import http_client
 from tests.e2e.cluster import wait_for
 from tests.e2e.conftest import Say
 from tests.e2e.test_commands import run
-from tests.e2e.traced import Send, send_document, send_point, send_resource
+from tests.e2e.traced import Send, send_document, send_point, send_resource, sent
 from tests.harness.span_trees import Path
 from tests.harness.whole_paths import DOCUMENT, POINT, RESOURCE, Caller
 
@@ -64,8 +64,9 @@ def test_every_service_of_a_path_has_a_line_with_the_trace(
 
     def all_told() -> list[Any] | None:
         # Again with another id: what was not told of the one before never will be.
-        callers.append(Caller.new())
-        send(ways[entry], callers[-1].headers, callers[-1].correlation_id).raise_for_status()
+        caller, answer = sent(ways[entry], send)
+        answer.raise_for_status()
+        callers.append(caller)
         try:
             return wait_for("lines of all", lambda: whole(callers[-1].trace), seconds=15, pause=2)
         except TimeoutError:
@@ -148,6 +149,10 @@ def test_a_login_that_failed_is_found_and_shows_no_secret(checkout: Checkout, ku
             headers=caller.headers,
         )
     assert answer.status_code == 401
-    lines = wait_for("its lines", lambda: found(checkout, caller.correlation_id), seconds=30)
-    assert {"audit", "request"} <= {one["line"]["event"] for one in lines}
+
+    def both() -> list[Any] | None:
+        lines = found(checkout, caller.correlation_id)
+        return lines if {"audit", "request"} <= {one["line"]["event"] for one in lines} else None
+
+    lines = wait_for("a line of the audit, and one of the request", both, seconds=60)
     assert secret not in json.dumps(lines)

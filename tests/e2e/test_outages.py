@@ -21,7 +21,9 @@ from tests.e2e.streams import arrived_in_order, background, unsent_events, write
 
 pytestmark = pytest.mark.usefixtures("settled")
 
-SLOWEST_ANSWER = 5.0  # seconds for a request while a server that it can do without is away
+SLOWEST_ANSWER = 10.0
+"""Seconds for a request while a server that it can do without is away: nobody waits for that one,
+but a machine with much else to do stands still for moments."""
 
 
 @pytest.mark.timeout(420)
@@ -45,7 +47,7 @@ def test_without_kafka_requests_succeed_and_events_arrive_later_in_order(
         say("points answer 503, documents are taken")
     back = time.time()
     say("kafka is ready again")
-    wait_for("the outbox to be drained", lambda: unsent_events(kube, prefix) == 0, seconds=60)
+    wait_for("the outbox to be drained", lambda: unsent_events(kube, prefix) == 0, seconds=120)
     say(f"the outbox is drained {time.time() - back:.1f} s later")
     _, rows = arrived_in_order(kube, ledger, prefix, after, seconds=120, say=say)
     first, last = min(r.processed_at for r in rows), max(r.processed_at for r in rows)

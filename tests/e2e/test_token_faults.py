@@ -15,6 +15,7 @@ from loadtests.traffic import base_url
 from services.contracts.scopes import CLIENTS_ADMIN, DATA_READ
 from tests.e2e.cluster import (
     kill_minus_9,
+    patiently,
     pods_of,
     replace_restarted,
     restarts,
@@ -133,9 +134,15 @@ def test_kill_9_of_mysql_loses_no_acknowledged_client_and_tokens_go_on_by_themse
         assert writing.acknowledged.keys() <= set(found.split())
         doubtful = len(found.split()) - len(writing.acknowledged)
         for one in list(writing.acknowledged.items())[at_kill - 3 : at_kill + 3]:
-            assert ask(http, one, meanwhile), "a client's secret is there, too"
+            wait_for(
+                "a token: a client's secret is there, too",
+                lambda one=one: ask(http, one, meanwhile),
+                seconds=60,
+            )
         header = {"Authorization": administrator.header()}
         for one in found.split():
-            assert http.delete(f"{CLIENTS}/{one}", headers=header).is_success
+            path = f"{CLIENTS}/{one}"
+            gone = patiently(lambda path=path: http.delete(path, headers=header))
+            assert gone.is_success, gone.text
     say(f"all {len(writing.acknowledged)} acknowledged clients are there, {doubtful} in doubt, too")
     assert restarts(kube, "apps", "auth-service") == before, "liveness must not need the database"

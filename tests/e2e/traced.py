@@ -15,6 +15,7 @@ from bootstrap.kube import Kube
 from loadtests.telemetry.client import PATH as TELEMETRY
 from loadtests.traffic import RESOURCES
 from operations.forwarding import forwarded
+from tests.e2e.cluster import patiently
 from tests.e2e.conftest import Say
 from tests.harness.span_trees import Path, Seen, drawn, of_jaeger, shared_a_batch
 from tests.harness.whole_paths import Caller
@@ -83,6 +84,18 @@ def _named(request: httpx.Request) -> None:
     request.extensions["sni_hostname"] = f"{JAEGER}.{NAMESPACE}.svc"
 
 
+def sent(http: httpx.Client, send: Send) -> tuple[Caller, httpx.Response]:
+    """Again by another caller, where the answer is to come again: what failed has a trace, too."""
+    callers: list[Caller] = []
+
+    def by_another() -> httpx.Response:
+        callers.append(Caller.new())
+        return send(http, callers[-1].headers, callers[-1].correlation_id)
+
+    answer = patiently(by_another)
+    return callers[-1], answer
+
+
 def whole_trace(
     jaeger: Jaeger, http: httpx.Client, path: Path, send: Send, seconds: float, say: Say
 ) -> Caller:
@@ -97,11 +110,10 @@ def whole_trace(
     """
     unsampled = Caller.new()
     headers = {"traceparent": unsampled.headers["traceparent"][:-1] + "0"}
-    send(http, headers, unsampled.correlation_id).raise_for_status()
+    patiently(lambda: send(http, headers, unsampled.correlation_id)).raise_for_status()
     wrong, picture = ["nothing sent"], ""
     for attempt in range(1, ATTEMPTS + 1):
-        caller = Caller.new()
-        answer = send(http, caller.headers, caller.correlation_id)
+        caller, answer = sent(http, send)
         assert answer.is_success, answer.text
         assert answer.headers["x-correlation-id"] == caller.correlation_id
         began = time.monotonic()

@@ -35,12 +35,14 @@ def _down(names: list[str]) -> str:
     """Which of these do not answer, by their exporters or, if those are away, by Kubernetes.
 
     An exporter that is away says nothing of its servers: with each of them ready only we are blind,
-    which TargetDown tells. If nobody knows whether they are ready, they may be gone as well.
+    which TargetDown tells. If nobody knows whether they are ready, they may be gone as well; but
+    not in the first minutes of all, when those who would tell begin no sooner than the exporters.
     """
     of = _of(names)
     says = " or ".join(f"{name}{of}" for name in _SAYS)
     ready = f'k8s_statefulset_ready_pods{{namespace="data", job=~"{"|".join(names)}"}} > 0'
-    return f"min by (job) ({says}) == 0 or min by (job) (up{of}) == 0 unless on (job) {ready}"
+    away = f"(min by (job) (up{of}) == 0 and on (job) up{of} offset 5m)"
+    return f"min by (job) ({says}) == 0 or {away} unless on (job) {ready}"
 
 
 def _ready(name: str, values: str) -> dict[str, str]:
@@ -78,16 +80,18 @@ def _server_down(single: list[str], brokers: list[str]) -> Alert:
             # Nor does its exporter, and its pod is not ready, or nobody says so.
             *(
                 Case(
-                    {series("up", job=name, pod=f"{name}-0"): "1 0x9", **ready},
-                    "3m",
+                    {series("up", job=name, pod=f"{name}-0"): "1x5 0x9", **ready},
+                    "8m",
                     (Said({"job": name}, f"{name} does not answer"),),
                 )
-                for ready in (_ready(name, "1 0x9"), _ready(name, "1 stale"))
+                for ready in (_ready(name, "1x5 0x9"), _ready(name, "1x5 stale"))
             ),
+            # The platform begins, and who would say whether its pod is ready does so as well.
+            Case({series("up", job=name, pod=f"{name}-0"): "0x3 1x9"}, "3m"),
             # Only its exporter is away.
             Case(
-                {series("up", job=name, pod=f"{name}-0"): "1 0x9", **_ready(name, "1x9")},
-                "3m",
+                {series("up", job=name, pod=f"{name}-0"): "1x5 0x9", **_ready(name, "1x20")},
+                "8m",
             ),
             *(
                 Case(

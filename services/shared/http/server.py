@@ -42,6 +42,14 @@ class _Server(uvicorn.Server):
         await self.on_tick(0)  # sets the headers of every answer, which hold no date
         await self._ended.wait()
 
+    def part(self) -> None:
+        """Tell every client that the answer it gets is the last on its connection.
+
+        At the end all that are left are closed at once: of whoever sends just then, the request
+        would be lost without an answer, and nobody may send it again who does not know what it did.
+        """
+        self.server_state.default_headers = [(b"connection", b"close")]
+
     def end(self) -> None:
         """Close the listener, and give requests in flight their time."""
         self.should_exit = True
@@ -61,8 +69,9 @@ async def serve(
     """Serve `app` until `stop` is set.
 
     Then /ready fails at once, the listener stays open for drain_seconds so that load balancers
-    see it, and requests in flight get shutdown_grace_seconds to finish. A background task of
-    the service (relay, worker) waits for the same event and runs beside this one.
+    see it, each answer is the last on its connection, and requests in flight get
+    shutdown_grace_seconds to finish. A background task of the service (relay, worker) waits for
+    the same event and runs beside this one.
     """
     server = _Server(
         uvicorn.Config(
@@ -91,6 +100,7 @@ async def serve(
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
             readiness.drain()
+            server.part()
             log.info("draining", seconds=settings.drain_seconds)
             await asyncio.wait({serving}, timeout=settings.drain_seconds)
             server.end()

@@ -18,6 +18,7 @@ from services.contracts.topics import (
     RESOURCE_DELETED,
     RESOURCE_UPDATED,
     TASK_COMPLETED,
+    TASK_FAILED,
     TASK_PROCESS,
     TELEMETRY_POINTS,
 )
@@ -73,12 +74,23 @@ class TaskCompletedPayload(Payload):
     result: str
 
 
+class TaskFailedPayload(Payload):
+    """A task that was given up."""
+
+    task_id: Identifier
+    resource_id: Identifier
+    action: Action
+    status: Literal["failed"]
+    error: str = Field(description="What went wrong at its last attempt, for people.")
+
+
 PAYLOADS: Final[Mapping[str, type[BaseModel]]] = {
     RESOURCE_CREATED: ResourcePayload,
     RESOURCE_UPDATED: ResourcePayload,
     RESOURCE_DELETED: ResourceDeletedPayload,
     TASK_PROCESS: TaskPayload,
     TASK_COMPLETED: TaskCompletedPayload,
+    TASK_FAILED: TaskFailedPayload,
     TELEMETRY_POINTS: TelemetryPoint,
 }
 """Topic to the payload of its messages. But for telemetry's they are events."""

@@ -7,10 +7,14 @@ RESOURCE_UPDATED: Final = "resource.updated"
 RESOURCE_DELETED: Final = "resource.deleted"
 TASK_PROCESS: Final = "task.process"
 TASK_COMPLETED: Final = "task.completed"
+TASK_FAILED: Final = "task.failed"
 
 RESOURCE_EVENTS: Final = (RESOURCE_CREATED, RESOURCE_UPDATED, RESOURCE_DELETED)
 """The life of a resource. Their events are numbered: version 1, 2, 3, … of their resource."""
-TASK_EVENTS: Final = (TASK_PROCESS, TASK_COMPLETED)
+TASK_ENDS: Final = (TASK_COMPLETED, TASK_FAILED)
+"""How a task ends, one way or the other."""
+TASK_EVENTS: Final = (TASK_PROCESS, *TASK_ENDS)
+"""The life of a task."""
 
 DEAD_LETTER: Final = "events.dead-letter"
 """Messages that no consumer can turn into an event, as they came, with the reason in headers."""

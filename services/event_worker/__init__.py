@@ -1,1 +1,1 @@
-"""Writes every event of the five topics into workerdb, once each and in order per resource."""
+"""Writes every event of resources and tasks into workerdb, once each and in order per resource."""

@@ -165,7 +165,7 @@ def test_the_relay_knows_its_pod_and_publishes_as_itself():
     assert "KAFKA_TOPICS" not in env
 
 
-def test_the_worker_joins_its_group_under_its_pods_name_and_reads_the_five_topics():
+def test_the_worker_joins_its_group_under_its_pods_name_and_reads_every_event():
     env = env_of(composed("airgap"), "event-worker")
     assert env["DATABASE_NAME"] == "workerdb"
     assert env["KAFKA_GROUP_ID"] == "event-worker"
@@ -178,6 +178,7 @@ def test_the_worker_joins_its_group_under_its_pods_name_and_reads_the_five_topic
         "resource.deleted",
         "task.process",
         "task.completed",
+        "task.failed",
     ]
 
 

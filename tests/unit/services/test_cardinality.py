@@ -18,7 +18,7 @@ BOUNDS = {
     "certificate": (12, "servers of the records, and the CA"),
     "change": (5, "what became of leases"),
     "database": (10, "pools of a process, or databases of an archiver"),
-    "event_type": (5, "topics of the contracts"),
+    "event_type": (6, "topics of the contracts"),
     "kind": (6, "of rebalances, or of answers of Kafka"),
     "method": (8, "those of HTTP that we know, and `other`"),
     "operation": (10, "of a cache, or transactions"),
@@ -30,7 +30,7 @@ BOUNDS = {
     "source": (5, "where a document was read"),
     "state": (3, "of a pool's connections"),
     "status": (25, "codes that an application answers with"),
-    "topic": (8, "of the contracts"),
+    "topic": (9, "of the contracts"),
     "what": (8, "named where they are counted"),
 }
 """Label to how many values it has at most, and which they are."""

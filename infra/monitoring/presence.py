@@ -22,9 +22,9 @@ OF_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "async_writer": ("async_writer_points_dead_total",),
     "cpu_writer": ("cpu_writer_write_seconds_bucket", "cpu_writer_write_seconds_count"),
     "event_worker": (
-        "worker_event_age_seconds_bucket",
-        "worker_event_age_seconds_count",
-        "worker_held_events_overdue",
+        "inbox_event_age_seconds_bucket",
+        "inbox_event_age_seconds_count",
+        "inbox_held_events_overdue",
     ),
     "ingest_service": ("ingest_admission_closed", "ingest_stream_entries"),
     "outbox_relay": (

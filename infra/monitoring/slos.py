@@ -121,7 +121,7 @@ PROMISES: Final[Mapping[str, tuple[Promise, ...]]] = {
         ),
     ),
     "event_worker": (
-        Promise(Within(10, "worker_event_age_seconds", "freshness", "events take effect"), 0.99),
+        Promise(Within(10, "inbox_event_age_seconds", "freshness", "events take effect"), 0.99),
     ),
     "cpu_writer": (
         Promise(Within(10, "cpu_writer_write_seconds", "freshness", "rollups are written"), 0.99),

@@ -35,26 +35,26 @@ class WorkerMetrics:
             registry=registry,
         )
         self.batch_size = Histogram(
-            "worker_batch_size", "Messages per batch.", buckets=_SIZES, registry=registry
+            "inbox_batch_size", "Messages per batch.", buckets=_SIZES, registry=registry
         )
         self.event_age = Histogram(
-            "worker_event_age_seconds",
+            "inbox_event_age_seconds",
             "Time from an event's making to its effect (two machines' clocks).",
             buckets=(*LATENCY_BUCKETS, 30.0, 60.0, 300.0),
             registry=registry,
         )
         self.held = Gauge(
-            "worker_held_events",
+            "inbox_held_events",
             "Events that wait for an earlier one of their resource.",
             registry=registry,
         )
         self.overdue = Gauge(
-            "worker_held_events_overdue",
+            "inbox_held_events_overdue",
             "Of these, events past the deadline; what they wait for may come yet.",
             registry=registry,
         )
         self.gaps = Counter(
-            "worker_gaps_released",
+            "inbox_gaps_released",
             "Gaps in the versions of a resource given up; a gap is one however many are missing.",
             registry=registry,
         )

@@ -186,7 +186,7 @@ GROUP: Final = Group(
         ),
         Alert(
             "EventsOverdue",
-            "sum by (job) (worker_held_events_overdue) > 0",
+            "sum by (job) (inbox_held_events_overdue) > 0",
             severity="ticket",
             layer="symptom",
             owner="services",
@@ -199,8 +199,8 @@ GROUP: Final = Group(
             cases=(
                 Case(
                     {
-                        series("worker_held_events_overdue", job="event-worker", pod="a"): "1x15",
-                        series("worker_held_events_overdue", job="event-worker", pod="b"): "2x15",
+                        series("inbox_held_events_overdue", job="event-worker", pod="a"): "1x15",
+                        series("inbox_held_events_overdue", job="event-worker", pod="b"): "2x15",
                     },
                     "12m",
                     (
@@ -211,7 +211,7 @@ GROUP: Final = Group(
                     ),
                 ),
                 Case(
-                    {series("worker_held_events_overdue", job="event-worker", pod="a"): "0x15"},
+                    {series("inbox_held_events_overdue", job="event-worker", pod="a"): "0x15"},
                     "12m",
                 ),
             ),

@@ -123,7 +123,7 @@ def _effects() -> Row:
             Panel(
                 "Age of events at their effect",
                 Unit.SECONDS,
-                quantiles("worker_event_age_seconds"),
+                quantiles("inbox_event_age_seconds", job="event-worker"),
                 "From an event's making until the worker has stored it.",
                 quiet="no event has come since the worker started",
             ),
@@ -139,10 +139,10 @@ def _effects() -> Row:
                 "Held back for order",
                 Unit.COUNT,
                 (
-                    Query(total("worker_held_events"), "held"),
-                    Query(total("worker_held_events_overdue"), "past the deadline"),
+                    Query(total("inbox_held_events", ("job",)), "{{job}}, held"),
+                    Query(total("inbox_held_events_overdue", ("job",)), "{{job}}, overdue"),
                 ),
-                "Events that wait for an earlier one of their resource.",
+                "Events that wait for an earlier one, and how many of them past the deadline.",
             ),
             shared.restarts(pod="~(outbox-relay|event-worker)-.*"),
             Panel(
@@ -160,8 +160,8 @@ def _effects() -> Row:
             Panel(
                 "Gaps given up",
                 Unit.PER_SECOND,
-                (Query(rate("worker_gaps_released_total"), "gaps"),),
-                "Versions of a resource that never came, on evidence that they will not.",
+                (Query(rate("inbox_gaps_released_total", ("job",)), "{{job}}"),),
+                "Events that never came, on evidence that they will not.",
             ),
         ),
     )

@@ -168,7 +168,10 @@ def _waiting() -> Row:
                 (
                     Query("max(stream_dead_letters)", "documents"),
                     Query("max by (job) (outbox_parked_keys)", "{{job}}, keys"),
-                    Query("sum(worker_held_events_overdue)", "events held for too long"),
+                    Query(
+                        total("inbox_held_events_overdue", ("job",)),
+                        "{{job}}, events held for too long",
+                    ),
                     # Those are a counter, which looking into them does not lower: no limit for it.
                     Query(
                         total("kafka_consumer_dead_letters_total", ("job",)),

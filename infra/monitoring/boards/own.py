@@ -10,6 +10,8 @@ _AGES = "timestamp_seconds"
 _MEANT = {"seconds": "time", "bytes": "memory", "ratio": "share"}
 _TOLD = ("age", "ago", "duration", "memory", "wait", "ack")
 """After these words nobody asks what is measured."""
+_SHARED = ("inbox",)
+"""What a service has from a library: on its board it is the service's."""
 _WRITTEN = {"db": "database", "mysql": "MySQL", "ack": "acknowledgement"}
 
 
@@ -53,7 +55,7 @@ def unit(name: str) -> Unit:
 def title(metric: Metric, service: Service) -> str:
     """`outbox_claim_duration_seconds` is `Claim duration` on the relay's board."""
     words = metric.name.removesuffix("_total").removesuffix(f"_{_AGES}")
-    for own in (service.package, *service.package.split("_")):
+    for own in (service.package, *service.package.split("_"), *_SHARED):
         if words.startswith(f"{own}_"):
             words = words.removeprefix(f"{own}_")
             break

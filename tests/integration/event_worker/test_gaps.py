@@ -79,7 +79,7 @@ async def test_an_event_that_lies_unread_in_its_partition_is_not_missing_however
     idler.leave()
     await eventually(rows.reach(20))
     assert set(map(tuple, (await rows.versions()).values())) == {(1, 2)}
-    assert await worker.metric("worker_gaps_released_total") == 0
+    assert await worker.metric("inbox_gaps_released_total") == 0
 
 
 async def test_nothing_is_given_up_while_the_brokers_do_not_answer(
@@ -131,7 +131,7 @@ async def test_a_topic_that_is_not_there_is_no_evidence(
 
 async def all_are_overdue(worker: ServiceProcess, events: float) -> bool:
     """As of the last look, which may be later than the one that first told of some."""
-    return await worker.metric("worker_held_events_overdue") == events
+    return await worker.metric("inbox_held_events_overdue") == events
 
 
 async def waits_for(worker: ServiceProcess, what: str) -> bool:

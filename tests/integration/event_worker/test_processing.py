@@ -67,7 +67,7 @@ async def test_events_that_overtook_each_other_between_topics_take_effect_in_ord
     sender.flush()
     await eventually(rows.reach(3, "held_events"))
     await eventually(rows.reach(1))
-    await eventually(lambda: worker.metric_is("worker_held_events", 3))
+    await eventually(lambda: worker.metric_is("inbox_held_events", 3))
     sender.resource("late", "c", 1)
     sender.flush()
     await eventually(rows.reach(5))
@@ -124,7 +124,7 @@ async def test_a_missing_event_is_given_up_after_the_deadline_and_stored_late_if
     sender.flush()
     await eventually(rows.reach(3))
     assert await rows.versions() == {"gap": [1, 3, 5]}
-    await eventually(lambda: worker.metric_is("worker_gaps_released_total", 2))
+    await eventually(lambda: worker.metric_is("inbox_gaps_released_total", 2))
     sender.resource("gap", "u", 2)
     sender.resource("gap", "u", 6)
     sender.flush()

@@ -12,7 +12,7 @@ What is said of an error is its kind, never its text: servers put values into th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, Final
 
@@ -187,6 +187,13 @@ def of(origin: TraceContext) -> Span:
     """What is recorded(), as something to have steps below."""
     assert _maker is not None, _ASKED
     return _maker.remote(origin)
+
+
+def also_of(origins: Iterable[str | bytes | None]) -> context.Serving:
+    """While it lasts the task works for what came with these traceparents, too, as far as it is
+    recorded: what is done once for all of it has links to these."""
+    found = [of(origin) for origin in map(recorded, origins) if origin is not None]
+    return context.Serving([context.span(), *context.others(), *found] if found else ())
 
 
 def _messaging(system: str, operation: str, destination: str) -> dict[str, Attribute]:

@@ -267,6 +267,23 @@ def test_no_more_links_than_a_span_can_have(traces: Spans) -> None:
     assert len(Processing("kafka", many, {}).spans) == 1000
 
 
+def test_what_came_before_and_is_done_only_now_is_linked_or_has_the_step_in_its_own_trace(
+    traces: Spans,
+) -> None:
+    earlier = [caller(2), None, caller(3, sampled=False), "nonsense"]
+    with processing("kafka", [Came("a", CALLER)], {}), spans.also_of(earlier):
+        with spans.step("INSERT", "CLIENT", {}):
+            pass
+        with spans.also_of([]), spans.step("UPDATE", "CLIENT", {}):
+            pass
+    assert trace_of(traces.one("INSERT")) == TRACE
+    for made in ("INSERT", "UPDATE"):
+        assert links_of(traces.one(made)) == {f"{2:016x}"}
+    with spans.also_of(earlier), spans.step("DELETE", "CLIENT", {}):
+        pass
+    assert parent_of(traces.one("DELETE")) == f"{2:016x}"
+
+
 class serving:  # noqa: N801 - a block
     """Work for a request of `traceparent`."""
 

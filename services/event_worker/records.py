@@ -1,92 +1,52 @@
-"""Rows of processed_events made from Kafka messages."""
+"""Which messages are events that the worker stores, and in what order they are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from services.contracts.envelope import BadEventError, parse
+from services.contracts.envelope import BadEventError, Envelope, parse
 from services.contracts.payloads import MAX_ACTION_LENGTH, MAX_ID_LENGTH
-from services.contracts.topics import RESOURCE_DELETED, RESOURCE_EVENTS
+from services.contracts.topics import RESOURCE_DELETED, RESOURCE_EVENTS, TASK_ENDS
+from services.shared.inbox.records import Message, Record, record_of
 
-MAX_TYPE_LENGTH = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One row to be, with the columns of processed_events.
-
-    resource_id doubles as the aggregate whose order `version` counts. version None: not numbered,
-    may take effect at once.
-    """
-
-    id: str
-    event_type: str
-    resource_id: str | None
-    task_id: str | None
-    action: str | None
-    payload: str
-    version: int | None
-    correlation_id: str | None
-    traceparent: str | None = None
-    """For log lines; it is not stored."""
-
-    @property
-    def deletes(self) -> bool:
-        """Whether this is the last event its resource will ever have."""
-        return self.event_type == RESOURCE_DELETED
-
-
-@dataclass(frozen=True, slots=True)
-class HeldRecord:
-    """A stored record that waits for an earlier one. overdue: it has waited long enough."""
-
-    record: Record
-    held_at: datetime
-    overdue: bool = False
-
-
-class Message(Protocol):
-    """The part of confluent_kafka.Message that is read here."""
-
-    def topic(self) -> Any: ...
-    def key(self) -> Any: ...
-    def value(self) -> Any: ...
-    def headers(self) -> Any: ...
-
-
-def numbers_events(topic: str) -> bool:
-    """Whether the events of `topic` have a place in the order of their resource; tasks do not."""
-    return topic in RESOURCE_EVENTS
+_TASKS = "tasks:"
+"""Before a task event's key: numbers of tasks are not those of the resource with that key, whose id
+is a UUID and begins with nothing like it."""
+_OF_TASKS = {
+    "resource_id": MAX_ID_LENGTH,
+    "task_id": MAX_ID_LENGTH,
+    "action": MAX_ACTION_LENGTH,
+}
+"""What rows.py takes out of a task's payload, and how many characters its columns have."""
 
 
 def to_record(message: Message) -> Record:
-    """The row a message stands for. Raises BadEventError when it stands for none."""
+    """The event that a message stands for. Raises BadEventError when it stands for none.
+
+    A task event without a number, which need not have one, is of no order.
+    """
     envelope, payload = parse(message.topic(), message.key(), message.value(), message.headers())
-    if len(envelope.type) > MAX_TYPE_LENGTH:
-        raise BadEventError(f"event type: longer than {MAX_TYPE_LENGTH} characters")
-    verb = envelope.type.rpartition(".")[2]
-    numbered = numbers_events(envelope.type)
-    if numbered:
-        resource_id = _text(payload, "id", MAX_ID_LENGTH, required=True)
-        if resource_id != envelope.aggregate_id:
+    if envelope.type in RESOURCE_EVENTS:
+        if _text(payload, "id", MAX_ID_LENGTH, required=True) != envelope.aggregate_id:
             raise BadEventError("value.id: differs from the message's key")
-        task_id, action = None, verb
-    else:
-        resource_id = _text(payload, "resource_id", MAX_ID_LENGTH)
-        task_id = _text(payload, "task_id", MAX_ID_LENGTH)
-        action = _text(payload, "action", MAX_ACTION_LENGTH) or verb
-    return Record(
-        id=envelope.id,
-        event_type=envelope.type,
-        resource_id=resource_id,
-        task_id=task_id,
-        action=action[:MAX_ACTION_LENGTH],
-        payload=envelope.payload,
-        version=envelope.aggregate_version if numbered else None,
-        correlation_id=envelope.correlation_id,
-        traceparent=envelope.traceparent,
+        return record_of(envelope, envelope.aggregate_id, last=envelope.type == RESOURCE_DELETED)
+    for name, limit in _OF_TASKS.items():
+        _text(payload, name, limit)
+    aggregate = _TASKS + envelope.aggregate_id
+    return record_of(envelope, aggregate, last=_ends_all(envelope, payload))
+
+
+def verb_of(event_type: str) -> str:
+    """What it says has happened, `created` of `resource.created`."""
+    return event_type.rpartition(".")[2][:MAX_ACTION_LENGTH]
+
+
+def _ends_all(envelope: Envelope, payload: dict[str, Any]) -> bool:
+    """Whether a task ends that is the last of its key: the one about its resource's deletion, or
+    the only one, which is its own key."""
+    return envelope.type in TASK_ENDS and (
+        payload.get("action") == verb_of(RESOURCE_DELETED)
+        or payload.get("task_id") == envelope.aggregate_id
     )
 
 

@@ -1,27 +1,20 @@
-"""Settings of the worker alone: batches, gaps and upkeep (WORKER_*), and how long it remembers."""
+"""Settings of the worker alone: its inbox and upkeep (WORKER_*), and how long it remembers."""
 
 from __future__ import annotations
-
-import math
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.shared.kafka.group import BatchSettings
+from services.shared.inbox.settings import InboxSettings, days_needed, outlasting
 
 
-class WorkerSettings(BatchSettings):
+class WorkerSettings(InboxSettings):
     """Batches and deadlines."""
 
     model_config = SettingsConfigDict(
         env_prefix="WORKER_", frozen=True, extra="ignore", use_attribute_docstrings=True
     )
 
-    gap_deadline_seconds: float = Field(default=600, gt=0)
-    """How long an event waits at least for a missing earlier one of its resource. After that
-    it is let go once all that the one could be in has been consumed (docs/decisions/0013)."""
-    gap_check_seconds: float = Field(default=15, gt=0)
-    """Between two looks for events that have waited so long."""
     partitions_ahead_days: int = Field(default=3, ge=1, le=30)
     """How many days' partitions are made in advance."""
     upkeep_interval_seconds: float = Field(default=600, ge=1)
@@ -48,21 +41,4 @@ class RetentionSettings(BaseSettings):
     def _outlasts_kafka(cls, days: int | None, info: ValidationInfo) -> int | None:
         """What Kafka may still deliver is remembered: `WORKER_RETENTION_DAYS` covers
         `KAFKA_RETENTION_HOURS`, the segment they end in, and a day to spare."""
-        hours = info.data.get("kafka_retention_hours")
-        if days is None or hours is None or days >= (needed := days_needed(hours)):
-            return days
-        raise ValueError(
-            f"{days} days are forgotten before Kafka forgets: with KAFKA_RETENTION_HOURS={hours} a"
-            f" message may come again for {needed} days, and would be stored twice; say {needed}"
-            " or more, or leave it out"
-        )
-
-
-# Kafka deletes whole segments, by the age of their last message, and the first may be older by
-# segment.ms, seven days unless a topic says otherwise. A day more for clocks and its cleaner.
-_SEGMENT_DAYS, _SPARE_DAYS = 7, 1
-
-
-def days_needed(kafka_retention_hours: int) -> int:
-    """The days for which a topic with that retention may still hold a message."""
-    return math.ceil(kafka_retention_hours / 24) + _SEGMENT_DAYS + _SPARE_DAYS
+        return outlasting(days, info.data.get("kafka_retention_hours"))

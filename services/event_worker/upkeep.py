@@ -1,13 +1,13 @@
-"""What the worker does beside consuming: gaps, partitions, forgotten resources."""
+"""What the worker tends beside consuming: partitions, and what it can forget."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from services.event_worker.gaps import Gaps
 from services.event_worker.metrics import WorkerMetrics
 from services.event_worker.settings import WorkerSettings
-from services.event_worker.store import EventStore
+from services.shared.inbox.metrics import counted
+from services.shared.inbox.store import Inbox
 from services.shared.postgres.database import Database
 from services.shared.postgres.partitions import PartitionedTable, create_ahead, drop_old, server_day
 from services.shared.runtime.logging import get_logger
@@ -18,21 +18,10 @@ log = get_logger(__name__)
 PROCESSED = PartitionedTable("processed_events")
 
 
-async def keep_closing_gaps(gaps: Gaps, metrics: WorkerMetrics, interval: float) -> None:
-    """Look for overdue held events every `interval` seconds. Cancel it to stop."""
-
-    async def look() -> None:
-        with metrics.counted("release_gaps"):
-            await gaps.look()
-
-    # While it fails they wait a little longer.
-    await keep_doing(look, every=interval, trouble="gaps_not_released")
-
-
 async def tend_tables(
-    database: Database, store: EventStore, settings: WorkerSettings, retention_days: int
+    database: Database, inbox: Inbox, settings: WorkerSettings, retention_days: int
 ) -> None:
-    """One round: partitions ahead, partitions past retention, resources long deleted.
+    """One round: partitions ahead, partitions past retention, orders long ended.
 
     The id says when an event was made, which may be weeks before it is published and processed.
     Only from then on can it come again, so a partition stays while it has a row processed lately.
@@ -42,14 +31,14 @@ async def tend_tables(
         today = await server_day(connection)
         created = await create_ahead(connection, PROCESSED, today, settings.partitions_ahead_days)
         dropped, _ = await drop_old(connection, table, today, retention_days)
-    await store.forget_deleted(retention_days)
+    await inbox.forget_ended(retention_days)
     if created or dropped:
         log.info("partitions_tended", created=created, dropped=dropped)
 
 
 async def keep_tables(
     database: Database,
-    store: EventStore,
+    inbox: Inbox,
     metrics: WorkerMetrics,
     settings: WorkerSettings,
     retention_days: int,
@@ -57,8 +46,8 @@ async def keep_tables(
     """tend_tables() for ever. Cancel it to stop."""
 
     async def tend() -> None:
-        with metrics.counted("upkeep"):
-            await tend_tables(database, store, settings, retention_days)
+        with counted(metrics.database, "upkeep"):
+            await tend_tables(database, inbox, settings, retention_days)
 
     # While it fails the default partition catches the rows.
     await keep_doing(tend, every=settings.upkeep_interval_seconds, trouble="upkeep_failed")

@@ -95,7 +95,7 @@ class Rows:
     async def held_long_ago(self, condition: str = "true") -> None:
         """Past any deadline, without waiting for it."""
         await self.connection.execute(
-            f"UPDATE held_events SET held_at = now() - interval '1 day' WHERE {condition}"
+            f"UPDATE inbox_held SET held_at = now() - interval '1 day' WHERE {condition}"
         )
 
     async def slow_down(self, table: str, when: str, seconds: float) -> None:

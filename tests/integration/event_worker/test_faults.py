@@ -41,7 +41,7 @@ async def test_workers_killed_during_a_stream_store_every_event_once_and_in_orde
     await streaming
     await eventually(rows.reach(2000), seconds=120)
     assert set(map(tuple, (await rows.versions()).values())) == {tuple(range(1, 41))}
-    assert await rows.count("held_events") == 0
+    assert await rows.count("inbox_held") == 0
 
 
 async def test_messages_delivered_again_after_a_crash_before_the_offset_commit_change_nothing(

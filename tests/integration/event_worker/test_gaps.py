@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from services.event_worker import consumed as consumed_module
-from services.event_worker.consumed import Consumed, NoEvidenceError
+from services.shared.inbox import consumed as consumed_module
+from services.shared.inbox.consumed import Consumed, NoEvidenceError
 from services.shared.kafka.clients import Config, consumer_config
 from tests.integration.event_worker.conftest import UNHURRIED, StartWorker
 from tests.integration.event_worker.messages import TYPES, Rows, Sender
@@ -72,7 +72,7 @@ async def test_an_event_that_lies_unread_in_its_partition_is_not_missing_however
         sender.resource(f"unread-{n}", "c", 1, partition=unread[0])
         sender.resource(f"unread-{n}", "u", 2, partition=read)
     sender.flush()
-    await eventually(rows.reach(10, "held_events"))
+    await eventually(rows.reach(10, "inbox_held"))
     await eventually(lambda: waits_for(worker, f"{CREATED}/{unread[0]}"))
     assert await rows.count() == 0
     await eventually(lambda: all_are_overdue(worker, 10))
@@ -88,7 +88,7 @@ async def test_nothing_is_given_up_while_the_brokers_do_not_answer(
     worker = start_worker(**PATIENT)
     sender.resource("silent", "u", 2)
     sender.flush()
-    await eventually(rows.reach(1, "held_events"))
+    await eventually(rows.reach(1, "inbox_held"))
     kafka.container.stop()
     await rows.held_long_ago()
     await eventually(lambda: waits_for(worker, "the brokers do not answer"))

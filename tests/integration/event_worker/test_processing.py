@@ -13,6 +13,7 @@ from services.contracts.topics import (
     RESOURCE_DELETED,
     RESOURCE_UPDATED,
     TASK_COMPLETED,
+    TASK_FAILED,
     TASK_PROCESS,
 )
 from tests.integration.event_worker.conftest import UNHURRIED, StartWorker
@@ -33,10 +34,11 @@ async def test_every_kind_of_event_becomes_a_row_with_the_columns_of_the_seed(
         sender.send(RESOURCE_DELETED, "r-1", {"id": "r-1", "status": "deleted"}, version=3),
         sender.send(TASK_PROCESS, "r-1", task),
         sender.send(TASK_COMPLETED, "r-1", {**task, "status": "completed", "result": "ok"}),
+        sender.send(TASK_FAILED, "r-1", {**task, "status": "failed", "error": "why"}, version=1),
     ]
     sender.flush()
     start_worker()
-    await eventually(rows.reach(5))
+    await eventually(rows.reach(6))
     by_id = {row["id"]: row for row in await rows.all()}
     found = [
         tuple(
@@ -51,6 +53,7 @@ async def test_every_kind_of_event_becomes_a_row_with_the_columns_of_the_seed(
         (RESOURCE_DELETED, "r-1", None, "deleted", 3),
         (TASK_PROCESS, "r-1", "t-1", "validate", None),
         (TASK_COMPLETED, "r-1", "t-1", "validate", None),
+        (TASK_FAILED, "r-1", "t-1", "validate", 1),
     ]
     assert json.loads(by_id[ids[0]]["payload"]) == resource
     assert by_id[ids[0]]["correlation_id"] == "correlation-r-1"
@@ -65,18 +68,37 @@ async def test_events_that_overtook_each_other_between_topics_take_effect_in_ord
     sender.resource("late", "u", 3)
     sender.resource("other", "c", 1)
     sender.flush()
-    await eventually(rows.reach(3, "held_events"))
+    await eventually(rows.reach(3, "inbox_held"))
     await eventually(rows.reach(1))
     await eventually(lambda: worker.metric_is("inbox_held_events", 3))
     sender.resource("late", "c", 1)
     sender.flush()
     await eventually(rows.reach(5))
     assert await rows.versions() == {"other": [1], "late": [1, 2, 3, 4]}
-    assert await rows.count("held_events") == 0
+    assert await rows.count("inbox_held") == 0
     progress = await rows.connection.fetchrow(
-        "SELECT version, deleted FROM resource_progress WHERE resource_id = 'late'"
+        "SELECT version, ended FROM inbox_progress WHERE aggregate = 'late'"
     )
     assert tuple(progress or ()) == (4, True)
+
+
+async def test_numbered_events_of_tasks_take_effect_in_order_too_and_others_at_once(
+    start_worker: StartWorker, sender: Sender, rows: Rows
+) -> None:
+    start_worker()
+    task = {"task_id": "t-1", "resource_id": "r-1", "action": "validate", "status": "pending"}
+    ended = sender.send(TASK_COMPLETED, "r-1", task, version=2)
+    unnumbered = sender.send(TASK_PROCESS, "r-1", task)
+    sender.resource("r-1", "c", 1)
+    sender.flush()
+    await eventually(rows.reach(2))
+    await eventually(rows.reach(1, "inbox_held"))
+    begun = sender.send(TASK_PROCESS, "r-1", task, version=1)
+    sender.flush()
+    await eventually(rows.reach(4))
+    order = [row["id"] for row in await rows.all()]
+    assert order[2:] == [begun, ended]
+    assert unnumbered in order[:2]
 
 
 async def test_any_order_of_arrival_gives_the_order_of_writing(
@@ -95,7 +117,7 @@ async def test_any_order_of_arrival_gives_the_order_of_writing(
     sender.flush()
     await eventually(rows.reach(240))
     assert set(map(tuple, (await rows.versions()).values())) == {tuple(range(1, 9))}
-    assert await rows.count("held_events") == 0
+    assert await rows.count("inbox_held") == 0
 
 
 async def test_a_repeated_message_is_stored_once_and_counted(

@@ -14,7 +14,8 @@ from infra.model.records import RECORDS
 from services.migrate import runner
 from services.migrate.engine import MigrationError
 from services.migrate.engines import ENGINES
-from services.shared.outbox import ddl
+from services.shared.inbox import ddl as inbox
+from services.shared.outbox import ddl as outbox
 from services.shared.outbox.lanes import LANES
 from services.shared.postgres.database import connect
 from services.shared.runtime.settings import DatabaseSettings
@@ -45,6 +46,11 @@ CATALOGUE = """
            concat(pg_get_partkeydef(oid), ' ', pg_get_expr(relpartbound, oid))
     FROM pg_class WHERE relnamespace = 'public'::regnamespace
     ORDER BY 1, 2, 3"""
+
+
+PROGRESS_BEFORE = """
+    SELECT resource_id, version, deleted, updated_at FROM resource_progress ORDER BY 1"""
+HELD_BEFORE = "SELECT * FROM held_events ORDER BY version"
 
 
 async def migrate(
@@ -136,8 +142,8 @@ async def test_the_librarys_outbox_is_the_one_of_rest_services_revisions_and_goe
 ) -> None:
     own = await postgres.provision("outbox_of_a_new_service")
     up, down = Statements(), Statements()
-    ddl.upgrade_v1(up)
-    ddl.downgrade_v1(down)
+    outbox.upgrade_v1(up)
+    outbox.downgrade_v1(down)
     await execute(own, up)
     made = await rows(own, CATALOGUE)
     assert made == [
@@ -150,6 +156,80 @@ async def test_the_librarys_outbox_is_the_one_of_rest_services_revisions_and_goe
     assert [row["lane"] for row in await rows(own, lanes)] == list(range(LANES))
     await execute(own, down)
     assert await rows(own, CATALOGUE) == []
+
+
+async def test_the_librarys_inbox_is_the_one_of_the_workers_revisions_and_goes_without_a_trace(
+    postgres: PostgresServer,
+) -> None:
+    own = await postgres.provision("inbox_of_a_new_service")
+    workerdb = await postgres.provision("inbox_of_the_worker")
+    await migrate("workerdb", workerdb)
+    up, down = Statements(), Statements()
+    inbox.upgrade_v1(up)
+    inbox.downgrade_v1(down)
+    await execute(own, up)
+    made = await rows(own, CATALOGUE)
+    assert made == [
+        row for row in await rows(workerdb, CATALOGUE) if row["name"].startswith("inbox_")
+    ]
+    await execute(own, down)
+    assert await rows(own, CATALOGUE) == []
+
+
+EVENTS = [f"01900000-0000-7000-8000-00000000000{n}" for n in range(4)]
+
+
+async def test_what_the_worker_has_got_to_and_what_it_holds_outlasts_the_change_of_its_tables(
+    postgres: PostgresServer,
+) -> None:
+    settings = await postgres.provision("inbox_kept")
+    await migrate("workerdb", settings, to="0002")
+    before = [
+        """INSERT INTO resource_progress (resource_id, version, deleted, updated_at) VALUES
+           ('gone', 3, true, '2026-01-01T00:00:00Z'), ('here', 1, false, '2026-01-02T00:00:00Z')""",
+        f"""INSERT INTO held_events (resource_id, version, id, event_type, action, payload,
+                                     correlation_id, held_at) VALUES
+            ('here', 3, '{EVENTS[0]}', 'resource.updated', 'updated', '{{"id": "here"}}', 'c',
+             '2026-01-03T00:00:00Z'),
+            ('here', 4, '{EVENTS[1]}', 'resource.deleted', 'deleted', '{{"id": "here"}}', NULL,
+             '2026-01-04T00:00:00Z')""",
+    ]
+    await execute(settings, before)
+    held = await rows(settings, HELD_BEFORE)
+    progress = await rows(settings, PROGRESS_BEFORE)
+    assert await migrate("workerdb", settings, to="0003") == ("0002", "0003")
+    found = await rows(
+        settings, "SELECT aggregate, version, ended, updated_at FROM inbox_progress ORDER BY 1"
+    )
+    assert [tuple(row) for row in found] == [tuple(row) for row in progress]
+    found = await rows(
+        settings,
+        "SELECT aggregate, version, id::text, last, payload, correlation_id, traceparent"
+        " FROM inbox_held ORDER BY version",
+    )
+    assert [tuple(row) for row in found] == [
+        ("here", 3, EVENTS[0], False, '{"id": "here"}', "c", None),
+        ("here", 4, EVENTS[1], True, '{"id": "here"}', None, None),
+    ]
+    of_tasks = f"""
+        INSERT INTO inbox_held (aggregate, version, id, event_type, payload, last) VALUES
+        ('tasks:{"r" * 100}', 3, '{EVENTS[3]}', 'task.process', '{{}}', false),
+        ('tasks:{"r" * 100}', 2, '{EVENTS[2]}', 'task.failed',
+         '{{"task_id": "t", "resource_id": "r", "action": "scan"}}', true);
+        INSERT INTO inbox_progress (aggregate) VALUES ('tasks:{"r" * 100}')"""
+    await execute(settings, [of_tasks])
+    assert await migrate("workerdb", settings, to="0002") == ("0003", "0002")
+    assert await rows(settings, HELD_BEFORE) == held
+    assert await rows(settings, PROGRESS_BEFORE) == progress
+    found = await rows(
+        settings,
+        "SELECT id::text, resource_id, task_id, action, aggregate_version"
+        " FROM processed_events ORDER BY seq",
+    )
+    assert [tuple(row) for row in found] == [
+        (EVENTS[2], "r", "t", "scan", 2),
+        (EVENTS[3], None, None, "process", 3),
+    ]
 
 
 async def test_an_unknown_revision_is_refused_and_changes_nothing(restdb: DatabaseSettings) -> None:

@@ -29,13 +29,16 @@ from services.cpu_writer.traced import Reading
 from services.cpu_writer.waiting import Waiting
 from services.cpu_writer.windows import Partition
 from services.event_worker.metrics import WorkerMetrics
-from services.event_worker.processing import Processor as EventProcessor
-from services.event_worker.records import Record
-from services.event_worker.store import EventStore, Tally
+from services.event_worker.records import to_record
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.outcomes import Answer, OutboxEvent
 from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.traced import SendSpans
+from services.shared.inbox.processing import Processor as EventProcessor
+from services.shared.inbox.records import Record
+from services.shared.inbox.sequencing import Decision
+from services.shared.inbox.store import Inbox
+from services.shared.inbox.tally import Tally
 from services.shared.kafka.traced import in_traces
 from services.shared.runtime.context import TraceContext
 from services.shared.runtime.heartbeat import Heartbeat
@@ -134,7 +137,7 @@ class Message:
 
 
 class Events:
-    """In place of the store: a transaction."""
+    """In place of an inbox: a transaction."""
 
     async def process(self, records: Sequence[Record]) -> Tally:
         for name in ("BEGIN", "INSERT processed_events", "COMMIT"):
@@ -144,7 +147,8 @@ class Events:
 
 
 async def test_events_are_processed_in_the_traces_of_their_sending(traces: Spans) -> None:
-    processor = EventProcessor(cast(EventStore, Events()), WorkerMetrics(CollectorRegistry()))
+    metrics = WorkerMetrics(CollectorRegistry())
+    processor = EventProcessor(cast(Inbox, Events()), metrics, to_record)
     handler = in_traces(processor.process, "event-worker")
     good = b'{"id": "r"}'
     messages = [
@@ -163,6 +167,41 @@ async def test_events_are_processed_in_the_traces_of_their_sending(traces: Spans
         *[StatusCode.UNSET] * 2,
         StatusCode.ERROR,
     ]
+
+
+class Rows:
+    """An effect, and in place of a connection."""
+
+    async def apply(self, connection: object, records: Sequence[Record]) -> set[str]:
+        with spans.step("INSERT rows", "CLIENT", {}):
+            await asyncio.sleep(0)
+        return {record.id for record in records}
+
+    async def execute(self, *_: object) -> None: ...
+
+
+def held(traceparent: str | None) -> Record:
+    return Record(new_id(), "resource.updated", "r", 2, "{}", traceparent=traceparent)
+
+
+async def test_an_effect_is_linked_to_the_sending_of_an_event_that_was_held_for_it(
+    traces: Spans,
+) -> None:
+    rows = Rows()
+    inbox = Inbox(cast(Any, None), rows, 600)
+    waited = [held(caller(2)), held(None), held(caller(3, sampled=False))]
+    decision = Decision(apply=waited, lift=waited)
+
+    async def handler(_: Sequence[Any]) -> list[Any]:
+        await inbox._write(cast(Any, rows), decision)
+        return []
+
+    await in_traces(handler, "g")([Message(CALLER, value=b"{}")])
+    assert traces.tree() == {"process resource.created": {"INSERT rows": {}}}
+    assert links_of(traces.one("INSERT rows")) == {f"{2:016x}"}
+    traces.forget()
+    await inbox._write(cast(Any, rows), decision)
+    assert traces.tree(f"{2:032x}") == {"INSERT rows": {}}, "given up: in its own trace"
 
 
 def test_a_handler_is_itself_where_no_spans_are_made() -> None:

@@ -10,8 +10,15 @@ import pytest
 
 from services.contracts.envelope import BadEventError
 from services.contracts.ids import new_id
-from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, TASK_PROCESS
-from services.event_worker.records import to_record
+from services.contracts.topics import (
+    RESOURCE_CREATED,
+    RESOURCE_DELETED,
+    RESOURCE_UPDATED,
+    TASK_COMPLETED,
+    TASK_FAILED,
+    TASK_PROCESS,
+)
+from services.event_worker.records import to_record, verb_of
 
 EVENT_ID = new_id()
 
@@ -36,28 +43,55 @@ class Message:
         return list(self.heads.items())
 
 
-def task(**changes: Any) -> Message:
+def task(name: str = TASK_PROCESS, **changes: Any) -> Message:
     payload = {"task_id": "t", "resource_id": "r-1", "action": "scan", "status": "s"} | changes
-    return Message(name=TASK_PROCESS, body=json.dumps(payload).encode())
+    return Message(name=name, body=json.dumps(payload).encode())
 
 
-def test_the_verb_of_a_resource_event_is_its_action() -> None:
-    message = Message(name=RESOURCE_DELETED)
-    message.heads["aggregate_version"] = b"7"
+def test_an_event_has_the_place_among_those_of_its_resource_that_it_came_with() -> None:
+    message = Message()
+    message.heads |= {"aggregate_version": b"7", "correlation_id": b"c", "traceparent": b"t"}
     made = to_record(message)
-    assert (made.id, made.action, made.resource_id, made.version) == (
-        EVENT_ID, "deleted", "r-1", 7,
-    )  # fmt: skip
-    assert made.deletes
+    assert (made.id, made.event_type, made.payload) == (EVENT_ID, RESOURCE_CREATED, '{"id": "r-1"}')
+    assert (made.aggregate, made.version) == ("r-1", 7)
+    assert (made.correlation_id, made.traceparent) == ("c", "t")
 
 
-def test_a_task_keeps_its_own_action_and_has_no_place_in_the_order_of_its_resource() -> None:
+def test_tasks_have_an_order_of_their_own_beside_that_of_the_resource_with_their_key() -> None:
     message = task()
     message.heads["aggregate_version"] = b"7"
     made = to_record(message)
-    assert (made.task_id, made.action, made.version) == ("t", "scan", None)
-    assert to_record(task(action=None)).action == "process"
-    assert to_record(task(resource_id=None)).resource_id is None
+    assert (made.aggregate, made.version) == ("tasks:r-1", 7)
+
+
+def test_a_task_event_need_neither_be_numbered_nor_say_what_it_is_about() -> None:
+    made = to_record(task(resource_id=None, task_id=None, action=None))
+    assert (made.aggregate, made.version) == ("tasks:r-1", None)
+
+
+@pytest.mark.parametrize(
+    ("message", "last"),
+    [
+        (Message(name=RESOURCE_CREATED), False),
+        (Message(name=RESOURCE_UPDATED), False),
+        (Message(name=RESOURCE_DELETED), True),
+        (task(TASK_COMPLETED), False),
+        (task(TASK_PROCESS, action="deleted"), False),
+        (task(TASK_COMPLETED, action="deleted"), True),
+        (task(TASK_FAILED, action="deleted"), True),
+        (task(TASK_PROCESS, task_id="r-1", resource_id=None), False),
+        (task(TASK_FAILED, task_id="r-1", resource_id=None), True),
+    ],
+)
+def test_an_order_ends_with_its_resource_and_with_the_only_task_there_is(
+    message: Message, last: bool
+) -> None:
+    assert to_record(message).last == last
+
+
+def test_what_has_happened_is_the_last_word_of_a_type() -> None:
+    assert verb_of(RESOURCE_DELETED) == "deleted"
+    assert verb_of("x." + "y" * 60) == "y" * 50
 
 
 @pytest.mark.parametrize(
@@ -66,6 +100,7 @@ def test_a_task_keeps_its_own_action_and_has_no_place_in_the_order_of_its_resour
         (Message(the_key=None), "key: missing"),
         (Message(the_key=b"\xff"), "key: not UTF-8"),
         (Message(the_key=b"k" * 101), "key: longer than 100"),
+        (Message(name="x" * 101), "event type: longer than 100"),
         (Message(body=None), "value: missing"),
         (Message(body=b""), "value: not JSON"),
         (Message(body=b"7"), "value: not a JSON object"),

@@ -1,6 +1,6 @@
 """When a missing event is given up: it has been waited for, and cannot be on its way.
 
-The relay publishes the events of a resource in the order of their versions. What has not come
+The relay publishes the events of an aggregate in the order of their versions. What has not come
 although its successor has is therefore in a partition that is not consumed yet, or it is lost. No
 time tells the one from the other: catching up, or waiting for a server, may take longer than any
 deadline. So a gap that is overdue waits for a line, too: where every partition of the topics
@@ -16,16 +16,17 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.event_worker.consumed import Consumed, NoEvidenceError, Place
-from services.event_worker.metrics import WorkerMetrics
-from services.event_worker.processing import Processor
-from services.event_worker.store import EventStore, Waiting
+from services.shared.inbox.consumed import Consumed, NoEvidenceError, Place
+from services.shared.inbox.metrics import Metrics, counted
+from services.shared.inbox.processing import Processor
+from services.shared.inbox.store import Inbox, Waiting
 from services.shared.runtime.logging import get_logger
+from services.shared.runtime.rounds import keep_doing
 
 log = get_logger(__name__)
 
 _NAMED = 20
-# At WORKER_GAP_CHECK_SECONDS of 15, more than the longest rest of a relay's sick partition.
+# At the 15 s between two that are usual, more than the longest rest of a relay's sick partition.
 _WHOLE_LOOKS = 3
 
 
@@ -41,10 +42,10 @@ class Gaps:
     """Looks for gaps past their deadline and gives up those that nothing can close any more."""
 
     def __init__(
-        self, processor: Processor, store: EventStore, consumed: Consumed, metrics: WorkerMetrics
+        self, processor: Processor, inbox: Inbox, consumed: Consumed, metrics: Metrics
     ) -> None:
         self._processor = processor
-        self._store = store
+        self._inbox = inbox
         self._consumed = consumed
         self._metrics = metrics
         self._line: Line | None = None
@@ -79,7 +80,18 @@ class Gaps:
         return Line(horizon, ends) if self._whole >= _WHOLE_LOOKS else None
 
     async def _waiting(self) -> Waiting:
-        waiting = await self._store.waiting()
-        self._metrics.held.set(waiting.held)
-        self._metrics.overdue.set(waiting.overdue)
+        waiting = await self._inbox.waiting()
+        self._metrics.inbox.held.set(waiting.held)
+        self._metrics.inbox.overdue.set(waiting.overdue)
         return waiting
+
+
+async def keep_closing_gaps(gaps: Gaps, metrics: Metrics, interval: float) -> None:
+    """Look for overdue held events every `interval` seconds. Cancel it to stop."""
+
+    async def look() -> None:
+        with counted(metrics.database, "release_gaps"):
+            await gaps.look()
+
+    # While it fails they wait a little longer.
+    await keep_doing(look, every=interval, trouble="gaps_not_released")

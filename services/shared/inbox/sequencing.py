@@ -1,8 +1,8 @@
-"""Order per resource across topics: which events take effect now, and which wait.
+"""Order per aggregate across topics: which events take effect now, and which wait.
 
-The events of a resource come over three topics, and Kafka orders messages within one partition
-of one topic only. aggregate_version (1, 2, 3, …) is the order in which the resource was written;
-an event takes effect when all lower versions have, and waits in held_events until then. Pure
+The events of a resource, say, come over three topics, and Kafka orders messages within one
+partition of one topic only. aggregate_version (1, 2, 3, …) is the order in which they were made;
+an event takes effect when all lower versions have, and waits in inbox_held until then. Pure
 functions; store.py wraps them in a transaction.
 """
 
@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.event_worker.records import HeldRecord, Record
+from services.shared.inbox.records import HeldRecord, Record
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The highest version of a resource up to which every event has taken effect."""
+    """The highest version of an aggregate up to which every event has taken effect.
+
+    ended: one of these was its last.
+    """
 
     version: int = 0
-    deleted: bool = False
+    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -48,27 +51,27 @@ def sequence(
 ) -> Decision:
     """Decide over `incoming` in the order of arrival.
 
-    `progress` and `held` are those of the incoming resources; a resource without progress starts
+    `progress` and `held` are those of the incoming aggregates; one without progress starts
     before its version 1. Of `held` what cannot have its turn may be missing, and so may the end
     of a long queue: it is not lost, the next call with it lets it go.
     """
     state = _State(progress, held)
-    for resource in {item.record.resource_id or "" for item in held}:
-        state.drain(resource)
+    for aggregate in {item.record.aggregate for item in held}:
+        state.drain(aggregate)
     for record in incoming:
         state.take(record)
     return state.finish()
 
 
 def reached(
-    resources: Iterable[str], incoming: Iterable[Record], progress: Mapping[str, Progress]
+    aggregates: Iterable[str], incoming: Iterable[Record], progress: Mapping[str, Progress]
 ) -> list[int]:
-    """The version that each of `resources` gets to by `incoming` alone."""
-    versions = {(record.resource_id, record.version) for record in incoming}
+    """The version that each of `aggregates` gets to by `incoming` alone."""
+    versions = {(record.aggregate, record.version) for record in incoming}
     found: list[int] = []
-    for resource in resources:
-        version = progress.get(resource, Progress()).version
-        while (resource, version + 1) in versions:
+    for aggregate in aggregates:
+        version = progress.get(aggregate, Progress()).version
+        while (aggregate, version + 1) in versions:
             version += 1
         found.append(version)
     return found
@@ -80,11 +83,11 @@ def release_gaps(progress: Mapping[str, Progress], held: Sequence[HeldRecord]) -
     overdue: dict[str, int] = {}
     for item in held:
         if item.overdue:
-            resource = item.record.resource_id or ""
+            aggregate = item.record.aggregate
             version = item.record.version or 0
-            overdue[resource] = max(version, overdue.get(resource, 0))
-    for resource, version in overdue.items():
-        state.skip_to(resource, version)
+            overdue[aggregate] = max(version, overdue.get(aggregate, 0))
+    for aggregate, version in overdue.items():
+        state.skip_to(aggregate, version)
     return state.finish()
 
 
@@ -100,56 +103,56 @@ class _State:
             self._wait(item.record)
 
     def _wait(self, record: Record) -> None:
-        versions = self._waiting.setdefault(record.resource_id or "", {})
+        versions = self._waiting.setdefault(record.aggregate, {})
         versions.setdefault(record.version or 0, {})[record.id] = record
 
     def take(self, record: Record) -> None:
         decision = self._decision
-        if record.version is None or record.resource_id is None:
+        if record.version is None:
             decision.apply.append(record)
             return
-        now = self._now.get(record.resource_id, Progress())
+        now = self._now.get(record.aggregate, Progress())
         if record.version <= now.version:
             decision.stale.add(record.id)
             decision.apply.append(record)
         elif record.version == now.version + 1:
             self._apply(record)
-            self.drain(record.resource_id)
-        elif record.id in self._waiting.get(record.resource_id, {}).get(record.version, {}):
+            self.drain(record.aggregate)
+        elif record.id in self._waiting.get(record.aggregate, {}).get(record.version, {}):
             decision.repeats.append(record)
         else:
             self._wait(record)
             decision.hold.append(record)
 
-    def skip_to(self, resource: str, version: int) -> None:
+    def skip_to(self, aggregate: str, version: int) -> None:
         """Apply everything held up to `version`, whatever is missing between."""
-        self.drain(resource)
-        while waiting := self._waiting.get(resource):
+        self.drain(aggregate)
+        while waiting := self._waiting.get(aggregate):
             lowest = min(waiting)
             if lowest > version:
                 return
-            now = self._now.get(resource, Progress())
+            now = self._now.get(aggregate, Progress())
             self._decision.gaps += lowest > now.version + 1
-            self._now[resource] = Progress(lowest - 1, now.deleted)
-            self.drain(resource)
+            self._now[aggregate] = Progress(lowest - 1, now.ended)
+            self.drain(aggregate)
 
-    def drain(self, resource: str) -> None:
+    def drain(self, aggregate: str) -> None:
         """Apply what is held and has its turn."""
-        waiting = self._waiting.get(resource)
+        waiting = self._waiting.get(aggregate)
         while waiting:
-            now = self._now.get(resource, Progress())
+            now = self._now.get(aggregate, Progress())
             lowest = min(waiting)
             if lowest > now.version + 1:
                 return
             # Two events with one version are a fault of the writer; both are kept.
             for record in waiting.pop(lowest).values():
                 self._apply(record)
-        self._waiting.pop(resource, None)
+        self._waiting.pop(aggregate, None)
 
     def _apply(self, record: Record) -> None:
-        resource, version = record.resource_id or "", record.version or 0
-        now = self._now.get(resource, Progress())
-        self._now[resource] = Progress(max(now.version, version), now.deleted or record.deletes)
+        aggregate, version = record.aggregate, record.version or 0
+        now = self._now.get(aggregate, Progress())
+        self._now[aggregate] = Progress(max(now.version, version), now.ended or record.last)
         self._decision.apply.append(record)
         if record.id in self._stored:
             self._decision.lift.append(record)
@@ -159,8 +162,8 @@ class _State:
         applied = {record.id for record in decision.apply}
         decision.hold = [record for record in decision.hold if record.id not in applied]
         decision.progress = {
-            resource: now
-            for resource, now in self._now.items()
-            if now != self._before.get(resource, Progress())
+            aggregate: now
+            for aggregate, now in self._now.items()
+            if now != self._before.get(aggregate, Progress())
         }
         return decision

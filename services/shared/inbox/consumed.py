@@ -14,7 +14,7 @@ from services.shared.kafka.clients import Config
 Place = tuple[str, int]
 """Topic and partition."""
 
-# Of one question. The worker's stop waits for the one that is being asked.
+# Of one question. The service's stop waits for the one that is being asked.
 _ANSWER_SECONDS = 5.0
 
 

@@ -1,4 +1,4 @@
-"""Order per resource, whatever the order of arrival."""
+"""Order per aggregate, whatever the order of arrival."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.event_worker.records import HeldRecord, Record
-from services.event_worker.sequencing import Decision, Progress, release_gaps, sequence
+from services.shared.inbox.records import HeldRecord, Record
+from services.shared.inbox.sequencing import Decision, Progress, release_gaps, sequence
 
 
-def record(resource: str, version: int | None, event_id: str = "", verb: str = "updated") -> Record:
+def record(
+    aggregate: str, version: int | None, event_id: str = "", *, last: bool = False
+) -> Record:
     return Record(
-        id=event_id or f"{resource}-{version}",
-        event_type=f"resource.{verb}",
-        resource_id=resource,
-        task_id=None,
-        action=verb,
-        payload="{}",
+        id=event_id or f"{aggregate}-{version}",
+        event_type="resource.updated",
+        aggregate=aggregate,
         version=version,
-        correlation_id=None,
+        payload="{}",
+        last=last,
     )
 
 
@@ -35,8 +35,8 @@ class Tables:
         self.ids: set[str] = set()
 
     def take(self, incoming: Sequence[Record]) -> Decision:
-        resources = {r.resource_id for r in incoming}
-        held = [h for h in self.held.values() if h.record.resource_id in resources]
+        aggregates = {r.aggregate for r in incoming}
+        held = [h for h in self.held.values() if h.record.aggregate in aggregates]
         return self.write(sequence(incoming, self.progress, held))
 
     def release(self, overdue: set[str]) -> Decision:
@@ -56,8 +56,8 @@ class Tables:
             self.held[holding.id] = HeldRecord(holding, datetime.now(UTC))
         return decision
 
-    def versions(self, resource: str) -> list[int | None]:
-        return [row.version for row in self.rows if row.resource_id == resource]
+    def versions(self, aggregate: str) -> list[int | None]:
+        return [row.version for row in self.rows if row.aggregate == aggregate]
 
 
 def test_events_in_order_take_effect_at_once() -> None:
@@ -88,7 +88,7 @@ def test_an_early_event_of_the_same_batch_is_not_held_at_all() -> None:
     assert decision.lift == []
 
 
-def test_resources_do_not_wait_for_each_other() -> None:
+def test_aggregates_do_not_wait_for_each_other() -> None:
     tables = Tables()
     tables.take([record("a", 2), record("b", 1)])
     assert tables.versions("b") == [1]
@@ -124,10 +124,12 @@ def test_two_events_with_one_version_are_both_kept() -> None:
     assert tables.held == {}
 
 
-def test_the_deletion_is_remembered() -> None:
+def test_that_an_aggregate_has_ended_is_remembered_whatever_comes_after() -> None:
     tables = Tables()
-    tables.take([record("a", 2, verb="deleted"), record("a", 1, verb="created")])
-    assert tables.progress == {"a": Progress(2, deleted=True)}
+    tables.take([record("a", 2, last=True), record("a", 1)])
+    assert tables.progress == {"a": Progress(2, ended=True)}
+    tables.take([record("a", 3)])
+    assert tables.progress == {"a": Progress(3, ended=True)}
 
 
 def test_a_gap_is_given_up_only_up_to_what_is_overdue() -> None:
@@ -156,9 +158,7 @@ def test_an_event_that_was_given_up_is_stored_late_when_it_comes() -> None:
 def test_any_order_batching_and_repetition_end_in_the_order_of_writing(seed: int) -> None:
     choice = random.Random(seed)
     events = [
-        record(f"r{n}", version, verb="created" if version == 1 else "updated")
-        for n in range(5)
-        for version in range(1, choice.randrange(2, 12))
+        record(f"r{n}", version) for n in range(5) for version in range(1, choice.randrange(2, 12))
     ]
     arrivals = events + choice.sample(events, len(events) // 2)
     choice.shuffle(arrivals)
@@ -167,7 +167,7 @@ def test_any_order_batching_and_repetition_end_in_the_order_of_writing(seed: int
         size = choice.randrange(1, 9)
         tables.take(arrivals[:size])
         arrivals = arrivals[size:]
-        for resource, progress in tables.progress.items():
-            assert tables.versions(resource) == list(range(1, progress.version + 1))
+        for aggregate, progress in tables.progress.items():
+            assert tables.versions(aggregate) == list(range(1, progress.version + 1))
     assert tables.held == {}
     assert tables.ids == {event.id for event in events}

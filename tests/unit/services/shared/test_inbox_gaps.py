@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.event_worker.consumed import NoEvidenceError, Place
-from services.event_worker.gaps import Gaps
-from services.event_worker.metrics import WorkerMetrics
-from services.event_worker.store import Waiting
+from services.shared.inbox.consumed import NoEvidenceError, Place
+from services.shared.inbox.gaps import Gaps
+from services.shared.inbox.metrics import InboxMetrics
+from services.shared.inbox.store import Waiting
 
 
 class World:
@@ -22,9 +22,9 @@ class World:
         self.whole = True
         self.overdue = 1
         self.released = 0
-        self._gaps = Gaps(
-            cast(Any, self), cast(Any, self), cast(Any, self), WorkerMetrics(CollectorRegistry())
-        )
+        self.inbox = InboxMetrics(CollectorRegistry())
+        everything = cast(Any, self)
+        self._gaps = Gaps(everything, everything, everything, everything)
 
     async def waiting(self) -> Waiting:
         return Waiting(1, self.overdue, datetime.now(UTC))

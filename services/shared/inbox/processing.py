@@ -1,17 +1,18 @@
-"""What is done with a batch of messages: sort out the bad, store the good, in that order."""
+"""What is done with a batch of messages: sort out the bad, have the effect of the good."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
 
 from services.contracts.envelope import BadEventError
-from services.event_worker.metrics import WorkerMetrics
-from services.event_worker.records import Message, Record, to_record
-from services.event_worker.store import BadRecordError, EventStore, Tally
+from services.shared.inbox.metrics import Metrics, counted
+from services.shared.inbox.records import Message, Record
+from services.shared.inbox.store import BadRecordError, Inbox
+from services.shared.inbox.tally import Tally
 from services.shared.kafka.dead_letters import BadMessage
 from services.shared.postgres.partitions import id_time
 from services.shared.runtime import context
@@ -22,14 +23,20 @@ log = get_logger(__name__)
 
 
 class Processor:
-    """Turns batches into rows of `store`."""
+    """Brings batches into `inbox`.
 
-    def __init__(self, store: EventStore, metrics: WorkerMetrics) -> None:
-        self._store = store
+    to_record: what a message stands for. Raises BadEventError when that is nothing.
+    """
+
+    def __init__(
+        self, inbox: Inbox, metrics: Metrics, to_record: Callable[[Message], Record]
+    ) -> None:
+        self._inbox = inbox
         self._metrics = metrics
+        self._to_record = to_record
 
     async def process(self, messages: Sequence[Message]) -> list[BadMessage]:
-        """Store what can be stored of `messages` and return the rest.
+        """Have the effect of those of `messages` that can have one, and return the rest.
 
         One transaction; only when the database refuses some record's content, halves of it until
         that record is alone. Safe to repeat. Raises when the database is away or not migrated yet.
@@ -39,26 +46,26 @@ class Processor:
         good: list[tuple[Message, Record]] = []
         for message in messages:
             try:
-                good.append((message, to_record(message)))
+                good.append((message, self._to_record(message)))
             except BadEventError as error:
                 bad.append(BadMessage(message, str(error)))
         if good:
             bad += await self._store_or_refuse(good)
         for refused in bad:
             self._metrics.messages.labels(refused.message.topic(), "dead_letter").inc()
-        self._metrics.batch_size.observe(len(messages))
+        self._metrics.inbox.batch_size.observe(len(messages))
         self._metrics.duration.observe(time.monotonic() - started, spans.exemplar())
         return bad
 
     async def release_gaps(self, horizon: datetime) -> None:
         """Let go everything held since before `horizon`, and say what was given up for it."""
-        while tally := await self._store.release_gaps(horizon):
+        while tally := await self._inbox.release_gaps(horizon):
             self._count(tally)
-            self._metrics.gaps.inc(tally.gaps)
+            self._metrics.inbox.gaps.inc(tally.gaps)
             log.warning(
                 "missing_events_given_up",
                 gaps=tally.gaps,
-                resources=sorted({r.resource_id or "" for r in tally.processed})[:20],
+                aggregates=sorted({r.aggregate for r in tally.processed})[:20],
             )
 
     async def _store_or_refuse(self, some: Sequence[tuple[Message, Record]]) -> list[BadMessage]:
@@ -75,8 +82,8 @@ class Processor:
         return []
 
     async def _stored(self, records: Sequence[Record]) -> Tally:
-        with self._metrics.counted("process_batch"):
-            return await self._store.process(records)
+        with counted(self._metrics.database, "process_batch"):
+            return await self._inbox.process(records)
 
     def _count(self, tally: Tally) -> None:
         now = time.time()
@@ -88,19 +95,19 @@ class Processor:
                     f"event_{name}",
                     event_id=record.id,
                     event_type=record.event_type,
-                    resource_id=record.resource_id,
+                    aggregate=record.aggregate,
                     correlation_id=record.correlation_id,
                     traceparent=record.traceparent,
                 )
                 if name in ("processed", "late"):
                     age = now - id_time(record.id).timestamp()
-                    self._metrics.event_age.observe(max(0.0, age))
+                    self._metrics.inbox.event_age.observe(max(0.0, age))
         for record in tally.late:
             with structlog.contextvars.bound_contextvars(correlation_id=record.correlation_id):
                 log.warning(
-                    "event_stored_late",
+                    "event_came_late",
                     event_id=record.id,
-                    resource_id=record.resource_id,
+                    aggregate=record.aggregate,
                     version=record.version,
                     **context.ids_in(record.traceparent),
                 )

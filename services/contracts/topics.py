@@ -14,7 +14,8 @@ RESOURCE_EVENTS: Final = (RESOURCE_CREATED, RESOURCE_UPDATED, RESOURCE_DELETED)
 TASK_ENDS: Final = (TASK_COMPLETED, TASK_FAILED)
 """How a task ends, one way or the other."""
 TASK_EVENTS: Final = (TASK_PROCESS, *TASK_ENDS)
-"""The life of a task."""
+"""The life of a task. Their events may be numbered: version 1, 2, 3, … of all that have their key,
+which is their resource, or the task itself where it is about none."""
 
 DEAD_LETTER: Final = "events.dead-letter"
 """Messages that no consumer can turn into an event, as they came, with the reason in headers."""

@@ -193,8 +193,8 @@ GROUP: Final = Group(
             pending="10m",
             summary="{{ $labels.job }}: {{ $value }} events wait for one that does not come",
             description=(
-                "Each is held back because an earlier version of its resource never came. Unless"
-                " there is evidence that it will not come they wait."
+                "Each is held back because an earlier event of its resource, or of that one's"
+                " tasks, never came. Unless there is evidence that it will not come they wait."
             ),
             cases=(
                 Case(

@@ -94,3 +94,19 @@ PAYLOADS: Final[Mapping[str, type[BaseModel]]] = {
     TELEMETRY_POINTS: TelemetryPoint,
 }
 """Topic to the payload of its messages. But for telemetry's they are events."""
+
+VERSIONS: Final[Mapping[str, int]] = {
+    RESOURCE_CREATED: 1,
+    RESOURCE_UPDATED: 1,
+    RESOURCE_DELETED: 1,
+    TASK_PROCESS: 1,
+    TASK_COMPLETED: 1,
+    TELEMETRY_POINTS: 1,
+}
+"""Topic to the version that its model says. Whoever changes what a payload may be raises it by one
+and runs `python -m services.contracts.schemas`; docs/events/README.md says what may change."""
+
+
+def version_of(event_type: str) -> int:
+    """The version of an event's payload that this release knows; 1 of those without a model."""
+    return VERSIONS.get(event_type, 1)

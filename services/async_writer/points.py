@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from services.contracts.envelope import BadEventError, check_version
 from services.contracts.telemetry import TelemetryPoint
+from services.contracts.topics import TELEMETRY_POINTS
 
 Key = tuple[str, str, datetime]
 """Device, metric and time (UTC): the primary key."""
@@ -36,6 +38,10 @@ def to_point(message: Any) -> Point:
     """The point that a message stands for. Raises BadPointError when it stands for none."""
     if message.value is None:
         raise BadPointError("value: missing")
+    try:
+        check_version(TELEMETRY_POINTS, message.headers)
+    except BadEventError as error:
+        raise BadPointError(str(error)) from None
     try:
         point = TelemetryPoint.model_validate_json(message.value)
     except ValidationError as error:

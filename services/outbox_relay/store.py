@@ -9,6 +9,7 @@ from datetime import timedelta
 import asyncpg
 
 from services.contracts.envelope import Envelope
+from services.contracts.payloads import version_of
 from services.outbox_relay import statements
 from services.outbox_relay.detour import Look, Waiting
 from services.outbox_relay.outcomes import OutboxEvent
@@ -59,6 +60,9 @@ def _in_order(rows: Sequence[asyncpg.Record]) -> list[OutboxEvent]:
                 payload=row["payload"],
                 traceparent=row["traceparent"],
                 correlation_id=row["correlation_id"],
+                # As this release writes it. A row of the one before, or after, says it wrongly for
+                # as long as an update takes, and any version reads what any other wrote.
+                schema_version=version_of(row["event_type"]),
             ),
             lane=row["lane"],
             seq=row["seq"],

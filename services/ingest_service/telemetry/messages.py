@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 
-from services.contracts.envelope import CORRELATION_ID, TRACEPARENT
+from services.contracts.envelope import CORRELATION_ID, TRACEPARENT, version_headers
+from services.contracts.topics import TELEMETRY_POINTS
 from services.ingest_service.telemetry.points import Point
 
 Message = tuple[bytes, bytes]
@@ -32,4 +33,5 @@ def messages(points: Sequence[Point], versions: Iterable[int]) -> list[Message]:
 
 def headers(traceparent: str, correlation_id: str) -> Headers:
     """Of all messages of a request."""
-    return [(TRACEPARENT, traceparent.encode()), (CORRELATION_ID, correlation_id.encode())]
+    own: Headers = [(TRACEPARENT, traceparent.encode()), (CORRELATION_ID, correlation_id.encode())]
+    return own + version_headers(TELEMETRY_POINTS)

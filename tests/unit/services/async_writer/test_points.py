@@ -23,7 +23,7 @@ def message(key: bytes | None = b"d", **changes: Any) -> Any:
         "value": 1.5,
         "version": 7,
     } | changes
-    return SimpleNamespace(key=key, value=json.dumps(body).encode())
+    return SimpleNamespace(key=key, value=json.dumps(body).encode(), headers=())
 
 
 def point(device: str, version: int, metric: str = "m", ts: datetime = TS) -> Point:

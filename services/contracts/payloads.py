@@ -101,6 +101,7 @@ VERSIONS: Final[Mapping[str, int]] = {
     RESOURCE_DELETED: 1,
     TASK_PROCESS: 1,
     TASK_COMPLETED: 1,
+    TASK_FAILED: 1,
     TELEMETRY_POINTS: 1,
 }
 """Topic to the version that its model says. Whoever changes what a payload may be raises it by one

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from services.cpu_writer.member import Member, Owned
 from services.cpu_writer.metrics import WriterMetrics
 from services.cpu_writer.points import Points
-from services.cpu_writer.pool import Pool
 from services.cpu_writer.rollups import Rollups, Row, roll_up
 from services.cpu_writer.settings import CpuWriterSettings
 from services.cpu_writer.store import RollupStore
 from services.cpu_writer.waiting import Waiting
 from services.shared.runtime import context
 from services.shared.runtime.logging import get_logger
+from services.shared.runtime.pool import Pool
 from services.shared.runtime.trouble import Trouble
 from services.shared.tracing import spans
 

@@ -20,11 +20,11 @@ from services.cpu_writer.closing import AbandonedError, Closer
 from services.cpu_writer.holding import Holding, judge
 from services.cpu_writer.member import Member, Owned
 from services.cpu_writer.points import Batch, Parsed, parse
-from services.cpu_writer.pool import Pool
 from services.cpu_writer.settings import CpuWriterSettings
 from services.cpu_writer.traced import Reading
 from services.cpu_writer.waiting import StoppedError, Waiting
 from services.shared.runtime.logging import get_logger
+from services.shared.runtime.pool import Pool
 from services.shared.runtime.trouble import Trouble
 
 log = get_logger(__name__)

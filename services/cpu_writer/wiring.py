@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry
 from services.cpu_writer.closing import Closer
 from services.cpu_writer.member import Member
 from services.cpu_writer.metrics import WriterMetrics
-from services.cpu_writer.pool import Pool
 from services.cpu_writer.reading import Reader
 from services.cpu_writer.settings import CpuWriterSettings, MemberSettings
 from services.cpu_writer.store import PROBE, RollupStore
@@ -23,6 +22,7 @@ from services.shared.mysql.writer import Writer
 from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import new_registry
+from services.shared.runtime.pool import Pool
 from services.shared.runtime.settings import DatabaseSettings, KafkaSettings, ServiceSettings
 from services.shared.runtime.trouble import Trouble
 from services.shared.wiring.process import Process, work_until_stopped

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Collection, Mapping
 
+from services.outbox_relay.backoff import Backoff
 from services.outbox_relay.books import Books
 from services.outbox_relay.detour import Detour
 from services.outbox_relay.leases import Lease, Leases
@@ -24,7 +25,7 @@ from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.settings import SAFETY_SECONDS, RelaySettings
 from services.outbox_relay.sick import SickPartitions, leaderless
 from services.outbox_relay.store import OutboxStore
-from services.outbox_relay.wake import Backoff, Wake
+from services.shared.outbox.wake import Wake
 from services.shared.postgres.database import DatabaseUnavailableError
 from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger

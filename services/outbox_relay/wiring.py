@@ -13,8 +13,8 @@ from services.outbox_relay.relay import Relay
 from services.outbox_relay.settings import RelaySettings
 from services.outbox_relay.store import PLANNER, OutboxStore
 from services.outbox_relay.upkeep import keep_partitions, watch_backlog
-from services.outbox_relay.wake import Wake
 from services.shared.kafka.clients import producer_config
+from services.shared.outbox.wake import Wake
 from services.shared.postgres.database import Database
 from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger

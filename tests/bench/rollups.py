@@ -25,7 +25,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
 from services.cpu_writer.points import Batch, Parsed, joined, parse
-from services.cpu_writer.pool import Pool
+from services.shared.runtime.pool import Pool
 from services.cpu_writer.progress import Progress
 from services.cpu_writer.rollups import Rollups, roll_up
 from services.cpu_writer.windows import Partition, Rule

@@ -21,7 +21,6 @@ from services.cpu_writer.closing import Closer
 from services.cpu_writer.member import Member, Owned
 from services.cpu_writer.metrics import WriterMetrics as CpuMetrics
 from services.cpu_writer.points import Batch, parse
-from services.cpu_writer.pool import Pool
 from services.cpu_writer.progress import Progress
 from services.cpu_writer.settings import CpuWriterSettings
 from services.cpu_writer.store import RollupStore
@@ -42,6 +41,7 @@ from services.shared.inbox.tally import Tally
 from services.shared.kafka.traced import in_traces
 from services.shared.runtime.context import TraceContext
 from services.shared.runtime.heartbeat import Heartbeat
+from services.shared.runtime.pool import Pool
 from services.shared.tracing import spans
 from services.stream_writer.entries import Delivery, Entry
 from services.stream_writer.metrics import WriterMetrics as StreamMetrics

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from services.outbox_relay.backoff import Backoff
 from services.outbox_relay.settings import RelaySettings
-from services.outbox_relay.wake import Backoff
 from services.shared.runtime.settings import SettingsError, load
 
 

@@ -1,4 +1,8 @@
-"""The relay's alarm clock: NOTIFY when it gets through, adaptive polling in any case."""
+"""The alarm clock of whoever works on what writes leave: NOTIFY when it gets through.
+
+First of all that is the relay. Where every piece of work comes with an event, who does that work
+needs no channel of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +20,8 @@ _CHECK_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
 
 
-class Backoff:
-    """How long to wait when there was nothing, or little, to do.
-
-    After work the wait is `shortest`; every empty round doubles it up to `longest`.
-    """
-
-    def __init__(self, shortest: float, longest: float) -> None:
-        self._shortest = shortest
-        self._longest = longest
-        self._next = shortest
-
-    def after_work(self) -> float:
-        self._next = self._shortest
-        return self._next
-
-    def after_nothing(self) -> float:
-        now, self._next = self._next, min(self._longest, self._next * 2)
-        return now
-
-
 class Wake:
-    """Set by a NOTIFY on the outbox channel, by gained lanes, or by the stop signal."""
+    """Set by a NOTIFY on the outbox channel, or by whoever has another reason, as a stop signal."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()

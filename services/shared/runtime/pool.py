@@ -31,19 +31,25 @@ log = get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 _SHORTEST, _LONGEST = 0.05, 5.0
+_START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 5.0
+
+
+class LostError(Exception):
+    """The process that had a piece of work in hand died, or was ended as it did not answer."""
 
 
 class Pool:
     """At most `processes` pieces of work at a time, each in a process of its own.
 
     Work is a function of a module and what can be pickled. When a process dies its fellows are
-    ended as well, and everything that was not done is done again by a new pool: so work must have
-    no effect but its answer.
+    ended as well, with what they had in hand: so work must have no effect but its answer, and work
+    that must not be hurt by its neighbour needs a pool of one process.
 
     Args:
         preload: modules that the processes have imported before they are made.
-        piece_seconds: work without an answer for so long is taken to be stuck.
+        piece_seconds: work without an answer for so long is taken to be stuck, and its process
+            is ended.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Pool:
         self._preload = list(preload)
         self._piece_seconds = piece_seconds
         self._executor: ProcessPoolExecutor | None = None
+        self._begun: ProcessPoolExecutor | None = None
         self._pause = _SHORTEST
         self._not_before = 0.0
         self._used = time.monotonic()
@@ -71,29 +78,35 @@ class Pool:
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work` makes of its arguments; what it raises. Repeated for as long as it takes."""
         while True:
+            with contextlib.suppress(LostError):
+                return await self.once(work, *args, **kwargs)
+
+    async def once(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` makes of its arguments; what it raises. Raises LostError.
+
+        A process that had died before it was given the work is replaced, and counts for nothing.
+        """
+        while True:
             executor = await self._ready()
             self._used = time.monotonic()
             try:
+                if self._begun is not executor:  # what it takes to begin is not the work's time
+                    await _answer(executor.submit(_nothing), _START_SECONDS)
+                    self._begun = executor
                 future = executor.submit(work, *args, **kwargs)
-                answer = await self._answer(future)
+                break
             except (BrokenProcessPool, TimeoutError) as error:
                 self._replace(executor, error)
-                continue
-            self._used = time.monotonic()
-            self._pause = _SHORTEST
-            if self._trouble.over():
-                log.info("pool_works_again")
-            return answer
-
-    async def _answer(self, future: Future[T]) -> T:
-        wrapped = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait({wrapped}, timeout=self._piece_seconds)
-        if not done:
-            wrapped.cancel()
-            raise TimeoutError(f"no answer within {self._piece_seconds:g} s")
-        if wrapped.cancelled():  # by whoever gave up the pool, for a piece that was stuck
-            raise BrokenProcessPool("given up with work of others in it")
-        return wrapped.result()
+        try:
+            answer = await _answer(future, self._piece_seconds)
+        except (BrokenProcessPool, TimeoutError) as error:
+            self._replace(executor, error)
+            raise LostError(f"{type(error).__name__}: {error}") from error
+        self._used = time.monotonic()
+        self._pause = _SHORTEST
+        if self._trouble.over():
+            log.info("pool_works_again")
+        return answer
 
     async def _ready(self) -> ProcessPoolExecutor:
         await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
@@ -139,6 +152,21 @@ class Pool:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_STOP_SECONDS):
                     await asyncio.to_thread(executor.shutdown)
+
+
+async def _answer(future: Future[T], seconds: float) -> T:
+    wrapped = asyncio.wrap_future(future)
+    done, _ = await asyncio.wait({wrapped}, timeout=seconds)
+    if not done:
+        wrapped.cancel()
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    if wrapped.cancelled():  # by whoever gave up the pool, for a piece that was stuck
+        raise BrokenProcessPool("given up with work of others in it")
+    return wrapped.result()
+
+
+def _nothing() -> None:
+    """What a process does first, so that it is there."""
 
 
 def _end(executor: ProcessPoolExecutor) -> None:

@@ -1,4 +1,4 @@
-"""What the relay's alarm clock says while nobody can set it off."""
+"""What the alarm clock of an outbox says while nobody can set it off."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from services.outbox_relay import wake
+from services.shared.outbox import wake
 from services.shared.postgres.database import Database
 from services.shared.runtime.settings import DatabaseSettings
 
@@ -28,7 +28,7 @@ class CountedDatabase(Database):
         return await super().connect()
 
 
-async def test_a_lasting_outage_is_logged_once_however_often_the_relay_tries_to_listen(
+async def test_a_lasting_outage_is_logged_once_however_often_a_listener_tries_to_listen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wake, "_AGAIN_SECONDS", 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from services.cpu_writer.pool import Pool
+from services.shared.runtime.pool import LostError, Pool
 
 MakePool = Callable[..., Pool]
 _PATIENCE = 240
@@ -85,6 +85,39 @@ async def test_work_that_is_stuck_is_taken_from_its_process(
     assert _count(restarts) >= 1
 
 
+async def test_work_that_is_to_be_tried_once_is_lost_with_its_process_and_the_next_is_done(
+    make_pool: MakePool, restarts: Counter
+) -> None:
+    pool = make_pool(1)
+    with pytest.raises(LostError, match="BrokenProcessPool"):
+        await pool.once(os._exit, 3)
+    assert await pool.once(abs, -1) == 1
+    assert _count(restarts) == 1
+
+
+async def test_work_without_an_answer_is_lost_after_its_time(
+    make_pool: MakePool, restarts: Counter
+) -> None:
+    pool = make_pool(1, piece_seconds=0.5)
+    with pytest.raises(LostError, match=r"no answer within 0\.5 s"):
+        await pool.once(time.sleep, 10 * _PATIENCE)
+    assert _count(restarts) == 1
+
+
+async def test_a_process_that_died_with_nothing_to_do_costs_no_work(
+    make_pool: MakePool, restarts: Counter
+) -> None:
+    pool = make_pool(1)
+    idle = await pool.once(os.getpid)
+    os.kill(idle, signal.SIGKILL)
+    async with asyncio.timeout(_PATIENCE):
+        # Until the executor has noticed, of which it tells nobody.
+        while not getattr(getattr(pool, "_executor", None), "_broken", None):
+            await asyncio.sleep(0.01)
+        assert await pool.once(os.getpid) != idle
+    assert _count(restarts) == 1
+
+
 async def test_processes_without_work_go_and_come_back(make_pool: MakePool) -> None:
     pool = make_pool(1)
     first = await pool.run(os.getpid)
@@ -99,7 +132,7 @@ def test_the_processes_end_with_the_one_that_made_them() -> None:
     script = textwrap.dedent("""
         import asyncio, os, sys
         from prometheus_client import CollectorRegistry, Counter
-        from services.cpu_writer.pool import Pool
+        from services.shared.runtime.pool import Pool
 
         async def main():
             pool = Pool(1, Counter("restarts", "", registry=CollectorRegistry()))

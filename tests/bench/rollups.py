@@ -25,10 +25,10 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
 from services.cpu_writer.points import Batch, Parsed, joined, parse
-from services.shared.runtime.pool import Pool
 from services.cpu_writer.progress import Progress
 from services.cpu_writer.rollups import Rollups, roll_up
 from services.cpu_writer.windows import Partition, Rule
+from services.shared.runtime.pool import Pool
 from tests.bench.machine import Report, processor_seconds
 
 POINTS = 200_000

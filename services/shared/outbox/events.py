@@ -43,15 +43,35 @@ def with_event(change: str, event_type: str, payload: str, result: str, *, befor
 
     The texts become part of the statement, so they are constants of the program, never input.
     """
+    event = f"$2, $3::smallint, r.id, r.version, '{event_type}', {payload}, $4, $5 FROM r"
+    return _statement(before, change, event, "WHERE $6::boolean", result)
+
+
+def with_events(
+    change: str, event_type: str, payload: str, result: str, *, before: str = ""
+) -> str:
+    """The same of a `change` that gives any number of rows r, for a transaction of many changes.
+
+    Each row has besides what is a parameter there: `event_id`, `lane` (lane_of), `correlation_id`
+    and `traceparent`; and a `place`, in whose order the events are written: that of the versions of
+    each aggregate. It always notifies, once, at the transaction's commit: a batch is one. All
+    parameters are the change's.
+    """
+    event = f"""r.event_id, r.lane, r.id, r.version, '{event_type}', {payload}, r.correlation_id,
+                   r.traceparent FROM r ORDER BY r.place"""
+    return _statement(before, change, event, "", result)
+
+
+def _statement(before: str, change: str, event: str, notify: str, result: str) -> str:
     return f"""
         WITH {before} r AS ({change}),
         e AS (
             INSERT INTO {EVENTS} (id, lane, aggregate_id, aggregate_version, event_type,
                                        payload, correlation_id, traceparent)
-            SELECT $2, $3::smallint, r.id, r.version, '{event_type}', {payload}, $4, $5 FROM r
+            SELECT {event}
             RETURNING id
         ),
-        n AS (SELECT pg_notify('{CHANNEL}', '') FROM e WHERE $6::boolean)
+        n AS (SELECT count(pg_notify('{CHANNEL}', '')) FROM e {notify})
         SELECT {result} LEFT JOIN n ON true"""  # noqa: S608
 
 

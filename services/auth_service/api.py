@@ -21,10 +21,11 @@ from services.auth_service.models import (
 )
 from services.contracts.ids import is_uuid7
 from services.contracts.scopes import CLIENTS_ADMIN
-from services.shared.http.cursors import bad_cursor, seal, unseal
+from services.shared.http.cursors import bad_cursor
 from services.shared.http.gate import needs
 from services.shared.http.headers import json_only
 from services.shared.http.openapi import problems
+from services.shared.runtime.cursors import seal, unseal
 
 _REASONS = {
     400: "The body cannot be read",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.contracts.envelope import BadEventError, Envelope, parse
+from services.contracts.envelope import Envelope, parse
 from services.contracts.payloads import MAX_ACTION_LENGTH, MAX_ID_LENGTH
 from services.contracts.topics import RESOURCE_DELETED, RESOURCE_EVENTS, TASK_ENDS
 from services.shared.inbox.records import Message, Record, record_of
+from services.shared.inbox.resources import resource_record, text_in, verb_of
 
 _TASKS = "tasks:"
 """Before a task event's key: numbers of tasks are not those of the resource with that key, whose id
@@ -27,18 +28,11 @@ def to_record(message: Message) -> Record:
     """
     envelope, payload = parse(message.topic(), message.key(), message.value(), message.headers())
     if envelope.type in RESOURCE_EVENTS:
-        if _text(payload, "id", MAX_ID_LENGTH, required=True) != envelope.aggregate_id:
-            raise BadEventError("value.id: differs from the message's key")
-        return record_of(envelope, envelope.aggregate_id, last=envelope.type == RESOURCE_DELETED)
+        return resource_record(envelope, payload)
     for name, limit in _OF_TASKS.items():
-        _text(payload, name, limit)
+        text_in(payload, name, limit)
     aggregate = _TASKS + envelope.aggregate_id
     return record_of(envelope, aggregate, last=_ends_all(envelope, payload))
-
-
-def verb_of(event_type: str) -> str:
-    """What it says has happened, `created` of `resource.created`."""
-    return event_type.rpartition(".")[2][:MAX_ACTION_LENGTH]
 
 
 def _ends_all(envelope: Envelope, payload: dict[str, Any]) -> bool:
@@ -48,14 +42,3 @@ def _ends_all(envelope: Envelope, payload: dict[str, Any]) -> bool:
         payload.get("action") == verb_of(RESOURCE_DELETED)
         or payload.get("task_id") == envelope.aggregate_id
     )
-
-
-def _text(payload: dict[str, Any], name: str, limit: int, *, required: bool = False) -> str | None:
-    value = payload.get(name)
-    if value is None and not required:
-        return None
-    if not isinstance(value, str) or not value:
-        raise BadEventError(f"value.{name}: must be text")
-    if len(value) > limit:
-        raise BadEventError(f"value.{name}: longer than {limit} characters")
-    return value

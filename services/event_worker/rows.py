@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.contracts.topics import RESOURCE_EVENTS
-from services.event_worker.records import verb_of
 from services.shared.inbox.records import Record
+from services.shared.inbox.resources import verb_of
 from services.shared.postgres.database import Connection
 
 # The event's id is the primary key, and a repeat inserts nothing. ORDER BY makes seq rise in the

@@ -12,11 +12,12 @@ from services.contracts.scopes import RESOURCES_READ, RESOURCES_WRITE
 from services.rest_service.headers import ExpectedVersion, IdempotencyKey
 from services.rest_service.models import Resource, ResourceId, ResourceInput, ResourcePage
 from services.rest_service.service import ResourceService
-from services.shared.http.cursors import bad_cursor, seal, unseal
+from services.shared.http.cursors import bad_cursor
 from services.shared.http.gate import needs
 from services.shared.http.headers import json_only
 from services.shared.http.openapi import problems
 from services.shared.outbox.events import Origin
+from services.shared.runtime.cursors import seal, unseal
 
 _REASONS = {
     400: "The body or a header cannot be read",

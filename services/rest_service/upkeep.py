@@ -5,16 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.shared.postgres.database import Database
+from services.shared.postgres.forgetting import BATCH, forget
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.rounds import keep_doing
 
 log = get_logger(__name__)
 
 INTERVAL_SECONDS = 60.0
-BATCH = 1000
 
-# Several processes do this at once: none waits for another, nor for a request that has the key in
-# hand, so there is no order of locks to get wrong.
 _FORGET = """
     WITH old AS (
         SELECT key FROM idempotency_keys WHERE created_at < now() - $1::interval
@@ -29,13 +27,7 @@ async def forget_keys(database: Database, retention: timedelta, batch: int = BAT
 
     Raises DatabaseUnavailableError.
     """
-    total = 0
-    while True:
-        row = await database.fetchrow(_FORGET, retention, batch)
-        assert row is not None, "count(*) gives a row"
-        total += row["count"]
-        if row["count"] < batch:
-            return total
+    return await forget(database, _FORGET, retention, batch)
 
 
 async def keep_forgetting(database: Database, retention: timedelta) -> None:

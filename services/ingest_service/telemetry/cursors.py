@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from services.contracts.telemetry import EARLIEST, LATEST, Metric
-from services.shared.http.cursors import bad_cursor, seal, unseal
+from services.shared.http.cursors import bad_cursor
+from services.shared.runtime.cursors import seal, unseal
 
 PATTERN: Final = "^[A-Za-z0-9_-]{4,300}$"
 _METRIC: Final[TypeAdapter[str]] = TypeAdapter(Metric)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.shared.documents.bodies import is_id
-from services.shared.http.cursors import bad_cursor, seal, unseal
+from services.shared.http.cursors import bad_cursor
+from services.shared.runtime.cursors import seal, unseal
 
 PATTERN = "^[A-Za-z0-9_-]{4,1200}$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

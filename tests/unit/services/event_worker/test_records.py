@@ -18,7 +18,8 @@ from services.contracts.topics import (
     TASK_FAILED,
     TASK_PROCESS,
 )
-from services.event_worker.records import to_record, verb_of
+from services.event_worker.records import to_record
+from services.shared.inbox.resources import verb_of
 
 EVENT_ID = new_id()
 

@@ -7,8 +7,8 @@ import pytest
 
 from services.contracts.telemetry import EARLIEST, LATEST
 from services.ingest_service.telemetry.cursors import PATTERN, Position, decode, encode
-from services.shared.http.cursors import seal
 from services.shared.http.problem import ProblemError
+from services.shared.runtime.cursors import seal
 
 
 @pytest.mark.parametrize(

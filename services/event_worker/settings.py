@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from services.shared.inbox.settings import InboxSettings, days_needed, outlasting
+from services.shared.inbox.settings import (
+    InboxSettings,
+    KafkaRetentionSettings,
+    days_needed,
+    outlasting,
+)
 
 
 class WorkerSettings(InboxSettings):
@@ -21,13 +26,9 @@ class WorkerSettings(InboxSettings):
     """Between two rounds of making and dropping partitions."""
 
 
-class RetentionSettings(BaseSettings):
+class RetentionSettings(KafkaRetentionSettings):
     """How long processed events are remembered: longer than Kafka can deliver one again."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
-
-    kafka_retention_hours: int = Field(default=168, ge=1)
-    """How long the topics keep a message: their retention.ms."""
     worker_retention_days: int | None = Field(default=None, le=3650)
     """How long processed events are kept, counted from processing. Absent: as long as is needed."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.shared.kafka.group import BatchSettings
 
@@ -17,6 +18,15 @@ class InboxSettings(BatchSettings):
     it is let go once all that the one could be in has been consumed (docs/decisions/0013)."""
     gap_check_seconds: float = Field(default=15, gt=0)
     """Between two looks for events that have waited so long."""
+
+
+class KafkaRetentionSettings(BaseSettings):
+    """For how long events have to be remembered. A service inherits this and says its own time."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    kafka_retention_hours: int = Field(default=168, ge=1)
+    """How long the topics keep a message: their retention.ms."""
 
 
 # Kafka deletes whole segments, by the age of their last message, and the first may be older by

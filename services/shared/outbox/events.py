@@ -26,10 +26,10 @@ EVENTS = "outbox_events"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a write came from, to be carried by its event."""
+    """Where a write came from, to be carried by its event; None: it does not say."""
 
-    correlation_id: str
-    traceparent: str
+    correlation_id: str | None
+    traceparent: str | None
 
 
 def with_event(change: str, event_type: str, payload: str, result: str, *, before: str = "") -> str:

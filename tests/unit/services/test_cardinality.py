@@ -14,6 +14,7 @@ import services
 
 FOLDER = Path(next(iter(services.__path__)))
 BOUNDS = {
+    "action": (5, "what tasks can do, by their table"),
     "by": (2, "how a token was accepted"),
     "certificate": (12, "servers of the records, and the CA"),
     "change": (5, "what became of leases"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import uuid
@@ -59,10 +60,8 @@ def new_task(
 def _uuid(text: str | None) -> str | None:
     if text is None:
         return None
-    try:
+    with contextlib.suppress(ValueError):
         found = str(uuid.UUID(text))
-    except ValueError:
-        found = ""
-    if found != text.lower():  # braces, and no hyphens, are taken as well
-        raise InvalidTaskError("request_id", "must be a UUID of 36 characters")
-    return found
+        if found == text.lower():  # braces, and no hyphens, are no error there
+            return found
+    raise InvalidTaskError("request_id", "must be a UUID of 36 characters")

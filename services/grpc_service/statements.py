@@ -67,12 +67,12 @@ LOCK = """
 SELECT resource_id FROM task_resources WHERE resource_id = ANY ($1::text[])
 ORDER BY resource_id FOR UPDATE
 """
-# A statement of its own: its snapshot must be younger than the locks, to see all events that have a
-# task already.
+# A statement of its own: its snapshot must be younger than the locks, to see the queues as they are
+# and all events that have a task already.
 OF_EVENTS = with_events(
-    """SELECT f.resource_id AS id, q.version + f.nth AS version, f.process_id AS event_id, f.lane,
-              f.correlation_id, f.traceparent, f.place, f.task_id, f.action, f.cause
-       FROM f JOIN q ON q.resource_id = f.resource_id""",
+    """SELECT resource_id AS id, version + nth AS version, process_id AS event_id, lane,
+              correlation_id, traceparent, place, task_id, action, cause
+       FROM f""",
     TASK_PROCESS,
     _PENDING,
     "r.cause::text AS id, r.action FROM r",
@@ -86,7 +86,9 @@ OF_EVENTS = with_events(
             ORDER BY cause, place
         ),
         f AS (
-            SELECT *, row_number() OVER (PARTITION BY resource_id ORDER BY place) AS nth FROM given
+            SELECT g.*, q.version, q.queued,
+                   row_number() OVER (PARTITION BY g.resource_id ORDER BY g.place) AS nth
+            FROM given g JOIN task_resources q ON q.resource_id = g.resource_id
         ),
         q AS (
             UPDATE task_resources q
@@ -95,14 +97,13 @@ OF_EVENTS = with_events(
             FROM (SELECT resource_id, count(*) AS many, bool_or(action = '{_LAST}') AS ends
                   FROM f GROUP BY resource_id) AS n
             WHERE q.resource_id = n.resource_id
-            RETURNING q.resource_id, q.version - n.many AS version, q.queued - n.many AS queued
         ),
         t AS (
             INSERT INTO tasks (id, resource_id, action, number, input, event_id, correlation_id,
                                traceparent)
-            SELECT f.task_id, f.resource_id, f.action, q.queued + f.nth, f.input, f.cause,
-                   f.correlation_id, f.traceparent
-            FROM f JOIN q ON q.resource_id = f.resource_id ORDER BY f.place
+            SELECT task_id, resource_id, action, queued + nth, input, cause, correlation_id,
+                   traceparent
+            FROM f ORDER BY place
         ),""",  # noqa: S608
 )
 
@@ -111,7 +112,7 @@ OF_EVENTS = with_events(
 CLAIM = f"""
 WITH due AS (
     SELECT resource_id, done + 1 AS number FROM task_resources
-    WHERE done < queued AND due_at <= clock_timestamp() ORDER BY due_at LIMIT $1
+    WHERE done < queued AND due_at <= now() ORDER BY due_at LIMIT $1
     FOR UPDATE SKIP LOCKED
 ),
 t AS (
@@ -206,10 +207,12 @@ def page(status: Status | None, *filters: str) -> str:
     return f"SELECT {COLUMNS} FROM tasks t WHERE {where} ORDER BY t.id DESC LIMIT $2"  # noqa: S608
 
 
-# What is open may be much: past $1 it is said to be that many.
+# What is open may be much: past $1 it is said to be that many. The order is that of the index of
+# what is open, without which all tasks might be looked through for it.
 OPEN = """
 SELECT (SELECT count(*) FROM (
-            SELECT 1 FROM tasks WHERE status IN ('pending', 'running') LIMIT $1) AS few) AS count,
+            SELECT 1 FROM tasks WHERE status IN ('pending', 'running')
+            ORDER BY id LIMIT $1) AS few) AS count,
        (SELECT extract(epoch FROM clock_timestamp() - created_at)::float8
         FROM tasks WHERE status IN ('pending', 'running') ORDER BY id LIMIT 1) AS oldest_seconds
 """
@@ -219,6 +222,6 @@ WITH old AS (
     WHERE status IN ('completed', 'failed') AND updated_at < now() - $1::interval
     ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ),
-gone AS (DELETE FROM tasks t USING old WHERE t.id = old.id RETURNING 1)
+gone AS (DELETE FROM tasks WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING 1)
 SELECT count(*) FROM gone
 """

@@ -61,6 +61,11 @@ class Outcome(NamedTuple):
     text: str
     again: bool = False
 
+    @property
+    def name(self) -> str:
+        """By which it is counted."""
+        return "retried" if self.again else self.status
+
 
 class Runner:
     """Runs at most `concurrency` tasks at a time, as `owner`, which no other process is.
@@ -162,8 +167,8 @@ class Runner:
                 outcome = await self._attempt(one)
                 if span is not None:
                     if outcome.status is Status.FAILED:
-                        spans.fail(span, "again" if outcome.again else "failed")
-                    lines.tell("task_run", span, task_id=task.id, status=outcome.status)
+                        spans.fail(span, outcome.name)
+                    lines.tell("task_run", span, task_id=task.id, outcome=outcome.name)
                 traceparent = spans.passed_on(span, trace.traceparent)
                 await self._settle(one, outcome, traceparent)
         except Exception:  # a fault of ours: its lease runs out, and that was an attempt
@@ -199,8 +204,7 @@ class Runner:
             self._metrics.attempts.labels(task.action, "lost").inc()
             log.warning("task_lost", task_id=task.id, attempt=task.attempts)
             return
-        done = "retried" if outcome.again else outcome.status
-        self._metrics.attempts.labels(task.action, done).inc()
+        self._metrics.attempts.labels(task.action, outcome.name).inc()
         if left.final:
             self._metrics.finished.labels(task.action, left.status).inc()
             age = (left.updated_at - left.created_at).total_seconds()

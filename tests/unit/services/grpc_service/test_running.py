@@ -19,6 +19,7 @@ from services.grpc_service.work import BadInputError, perform
 from services.shared.outbox.wake import Wake
 from services.shared.postgres.database import DatabaseUnavailableError
 from services.shared.runtime.pool import LostError
+from tests.harness.traces import CALLER, about, recording, span_of, trace_of
 from tests.unit.services.shared.loop_clock import LoopClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +34,10 @@ SETTINGS = TaskSettings(
 )
 
 
-def claimed(name: str, attempts: int = 1) -> Claimed:
+UNSAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+
+
+def claimed(name: str, attempts: int = 1, traceparent: str = UNSAMPLED) -> Claimed:
     task = Task(
         id=f"t-{name}",
         resource_id=name,
@@ -44,7 +48,7 @@ def claimed(name: str, attempts: int = 1) -> Claimed:
         result=None,
         error=None,
         correlation_id="c",
-        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+        traceparent=traceparent,
         change=1,
         created_at=NOW,
         updated_at=NOW,
@@ -199,6 +203,23 @@ async def test_a_result_is_written_in_the_tasks_trace_and_the_next_one_is_looked
     assert world.counted("task_attempts_total", action="digest", outcome="completed") == 1
     assert world.counted("tasks_finished_total", action="digest", status="completed") == 1
     assert world.counted("task_duration_seconds_sum") == 5
+
+
+async def test_an_attempt_is_a_step_of_the_trace_and_the_end_of_the_task_goes_on_from_it(
+    world: World,
+) -> None:
+    with recording() as traces:
+        await world.due(claimed("a", traceparent=CALLER))
+        world.processes.asked[0].set_exception(LostError("gone"))
+        await world.ends(1)
+        await world.due(claimed("a", attempts=3, traceparent=CALLER))
+        world.processes.asked[1].set_exception(LostError("gone"))
+        await world.ends(2)
+        await world.until(lambda: len(traces.named("run task")) == 2)
+        first, last = traces.named("run task")
+        assert [about(one)["error.type"] for one in (first, last)] == ["retried", "failed"]
+        assert about(last)["millrace.task.attempt"] == 3
+        assert world.store.traceparents[1] == f"00-{trace_of(last)}-{span_of(last)}-01"
 
 
 async def test_no_more_run_than_may_and_the_end_of_one_makes_room(world: World) -> None:

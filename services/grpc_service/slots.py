@@ -7,7 +7,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from prometheus_client import Counter
 
-from services.shared.runtime.pool import Pool
+from services.shared.runtime.pool import LostError, Pool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,13 +28,17 @@ class Slots:
         """What `work` makes of its arguments; what it raises. Raises LostError.
 
         No more than `count` may be asked for at a time. The last one that was free is taken, so
-        that no more processes exist than are needed.
+        that no more processes exist than are needed; one that has lost its process, which is not
+        made anew at once, comes last.
         """
-        pool = self._free.pop()
+        pool, place = self._free.pop(), len(self._all)
         try:
             return await pool.once(work, *args, **kwargs)
+        except LostError:
+            place = 0
+            raise
         finally:
-            self._free.append(pool)
+            self._free.insert(place, pool)
 
     def rest(self, idle_seconds: float) -> None:
         """Let processes go that have had nothing to do for so long."""

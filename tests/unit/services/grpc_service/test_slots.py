@@ -46,6 +46,20 @@ async def test_a_task_that_kills_its_process_is_lost_and_its_neighbour_is_not(
         assert await neighbour
 
 
+async def test_work_is_given_to_a_process_that_was_not_lost_before(
+    slots: Slots, tmp_path: Path
+) -> None:
+    end = tmp_path / "end"
+    neighbour = asyncio.create_task(slots.once(_until, str(tmp_path / "begun"), str(end)))
+    await asyncio.sleep(0)
+    other = await slots.once(os.getpid)
+    end.touch()
+    assert await neighbour
+    with pytest.raises(LostError):
+        await slots.once(os._exit, 3)
+    assert await slots.once(os.getpid) == other
+
+
 async def test_one_after_the_other_is_done_by_one_process(slots: Slots) -> None:
     assert len({await slots.once(os.getpid) for _ in range(3)}) == 1
 

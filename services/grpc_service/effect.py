@@ -33,7 +33,7 @@ class TasksOfEvents:
         """Make those that are not made yet; the ids of their events."""
         resources = sorted({record.aggregate for record in records})
         await connection.execute(statements.QUEUES, resources)
-        await connection.fetch(statements.LOCK, resources)
+        await connection.execute(statements.LOCK, resources)
         rows = await connection.fetch(
             statements.OF_EVENTS,
             [r.id for r in records],

@@ -26,7 +26,8 @@ class Task:
 
     number: its place among the tasks of its resource, 1, 2, …, in which they run. attempts: how
     often it was begun. result: of a completed one. error: of its last attempt, for people. change:
-    a number that rises with every change of any task's state. Times are in UTC.
+    of its last change of state, higher than those before and given once; of tasks that change at
+    the same time the higher may be seen first. Times are in UTC.
     """
 
     id: str

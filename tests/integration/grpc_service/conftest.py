@@ -96,10 +96,11 @@ class Tasks:
 
 
 @pytest.fixture
-async def taskdb(postgres: PostgresServer) -> DatabaseSettings:
+async def taskdb(postgres: PostgresServer) -> AsyncIterator[DatabaseSettings]:
     settings = await postgres.provision(f"taskdb_{next(_numbers)}")
     await migrate("taskdb", "grpc_service", settings, ENGINES["postgres"])
-    return settings
+    yield settings
+    await postgres.as_admin(f"DROP DATABASE {settings.name} WITH (FORCE)")
 
 
 @pytest.fixture

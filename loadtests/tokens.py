@@ -24,6 +24,8 @@ from services.contracts.scopes import (
     DATA_WRITE,
     RESOURCES_READ,
     RESOURCES_WRITE,
+    TASKS_READ,
+    TASKS_WRITE,
     TELEMETRY_READ,
     TELEMETRY_WRITE,
 )
@@ -32,6 +34,7 @@ SCOPES = (
     *(RESOURCES_READ, RESOURCES_WRITE),
     *(DATA_READ, DATA_WRITE),
     *(TELEMETRY_READ, TELEMETRY_WRITE),
+    *(TASKS_READ, TASKS_WRITE),
 )
 ADMINISTRATOR = "administrator"
 SECRET = "auth-administrator"  # noqa: S105 - a Secret's name

@@ -3,5 +3,6 @@
 Payloads have versions, and what is released stays readable (docs/events/README.md).
 
 The one home of these facts: services and load tests take them from here, and so does the program
-that declares topics and rights. Depends on pydantic and, for ids, uuid_utils; topics on nothing.
+that declares topics and rights. Depends on pydantic, for ids on uuid_utils, for messages of gRPC
+on protobuf; topics on nothing.
 """

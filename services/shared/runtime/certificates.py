@@ -78,9 +78,14 @@ class _WatchedSocket(ssl.SSLSocket):
         _note(self.server_hostname, self.getpeercert())
 
 
+def note(name: str, end: float) -> None:
+    """Note when a certificate ends that this process shows itself, in seconds since 1970."""
+    _ends[name] = end
+
+
 def _note(server: str | None, certificate: Any) -> None:
     if certificate and server:
-        _ends[server] = _end_of(certificate)
+        note(server, _end_of(certificate))
 
 
 def _end_of(certificate: Any) -> float:

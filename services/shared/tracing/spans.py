@@ -31,6 +31,9 @@ _maker: Maker | None = None
 _ASKED: Final = "recorded() says whether there is anything to make"
 _ASKED_FOR: Final[Attributes] = {"millrace.asked_for": True}
 """Of a request whose caller had it recorded: who throws traces away keeps these."""
+_FAULTS_OF_SERVERS: Final = frozenset(
+    {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+)
 UNTRACED: Final[contextlib.nullcontext[None]] = contextlib.nullcontext()
 """A block of what is not recorded."""
 
@@ -123,7 +126,9 @@ def exemplar_of(traceparent: str | bytes | None) -> dict[str, str] | None:
     return None if found is None else {"trace_id": found.trace_id}
 
 
-def server(traceparent: str | None, *, quiet: bool) -> tuple[TraceContext, Span | None]:
+def server(
+    traceparent: str | None, *, quiet: bool, protocol: str = "HTTP"
+) -> tuple[TraceContext, Span | None]:
     """Where a request comes in: what to pass on, and the span, if it is recorded.
 
     quiet: only for a caller whose own span is.
@@ -133,7 +138,7 @@ def server(traceparent: str | None, *, quiet: bool) -> tuple[TraceContext, Span 
     if not trace.sampled or _maker is None or (quiet and parent is None):
         return trace, None
     above, about = (None, {}) if parent is None else (_maker.remote(parent), _ASKED_FOR)
-    span = _maker.start("HTTP", "SERVER", above, about)
+    span = _maker.start(protocol, "SERVER", above, about)
     return _maker.identity(span), span
 
 
@@ -150,6 +155,22 @@ def answered(span: Span, method: str, route: str, status: int, about: Attributes
     )
     if status >= 500:
         fail(span, str(status))
+    span.end()
+
+
+def called(span: Span, method: str, code: str, about: Attributes) -> None:
+    """What became of a call by gRPC; ends the span."""
+    span.update_name(method)
+    span.set_attributes(
+        {
+            "rpc.system.name": "grpc",
+            "rpc.method": method,
+            "rpc.response.status_code": code,
+            **about,
+        }
+    )
+    if code in _FAULTS_OF_SERVERS:
+        fail(span, code)
     span.end()
 
 

@@ -1,0 +1,59 @@
+"""What a server has in hand, and how much of it there may be."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from services.shared.grpc.errors import StatusError, exhausted
+from services.shared.runtime.late import Late
+
+
+class Ending(Late):
+    """Ends a stream from outside, with a status.
+
+    Not while a message is being sent: gRPC's library does not know then whether the head of the
+    response is out, and could not say how the stream ended. `sending` is set for as long, and who
+    sends looks at `why` afterwards.
+    """
+
+    __slots__ = ("sending", "why")
+
+    def __init__(self, task: asyncio.Task[Any] | None) -> None:
+        super().__init__(task)
+        self.sending = False
+        self.why: StatusError | None = None
+
+    def end(self, why: StatusError) -> None:
+        """Of several calls the first counts."""
+        if self.why is None:
+            self.why = why
+            if not self.sending:
+                self()
+
+
+class Load:
+    """Calls and streams of all clients of a process."""
+
+    def __init__(self, *, calls: int, streams: int) -> None:
+        self._most_calls = calls
+        self._most_streams = streams
+        self.calls = 0
+        self.streams: set[Ending] = set()
+
+    def take_call(self) -> None:
+        """Whoever takes one gives it back, by lowering `calls`. Raises StatusError."""
+        if self.calls >= self._most_calls:
+            raise exhausted("calls", self._most_calls)
+        self.calls += 1
+
+    def take_stream(self, ending: Ending) -> None:
+        """Whoever takes one discards it from `streams`. Raises StatusError."""
+        if len(self.streams) >= self._most_streams:
+            raise exhausted("streams", self._most_streams)
+        self.streams.add(ending)
+
+    def end_streams(self, why: StatusError) -> None:
+        """All that there are now."""
+        for ending in tuple(self.streams):
+            ending.end(why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from services.shared.grpc.errors import StatusError, exhausted
@@ -12,24 +13,31 @@ from services.shared.runtime.late import Late
 class Ending(Late):
     """Ends a stream from outside, with a status.
 
-    Not while a message is being sent: gRPC's library does not know then whether the head of the
-    response is out, and could not say how the stream ended. `sending` is set for as long, and who
-    sends looks at `why` afterwards.
+    Not while something is being sent: gRPC's library does not know then whether the head of the
+    response is out, and could not say how the stream ended. It ends behind that.
     """
 
-    __slots__ = ("sending", "why")
+    __slots__ = ("_sending", "why")
 
     def __init__(self, task: asyncio.Task[Any] | None) -> None:
         super().__init__(task)
-        self.sending = False
+        self._sending = False
         self.why: StatusError | None = None
 
     def end(self, why: StatusError) -> None:
         """Of several calls the first counts."""
         if self.why is None:
             self.why = why
-            if not self.sending:
+            if not self._sending:
                 self()
+
+    async def sent(self, sending: Awaitable[None]) -> None:
+        """Send something; raises `why` if the stream was to end meanwhile."""
+        self._sending = True
+        await sending
+        self._sending = False
+        if self.why is not None:
+            raise self.why
 
 
 class Load:

@@ -10,8 +10,8 @@ import grpc
 import grpc.aio
 from prometheus_client import CollectorRegistry
 
+from services.shared.grpc import verdicts
 from services.shared.grpc.credentials import Certificate
-from services.shared.grpc.errors import StatusError
 from services.shared.grpc.handling import Handling, Shared
 from services.shared.grpc.health import Health
 from services.shared.grpc.load import Load
@@ -124,7 +124,7 @@ class GrpcServer:
     async def _end(self, grace: float) -> None:
         leaving = asyncio.create_task(self._server.stop(grace))
         await asyncio.sleep(0)  # first the word that this is no place for new calls
-        self._load.end_streams(_stopping())
+        self._load.end_streams(verdicts.stopping())
         await leaving
 
 
@@ -160,12 +160,3 @@ def options(settings: GrpcSettings) -> list[tuple[str, int]]:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def _stopping() -> StatusError:
-    return StatusError(
-        grpc.StatusCode.UNAVAILABLE,
-        "STOPPING",
-        "this server is about to stop; resume the stream, and another goes on",
-        retry_after=0,
-    )

@@ -147,11 +147,16 @@ def options(settings: GrpcSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", _PATIENCE * settings.max_request_bytes),
         ("grpc.max_send_message_length", settings.max_response_bytes),
         ("grpc.max_concurrent_streams", settings.calls_per_connection),
+        # It would count calls that have ended and are not yet put away, and so refuse clients that
+        # keep to the limit, with a status that they do not try again by themselves.
+        ("grpc.http.overload_protection", 0),
         ("grpc.max_connection_age_ms", _ms(settings.connection_seconds)),
         # Nothing is cut off that is within its own limit of time.
         ("grpc.max_connection_age_grace_ms", _ms(longest)),
         ("grpc.keepalive_time_ms", _ms(settings.keepalive_seconds)),
         ("grpc.keepalive_timeout_ms", _ms(settings.keepalive_timeout_seconds)),
+        # Those of keepalive are pings, too, and without this wait a minute for their answer.
+        ("grpc.http2.ping_timeout_ms", _ms(settings.keepalive_timeout_seconds)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _ms(settings.client_ping_seconds)),
         ("grpc.http2.max_ping_strikes", 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from services.shared.runtime.settings import ServiceSettings
 TASKS: Final = "millrace.tasks.v1.TaskService"
 DESCRIPTOR: Final = tasks_pb2.DESCRIPTOR.services_by_name["TaskService"]
 OK: Final = "OK"
+_EOF: Final = getattr(grpc.aio, "EOF")  # noqa: B009 - the stubs have it not
 SOON: Final = 20.0
 """Seconds in which a busy machine has done anything that is asked for here."""
 
@@ -134,7 +136,7 @@ class World:
         metadata: Mapping[str, str] | None = None,
         timeout: float | None = None,
         **fields: Any,
-    ) -> grpc.aio.UnaryStreamCall:
+    ) -> Any:
         """A stream of WatchTasks."""
         of = self.channel.unary_stream(
             f"/{TASKS}/WatchTasks",
@@ -162,11 +164,11 @@ def ended_by(error: grpc.aio.AioRpcError) -> Ended:
     return ended
 
 
-async def rest_of(stream: grpc.aio.UnaryStreamCall) -> tuple[list[Any], Ended]:
+async def rest_of(stream: Any) -> tuple[list[Any], Ended]:
     """All that a stream still tells, and how it ended."""
     told: list[Any] = []
     try:
-        async for response in stream:
+        while (response := await stream.read()) is not _EOF:
             told.append(response)
     except grpc.aio.AioRpcError as error:
         return told, ended_by(error)
@@ -224,4 +226,5 @@ async def serving(
             yield World(server, registry, readiness, channel, stop, running)
     finally:
         stop.set()
-        await running
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

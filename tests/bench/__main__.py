@@ -26,6 +26,7 @@ BENCHES = {
     "telemetry-rows": "points per second into MySQL, by one statement and otherwise",
     "telemetry-sink": "points from Kafka into MySQL, beside Kafka Connect with a JDBC sink",
     "proxysql": "what ProxySQL adds to a statement, and 200 clients on few connections",
+    "grpc-stack": "what a call by gRPC takes with all around it, beside bare servers",
     "http-stack": "what an endpoint for many small requests should stand on",
 }
 

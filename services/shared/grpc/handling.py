@@ -46,12 +46,14 @@ class Shared:
 
 
 class Handling:
-    """Of one method."""
+    """Of one method; made inside the running loop."""
 
     def __init__(
         self, shared: Shared, service: Service, method: Method, said: MethodDescriptor
     ) -> None:
         settings = shared.settings
+        # Kept: to ask for it is a call of the system each time.
+        self._loop = asyncio.get_running_loop()
         self._guard = shared.guard
         self._load = shared.load
         self._messages = Messages(said, settings)
@@ -109,7 +111,7 @@ class Handling:
             response = await self._handler(message, call)  # at its deadline gRPC cancels the task
         else:
             late = Late(asyncio.current_task())
-            timer = asyncio.get_running_loop().call_at(call.deadline, late)
+            timer = self._loop.call_at(call.deadline, late)
             try:
                 response = await self._handler(message, call)
             except asyncio.CancelledError:
@@ -144,8 +146,7 @@ class Handling:
     ) -> None:
         timer = None
         if given is None or given > self._most:
-            loop = asyncio.get_running_loop()
-            timer = loop.call_at(call.deadline, ending.end, verdicts.long_enough())
+            timer = self._loop.call_at(call.deadline, ending.end, verdicts.long_enough())
         try:
             await self._admit(call, given)
             # The client knows by it that the stream is open, though nothing is to be told yet.
@@ -166,7 +167,7 @@ class Handling:
         """The call, and how many seconds its client gives it."""
         given = rpc.time_remaining()
         seconds = self._unless if given is None else min(given, self._most)
-        deadline = asyncio.get_running_loop().time() + seconds
+        deadline = self._loop.time() + seconds
         return calls.begin(calls.read(rpc), deadline, quiet=self._quiet), given
 
     async def _admit(self, call: Call, given: float | None) -> None:

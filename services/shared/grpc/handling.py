@@ -60,6 +60,7 @@ class Handling:
         self._handler: Any = method.handler
         self._explain = service.explain
         self._needs = None if isinstance(method.needs, Openly) else method.needs
+        self._room = shared.load.open_streams if self._needs is None else shared.load.streams
         self._quiet = method.quiet
         self._both = said.client_streaming
         self._streams = said.server_streaming
@@ -128,7 +129,7 @@ class Handling:
         call, given = self._begin(rpc)
         code, ending = grpc.StatusCode.OK, Ending(asyncio.current_task())
         try:
-            self._load.take_stream(ending)
+            self._room.take(ending)
             await self._tell(request, rpc, call, given, ending)
             rpc.set_trailing_metadata(((CORRELATION_ID, call.correlation_id),))
             return
@@ -137,7 +138,7 @@ class Handling:
             if known is None:
                 raise
         finally:
-            self._load.streams.discard(ending)
+            self._room.leave(ending)
             self._books.note(started, code, call.correlation_id, self.path)
         await verdicts.end(rpc, known, call)
 

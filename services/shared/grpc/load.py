@@ -40,14 +40,43 @@ class Ending(Late):
             raise self.why
 
 
+class Streams:
+    """Those under way, at most so many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._endings: set[Ending] = set()
+
+    def __len__(self) -> int:
+        return len(self._endings)
+
+    def take(self, ending: Ending) -> None:
+        """Whoever takes one leaves it. Raises StatusError."""
+        if len(self._endings) >= self._most:
+            raise exhausted("streams", self._most)
+        self._endings.add(ending)
+
+    def leave(self, ending: Ending) -> None:
+        """It has ended, or was never taken."""
+        self._endings.discard(ending)
+
+    def end(self, why: StatusError) -> None:
+        """All that there are now."""
+        for ending in tuple(self._endings):
+            ending.end(why)
+
+
 class Load:
     """Calls and streams of all clients of a process."""
 
     def __init__(self, *, calls: int, streams: int) -> None:
         self._most_calls = calls
-        self._most_streams = streams
         self.calls = 0
-        self.streams: set[Ending] = set()
+        self.streams = Streams(streams)
+        # Who shows no token, as for health and reflection, takes no place from those who do.
+        self.open_streams = Streams(max(streams // 10, 10))
+        self.pending = 2 * (calls + streams)
+        """How many calls there may be in all, with those whose message has not come."""
 
     def take_call(self) -> None:
         """Whoever takes one gives it back, by lowering `calls`. Raises StatusError."""
@@ -55,13 +84,7 @@ class Load:
             raise exhausted("calls", self._most_calls)
         self.calls += 1
 
-    def take_stream(self, ending: Ending) -> None:
-        """Whoever takes one discards it from `streams`. Raises StatusError."""
-        if len(self.streams) >= self._most_streams:
-            raise exhausted("streams", self._most_streams)
-        self.streams.add(ending)
-
     def end_streams(self, why: StatusError) -> None:
         """All that there are now."""
-        for ending in tuple(self.streams):
-            ending.end(why)
+        self.streams.end(why)
+        self.open_streams.end(why)

@@ -35,4 +35,4 @@ class GrpcMetrics:
         calls = Gauge("grpc_server_calls", "Calls in hand, streams aside.", registry=registry)
         calls.set_function(lambda: load.calls)
         streams = Gauge("grpc_server_streams", "Streams under way.", registry=registry)
-        streams.set_function(lambda: len(load.streams))
+        streams.set_function(lambda: len(load.streams) + len(load.open_streams))

@@ -72,7 +72,11 @@ class GrpcServer:
                 if handling.path in handlers:
                     raise TableError(f"{handling.path} is there twice; leave one")
                 handlers[handling.path] = handling.registered()
-        self._server = grpc.aio.server(options=options(settings))
+        # Until a call's message has come nothing of ours sees it, and it may never come: what waits
+        # for one is bounded by the library, and by the age of its connection.
+        self._server = grpc.aio.server(
+            options=options(settings), maximum_concurrent_rpcs=self._load.pending
+        )
         # One look-up for all methods. Those that are registered one by one are each waited for by
         # a task of its own, and the library looks through all of these for every call.
         self._server.add_generic_rpc_handlers([_Lookup(handlers, Unknown(metrics))])

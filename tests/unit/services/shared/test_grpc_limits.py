@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -14,7 +16,15 @@ from services.contracts.proto.millrace.tasks.v1 import tasks_pb2
 from services.shared.grpc.calls import Call
 from services.shared.grpc.settings import GrpcSettings
 from services.shared.runtime.settings import SettingsError, load
-from tests.unit.services.shared.grpc_world import SOON, eventually, process, serving
+from tests.unit.services.shared.grpc_world import (
+    SOON,
+    TASKS,
+    World,
+    eventually,
+    get,
+    process,
+    serving,
+)
 
 
 class Held:
@@ -74,10 +84,22 @@ async def test_at_its_clients_deadline_a_call_is_cancelled_down_to_what_it_waits
 
 
 async def test_a_call_whose_deadline_is_over_does_not_begin() -> None:
-    held = Held()
-    async with serving(ProcessTask=held.handler) as world:
-        assert (await world.call(timeout=0)).code == "DEADLINE_EXCEEDED"
-        assert held.begun == 0
+    begun: list[str] = []
+
+    async def block(request: Any, call: Call) -> Any:
+        begun.append(request.task_id)
+        if request.task_id == "first":
+            time.sleep(0.3)  # nothing else is looked at meanwhile
+        return await get(request, call)
+
+    async with serving(GetTaskStatus=block) as world:
+        await world.call()
+        first, second = (tasks_pb2.GetTaskStatusRequest(task_id=one) for one in ("first", "second"))
+        ended = await asyncio.gather(
+            world.call("GetTaskStatus", first), world.call("GetTaskStatus", second, timeout=0.1)
+        )
+        assert [one.code for one in ended] == ["OK", "DEADLINE_EXCEEDED"]
+        assert begun == ["first"]
 
 
 async def test_a_client_that_gives_up_has_its_call_cancelled() -> None:
@@ -119,6 +141,40 @@ async def test_a_message_that_is_far_too_large_is_never_held() -> None:
         ended = await world.call(request=b"x" * 100_000)
         assert ended.code == "RESOURCE_EXHAUSTED"
         assert (await world.call()).code == "OK"
+
+
+async def test_a_message_that_is_far_too_large_when_it_is_unpacked_is_never_held() -> None:
+    async with serving(settings={"max_request_bytes": 1024}) as world:
+        for size, code in ((900, "OK"), (50_000_000, "RESOURCE_EXHAUSTED")):
+            # The client may send as much as it likes, and packed it is little.
+            text = tasks_pb2.ProcessTaskRequest(resource_id="x" * size).SerializeToString()
+            call = world.unary("ProcessTask")(text, compression=grpc.Compression.Gzip)
+            assert (await call.code()).name == code
+
+
+async def test_calls_whose_message_never_comes_are_bounded() -> None:
+    settings = {"calls": 2, "streams": 2}
+
+    async def nothing() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async with serving(settings=settings) as world:
+        of = world.channel.stream_unary(f"/{TASKS}/ProcessTask")
+        calls = [of(nothing()) for _ in range(20)]
+        await eventually(lambda: sum(call.done() for call in calls) == 12)
+        codes = {(await call.code()).name for call in calls if call.done()}
+        assert codes == {"RESOURCE_EXHAUSTED"}
+        for call in calls:
+            call.cancel()
+        await eventually_ok(world)
+
+
+async def eventually_ok(world: World) -> None:
+    """Wait until calls are answered again."""
+    async with asyncio.timeout(SOON):
+        while (await world.call()).code != "OK":
+            await asyncio.sleep(0.01)
 
 
 async def test_a_response_that_is_too_large_is_our_mistake() -> None:

@@ -199,6 +199,20 @@ async def test_streams_beyond_the_limit_are_refused() -> None:
             one.cancel()
 
 
+async def test_streams_that_need_no_token_take_no_place_from_those_that_do() -> None:
+    async with serving(settings={"streams": 10}) as world:
+        of = world.channel.unary_stream("/grpc.health.v1.Health/Watch")
+        watched = [of(b"") for _ in range(10)]
+        for stream in watched:
+            await stream.initial_metadata()
+        _, ended = await rest_of(of(b""))
+        assert (ended.code, ended.reason) == ("RESOURCE_EXHAUSTED", "TOO_MANY")
+        assert world.sample("grpc_server_streams") == 10
+        assert (await rest_of(world.watching()))[1].code == "OK"
+        for stream in watched:
+            stream.cancel()
+
+
 async def test_a_server_that_stops_ends_streams_with_unavailable_and_finishes_calls() -> None:
     endless, gate, begun = Endless(), asyncio.Event(), asyncio.Event()
 

@@ -46,12 +46,15 @@ class Streams:
     def __init__(self, most: int) -> None:
         self._most = most
         self._endings: set[Ending] = set()
+        self._over: StatusError | None = None
 
     def __len__(self) -> int:
         return len(self._endings)
 
     def take(self, ending: Ending) -> None:
         """Whoever takes one leaves it. Raises StatusError."""
+        if self._over is not None:
+            raise self._over
         if len(self._endings) >= self._most:
             raise exhausted("streams", self._most)
         self._endings.add(ending)
@@ -61,7 +64,8 @@ class Streams:
         self._endings.discard(ending)
 
     def end(self, why: StatusError) -> None:
-        """All that there are now."""
+        """All that there are, and those that were on their way already."""
+        self._over = why
         for ending in tuple(self._endings):
             ending.end(why)
 
@@ -85,6 +89,6 @@ class Load:
         self.calls += 1
 
     def end_streams(self, why: StatusError) -> None:
-        """All that there are now."""
+        """For good."""
         self.streams.end(why)
         self.open_streams.end(why)

@@ -32,7 +32,7 @@ class GrpcMetrics:
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
-        calls = Gauge("grpc_server_calls", "Calls in hand, streams aside.", registry=registry)
+        calls = Gauge("grpc_server_in_flight", "Calls in hand, streams aside.", registry=registry)
         calls.set_function(lambda: load.calls)
         streams = Gauge("grpc_server_streams", "Streams under way.", registry=registry)
         streams.set_function(lambda: len(load.streams) + len(load.open_streams))

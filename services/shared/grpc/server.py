@@ -31,6 +31,7 @@ log = get_logger(__name__)
 
 _PATIENCE: Final = 4
 """How many times the largest message is still read, so that it can be refused with the reason."""
+_HANDSHAKE_SECONDS: Final = 10.0
 _SPARE_SECONDS: Final = 5.0
 _AGES: Final = 1e9
 
@@ -150,6 +151,7 @@ def options(settings: GrpcSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", _PATIENCE * settings.max_request_bytes),
         ("grpc.max_send_message_length", settings.max_response_bytes),
+        ("grpc.server_handshake_timeout_ms", _ms(_HANDSHAKE_SECONDS)),
         ("grpc.max_concurrent_streams", settings.calls_per_connection),
         # It would count calls that have ended and are not yet put away, and so refuse clients that
         # keep to the limit, with a status that they do not try again by themselves.

@@ -63,7 +63,7 @@ async def test_a_call_has_one_line_in_the_log_and_its_place_in_the_metrics() -> 
         assert world.handled("ProcessTask", "OK") == 1
         assert world.sample("grpc_server_started_total", **about) == 1
         assert world.sample("grpc_server_handling_seconds_count", **about) == 1
-        assert world.sample("grpc_server_calls") == 0
+        assert world.sample("grpc_server_in_flight") == 0
 
 
 async def test_only_what_is_notable_is_logged_unless_all_is_wanted() -> None:

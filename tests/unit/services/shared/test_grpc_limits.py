@@ -110,7 +110,7 @@ async def test_a_client_that_gives_up_has_its_call_cancelled() -> None:
         call.cancel()
         await eventually(lambda: world.handled("ProcessTask", "CANCELLED") == 1)
         assert held.ended == ["cancelled"]
-        assert world.sample("grpc_server_calls") == 0
+        assert world.sample("grpc_server_in_flight") == 0
 
 
 async def test_a_client_that_vanishes_has_its_calls_cancelled() -> None:
@@ -192,7 +192,7 @@ async def test_calls_beyond_the_limit_are_refused_and_told_when_to_come_again() 
     async with serving(ProcessTask=held.handler, settings={"calls": 2}) as world:
         under_way = [asyncio.create_task(world.call()) for _ in range(2)]
         await eventually(lambda: held.begun == 2)
-        assert world.sample("grpc_server_calls") == 2
+        assert world.sample("grpc_server_in_flight") == 2
         ended = await world.call("ListTasks")
         assert (ended.code, ended.reason) == ("RESOURCE_EXHAUSTED", "TOO_MANY")
         assert ended.detail(error_details_pb2.RetryInfo).retry_delay.seconds == 1
@@ -202,7 +202,7 @@ async def test_calls_beyond_the_limit_are_refused_and_told_when_to_come_again() 
         held.gate.set()
         assert [one.code for one in await asyncio.gather(*under_way)] == ["OK", "OK"]
         assert (await world.call("ListTasks")).code == "OK"
-        assert world.sample("grpc_server_calls") == 0
+        assert world.sample("grpc_server_in_flight") == 0
 
 
 async def test_calls_of_one_connection_beyond_its_limit_wait_on_the_clients_side() -> None:

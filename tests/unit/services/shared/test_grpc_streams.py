@@ -13,8 +13,10 @@ from google.rpc import error_details_pb2
 from structlog.testing import capture_logs
 
 from services.contracts.proto.millrace.tasks.v1 import tasks_pb2
-from services.shared.grpc import errors
+from services.shared.grpc import errors, verdicts
 from services.shared.grpc.calls import Call
+from services.shared.grpc.errors import StatusError
+from services.shared.grpc.load import Ending, Streams
 from tests.unit.services.shared.grpc_world import SOON, TASKS, eventually, rest_of, serving
 
 STREAM = "server_stream"
@@ -290,3 +292,16 @@ async def test_many_streams_that_come_and_go_leave_nothing(count: int) -> None:
         ended = await asyncio.gather(*(rest_of(stream) for stream in streams[::2]))
         assert {one.code for _, one in ended} == {"UNAVAILABLE"}
         assert world.sample("grpc_server_streams") == 0
+
+
+async def test_a_stream_that_was_on_its_way_when_the_server_stopped_ends_as_well() -> None:
+    streams, why = Streams(2), verdicts.stopping()
+    under_way = Ending(asyncio.current_task())
+    streams.take(under_way)
+    with contextlib.suppress(asyncio.CancelledError):
+        streams.end(why)
+        await asyncio.sleep(0)
+    assert under_way.why is why
+    assert under_way.cancelled()
+    with pytest.raises(StatusError, match="about to stop"):
+        streams.take(Ending(asyncio.current_task()))

@@ -164,6 +164,26 @@ SERVICES: Final = (
         pod_name_env=("RELAY_ID",),
     ),
     Service(
+        name="grpc-service",
+        package="grpc_service",
+        databases=(
+            # LISTEN takes one more, as the relay's does.
+            DatabaseUse("grpcdb", owns_migrations=True, extra_connections=1),
+        ),
+        consumes=RESOURCE_EVENTS,
+        produces=(DEAD_LETTER,),
+        calls=("auth-service",),
+        ports=(HTTP, Port("grpc", 50051, "grpc", entry="grpc")),
+        pod_name_env=("KAFKA_GROUP_INSTANCE_ID",),
+    ),
+    Service(
+        name="outbox-relay-grpc",
+        package="outbox_relay",
+        databases=(DatabaseUse("grpcdb", extra_connections=1),),
+        produces=TASK_EVENTS,
+        pod_name_env=("RELAY_ID",),
+    ),
+    Service(
         name="event-worker",
         package="event_worker",
         databases=(DatabaseUse("workerdb", owns_migrations=True),),

@@ -36,7 +36,7 @@ def provide_load_generator(ground: Foundation, environment: Environment) -> None
 def _entries(
     records: Records, settings: PlatformSettings, environment: Environment
 ) -> Iterator[tuple[str, str]]:
-    """Entry to where it is for users on the cluster.
+    """Entry to where it is for users on the cluster, who speak HTTP.
 
     Users come through the load balancer, and so does the load, TLS included. A node port is
     published at a name of the machine's, like localhost, which leads nowhere from a pod: the
@@ -44,7 +44,7 @@ def _entries(
     """
     for service in records.services:
         for port in service.ports:
-            if port.entry is None:
+            if port.entry is None or port.protocol != "http":
                 continue
             if settings.entry.type == "LoadBalancer":
                 yield port.entry, url(settings.entry, environment, port.entry, port.protocol)

@@ -88,7 +88,7 @@ class KafkaSettings(Settings):
 class PostgresSettings(Settings):
     """The PostgreSQL server; one role and one database per service that asks for one."""
 
-    max_connections: Annotated[int, Field(ge=20, le=5000)] = 200
+    max_connections: Annotated[int, Field(ge=20, le=5000)] = 300
     """Of all services together, and of Jobs and operators."""
     shared_buffers: Bytes = "128Mi"
     """PostgreSQL's own page cache."""

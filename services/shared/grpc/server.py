@@ -89,7 +89,6 @@ class GrpcServer:
         settings = self._settings
         address = f"{settings.host}:{settings.port}"
         if settings.tls == "off":
-            log.warning("tls_is_off", meaning="everybody on the way can read tokens")
             self.port = self._server.add_insecure_port(address)
         else:
             assert settings.certificate_file is not None, "the settings insist on it"

@@ -19,9 +19,9 @@ class GrpcSettings(BaseSettings):
     """Address to listen on."""
     port: int = Field(default=8443, ge=0, le=65535)
     """Port to listen on; 0: any that is free."""
-    tls: Literal["required", "off"] = "required"
-    """`required`: with the certificate below. `off`: everybody on the way can read tokens, for a
-    process on a developer's machine."""
+    tls: Literal["required", "off"] = "off"
+    """`off`: what stands before the service ends TLS, as it does for HTTP. `required`: the service
+    does so itself, with the certificate below."""
     certificate_file: FilePath | None = Field(default=None, validate_default=True)
     """File with the certificate to show, and those between it and the CA; read again when it
     changes."""
@@ -58,11 +58,11 @@ class GrpcSettings(BaseSettings):
     @field_validator("certificate_file", "key_file")
     @classmethod
     def _said_where_required(cls, value: FilePath | None, info: ValidationInfo) -> FilePath | None:
-        """GRPC_CERTIFICATE_FILE and GRPC_KEY_FILE are given unless GRPC_TLS is off."""
-        if value is None and info.data.get("tls") != "off":
+        """GRPC_CERTIFICATE_FILE and GRPC_KEY_FILE are given where GRPC_TLS is required."""
+        if value is None and info.data.get("tls") == "required":
             raise ValueError(
-                "not set; name the mounted file, or set GRPC_TLS=off where everybody on the way may"
-                " read tokens"
+                "not set; name the mounted file, or set GRPC_TLS=off where something before the"
+                " service ends TLS"
             )
         return value
 

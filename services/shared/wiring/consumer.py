@@ -6,11 +6,13 @@ A consuming service is its settings, a handler of messages and its statements; t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from services.shared.http.health import Readiness
 from services.shared.kafka.clients import Config, consumer_config, producer_config
 from services.shared.kafka.consumer import ConsumerLoop, Handler
 from services.shared.kafka.consumer_metrics import ConsumerMetrics
@@ -34,19 +36,28 @@ class Means:
     """What a service makes its work of.
 
     observer: the configuration of a client that asks about the group without a place in it.
+    readiness: what /ready says, for who answers there in another way, too.
     """
 
+    service: ServiceSettings
     database: Database
     registry: CollectorRegistry
+    readiness: Readiness
     observer: Callable[[], Config]
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a service does: handle messages, and beside that what runs until it is cancelled."""
+    """What a service does: handle messages, and beside that what runs until it is cancelled.
+
+    to_its_end: what is told to stop together with the consumer, by the event that it is given, and
+    gets as long to end. on_stop: rings for what does not wait for that event.
+    """
 
     handler: Handler
     beside: Sequence[Routine] = ()
+    to_its_end: Sequence[Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = ()
+    on_stop: Callable[[], None] = lambda: None
 
 
 async def consume(
@@ -76,12 +87,14 @@ async def consume(
 
     pool = Database(database, registry, application_name=service.service_name)
     await pool.open()
-    made = work(Means(pool, registry, lambda: consuming(member=False)))
+    heartbeat = Heartbeat(batches.wedged_after_seconds)
+    process = Process(service, pool, registry, heartbeat)
+    means = Means(service, pool, registry, process.readiness, lambda: consuming(member=False))
+    made = work(means)
     dead_letters = DeadLetters(
         lambda: producer_config(kafka, client_id, message_timeout_ms=_DEAD_LETTER_TIMEOUT_MS),
         group.dead_letter_topic,
     )
-    heartbeat = Heartbeat(batches.wedged_after_seconds)
     consumer = ConsumerLoop(
         consuming,
         group.topics,
@@ -93,13 +106,19 @@ async def consume(
         loop=asyncio.get_running_loop(),
         leave_on_stop=group.leave_on_stop,
     )
+
+    async def whole(stop: asyncio.Event) -> None:
+        ending = [one(stop) for one in made.to_its_end]
+        await asyncio.gather(asyncio.to_thread(consumer.run), *ending)
+
+    def on_stop() -> None:
+        consumer.stop()
+        made.on_stop()
+
     log.info("consumer_starting", topics=list(group.topics), group=group.group_id)
     try:
         await work_until_stopped(
-            Process(service, pool, registry, heartbeat),
-            lambda _stop: asyncio.to_thread(consumer.run),
-            on_stop=consumer.stop,
-            beside=made.beside,
+            process, whole, on_stop=on_stop, beside=made.beside
         )
     finally:
         dead_letters.close()

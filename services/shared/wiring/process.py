@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
@@ -28,18 +27,25 @@ class Answering(Protocol):
     async def ping(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
 class Process:
     """What a process answers for on /health, /ready and /metrics. The database is open.
 
     checks: what it needs beside the database to be ready, by name.
     """
 
-    service: ServiceSettings
-    database: Answering
-    registry: CollectorRegistry
-    heartbeat: Heartbeat
-    checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
+    def __init__(
+        self,
+        service: ServiceSettings,
+        database: Answering,
+        registry: CollectorRegistry,
+        heartbeat: Heartbeat,
+        checks: Mapping[str, Check] | None = None,
+    ) -> None:
+        self.service = service
+        self.readiness = Readiness(registry)
+        self.app = worker_app(service.service_name, self.readiness, registry, heartbeat)
+        for name, check in {"database": database.ping, **(checks or {})}.items():
+            self.readiness.add(name, check)
 
 
 async def work_until_stopped(
@@ -56,19 +62,13 @@ async def work_until_stopped(
     long, and is cancelled.
     """
     service = process.service
-    readiness = Readiness(process.registry)
-    readiness.add("database", process.database.ping)
-    for name, check in process.checks.items():
-        readiness.add(name, check)
-    app = worker_app(service.service_name, readiness, process.registry, process.heartbeat)
-
     stop = asyncio.Event()
     stop_on_signals(stop)
     helpers = [asyncio.create_task(make()) for make in beside]
     helpers.append(asyncio.create_task(_call_on(stop, on_stop)))
     working = asyncio.create_task(work(stop))
     try:
-        await serve(app, service, readiness, stop)
+        await serve(process.app, service, process.readiness, stop)
         # A thread needs this loop for its last batch, so the loop must wait for it.
         async with asyncio.timeout(service.shutdown_grace_seconds):
             await asyncio.shield(working)

@@ -15,7 +15,7 @@ from tests.unit.infra.test_config import stack_file
 
 def load(**services: dict[str, Any]) -> PlatformSettings:
     given = {name.replace("_", "-"): {"environment": of} for name, of in services.items()}
-    ports = {"ports": {"http": 30080, "data": 30081, "auth": 30082}}
+    ports = {"ports": {"http": 30080, "data": 30081, "auth": 30082, "grpc": 30051}}
     servers = {"mysql": {"client-database": {"maxConnections": 110}}}
     return load_file(stack_file(services=given, entry=ports, servers=servers), "Pulumi.dev.yaml")
 

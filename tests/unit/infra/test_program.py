@@ -205,6 +205,7 @@ def test_every_placeholder_of_the_production_stack_is_refused_by_its_key():
         "entry.host",
         "entry.hosts.auth",
         "entry.hosts.data",
+        "entry.hosts.grpc",
         "images.overrides.backup-mysql",
         "images.overrides.backup-postgres",
         "images.overrides.kafka-metrics",

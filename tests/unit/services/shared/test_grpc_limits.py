@@ -234,9 +234,8 @@ async def test_clients_are_asked_to_connect_anew_and_no_call_fails_by_it() -> No
         watching.cancel()
 
 
-def test_settings_that_would_leave_tokens_in_the_open_are_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_settings_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRPC_TLS", "required")
     with pytest.raises(SettingsError, match="GRPC_CERTIFICATE_FILE: Value error, not set; name"):
         load(GrpcSettings)
     monkeypatch.setenv("GRPC_TLS", "off")

@@ -21,13 +21,20 @@ _AGAIN_SECONDS = 1.0
 
 
 class Wake:
-    """Set by a NOTIFY on the outbox channel, or by whoever has another reason, as a stop signal."""
+    """Set by a NOTIFY on the outbox channel, or by whoever has another reason, as a stop signal.
 
-    def __init__(self) -> None:
+    One waits for it. Who else is to wake for the same reasons is one of the `others`, which are set
+    with it: one connection that listens is enough.
+    """
+
+    def __init__(self, *others: Wake) -> None:
         self._event = asyncio.Event()
+        self._others = others
 
     def set(self) -> None:
         self._event.set()
+        for other in self._others:
+            other.set()
 
     async def wait(self, seconds: float) -> None:
         """Return at the next wake-up, or one that was not waited for yet, or after `seconds`."""

@@ -1,20 +1,25 @@
-"""Where the next page of tasks begins, and of which question it is the next one."""
+"""Where the next page of tasks begins, or the next watch, and of which question it is the next."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from services.contracts.ids import is_uuid7
 from services.grpc_service.model import Status
+from services.grpc_service.snapshots import Snapshot
 from services.shared.runtime.cursors import seal, unseal
 
 _DIGITS = 16
+_MOST_RUNNING: Final = 50
+"""Transactions that a token names, which is to stay below a kilobyte."""
 
 
 class BadCursorError(Exception):
-    """It is of no page of this question: leave it out for the first."""
+    """It is of no page, or no watch, of this question: leave it out for the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,20 @@ def decode(cursor: str, filters: Filters) -> str:
     if not is_uuid7(task_id) or mark != _mark(filters):
         raise BadCursorError
     return task_id
+
+
+def encode_watch(reached: Snapshot, filters: Filters) -> str:
+    """The token of a watch that goes on from there."""
+    return seal(f"{reached.shortened(_MOST_RUNNING)} {_mark(filters)}")
+
+
+def decode_watch(token: str, filters: Filters) -> Snapshot:
+    """The snapshot of encode_watch(). Raises BadCursorError, also when the filters were others."""
+    text, _, mark = unseal(token).partition(" ")
+    if mark == _mark(filters):
+        with suppress(ValueError):
+            return Snapshot.parse(text)
+    raise BadCursorError
 
 
 def _mark(filters: Filters) -> str:

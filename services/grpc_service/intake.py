@@ -42,10 +42,7 @@ def new_task(
     resource_id: str, action: str, given: str, request_id: str | None, *, most_bytes: int
 ) -> NewTask:
     """`given`: JSON text, of `most_bytes` at most. Raises InvalidTaskError."""
-    if not resource_id or len(resource_id) > MAX_ID_LENGTH or not resource_id.isprintable():
-        raise InvalidTaskError(
-            "resource_id", f"must be 1 to {MAX_ID_LENGTH} characters that can be printed"
-        )
+    check_resource_id(resource_id)
     if action not in CALLER_ACTIONS:
         raise InvalidTaskError("action", f"must be one of {', '.join(sorted(CALLER_ACTIONS))}")
     if len(given) > most_bytes or len(given.encode("utf-8", "replace")) > most_bytes:
@@ -55,6 +52,14 @@ def new_task(
     except BadInputError as error:
         raise InvalidTaskError("input", str(error)) from error
     return NewTask(resource_id, action, text, _uuid(request_id))
+
+
+def check_resource_id(text: str) -> None:
+    """Whether a resource may go by it. Raises InvalidTaskError."""
+    if not text or len(text) > MAX_ID_LENGTH or not text.isprintable():
+        raise InvalidTaskError(
+            "resource_id", f"must be 1 to {MAX_ID_LENGTH} characters that can be printed"
+        )
 
 
 def _uuid(text: str | None) -> str | None:

@@ -26,8 +26,8 @@ class Task:
 
     number: its place among the tasks of its resource, 1, 2, …, in which they run. attempts: how
     often it was begun. result: of a completed one. error: of its last attempt, for people. change:
-    of its last change of state, higher than those before and given once; of tasks that change at
-    the same time the higher may be seen first. Times are in UTC.
+    the number of the transaction that changed its state last; numbers are given when transactions
+    begin, so a higher one may be seen first (changes.py). Times are in UTC.
     """
 
     id: str

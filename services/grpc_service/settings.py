@@ -53,6 +53,26 @@ class TaskSettings(InboxSettings):
     """A process ends when it has had nothing to do for so long."""
     input_bytes: int = Field(default=65_536, ge=1, le=524_288)
     """Most that a caller may give a task to work on. How much an event says is bounded by Kafka."""
+    page_size: int = Field(default=50, ge=1, le=1000)
+    """Tasks of a page whose caller leaves it to the service."""
+    page_most: int = Field(default=200, ge=1, le=1000)
+    """Most tasks of a page, whatever its caller says."""
+    wait_seconds: float = Field(default=30, ge=0, le=3600)
+    """The longest that a call may wait for the end of the task that it asked for; it never takes
+    longer than the call itself has."""
+    watch_poll_seconds: float = Field(default=1, gt=0, le=300)
+    """The longest pause between two looks for changed tasks while anybody watches: how late it is
+    seen that an attempt has begun, or is to be tried again. Beginnings and ends ring."""
+    watch_pause_seconds: float = Field(default=0.05, ge=0, le=60)
+    """The shortest pause between two such looks, however many changes there are."""
+    watch_renew_seconds: float = Field(default=30, gt=0, le=3600)
+    """A stream that has had nothing to tell for so long has its token renewed, if tasks have
+    changed meanwhile."""
+    watch_page_size: int = Field(default=500, ge=1, le=10_000)
+    """Changed tasks that are read at a time."""
+    watch_kept: int = Field(default=1000, ge=1, le=100_000)
+    """Changed tasks that are kept for a stream whose client reads slowly; when there are more, it
+    reads them from the database once it comes to it."""
     upkeep_seconds: float = Field(default=60, ge=1)
     """Between two rounds of dropping old tasks."""
     look_seconds: float = Field(default=5, gt=0)
@@ -65,6 +85,16 @@ class TaskSettings(InboxSettings):
             raise ValueError(
                 f"retry_first_seconds {self.retry_first_seconds:g} is above retry_most_seconds"
                 f" {self.retry_most_seconds:g}; lower the one or raise the other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_page_is_allowed(self) -> TaskSettings:
+        """TASKS_PAGE_SIZE is at most TASKS_PAGE_MOST."""
+        if self.page_size > self.page_most:
+            raise ValueError(
+                f"page_size {self.page_size} is above page_most {self.page_most}; lower the one or"
+                " raise the other"
             )
         return self
 

@@ -18,7 +18,7 @@ from services.shared.outbox.wakeup import CHANNEL
 
 COLUMNS = """t.id AS task_id, t.resource_id, t.action, t.status, t.number, t.attempts, t.result,
            t.error, t.correlation_id, t.traceparent, t.change, t.created_at, t.updated_at"""
-_CHANGED = "change = nextval('task_changes'), updated_at = clock_timestamp()"
+_CHANGED = "change = pg_current_xact_id(), updated_at = clock_timestamp()"
 _PAYLOAD = """jsonb_build_object('task_id', r.task_id, 'resource_id', r.id, 'action', r.action,
                                'status', '{}'{})"""
 _PENDING = _PAYLOAD.format(Status.PENDING, "")

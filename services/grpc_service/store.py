@@ -62,14 +62,14 @@ class TaskStore:
             self._metrics.created.labels(given.action).inc()
         elif row["request_digest"] != given.digest:
             raise RequestConflictError
-        return _task(row), row["id"] is not None
+        return to_task(row), row["id"] is not None
 
     async def get(self, task_id: str) -> Task:
         """Raises TaskNotFoundError."""
         row = await self._database.fetchrow(statements.GET, task_id)
         if row is None:
             raise TaskNotFoundError
-        return _task(row)
+        return to_task(row)
 
     async def list(
         self, filters: Filters, limit: int, cursor: str | None = None
@@ -83,7 +83,7 @@ class TaskStore:
         equal = {name: value for name, value in asked.items() if value is not None}
         statement = statements.page(filters.status, *equal)
         rows = await self._database.fetch(statement, before, limit + 1, *equal.values())
-        found = [_task(row) for row in rows[:limit]]
+        found = [to_task(row) for row in rows[:limit]]
         more = len(rows) > limit
         return found, encode(found[-1].id, filters) if more else None
 
@@ -94,7 +94,7 @@ class TaskStore:
         """
         lease = timedelta(seconds=lease_seconds)
         rows = await self._database.fetch(statements.CLAIM, limit, owner, lease)
-        return [Claimed(_task(row), row["input"], row["token"]) for row in rows]
+        return [Claimed(to_task(row), row["input"], row["token"]) for row in rows]
 
     async def next_due_seconds(self) -> float | None:
         """In how many seconds a task is due, or a lease runs out; None while no task is open."""
@@ -127,7 +127,7 @@ class TaskStore:
         task = claimed.task
         origin = Origin(task.correlation_id, traceparent)
         row = await self._outbox.write(statement, task.resource_id, origin, claimed.token, outcome)
-        return None if row["id"] is None else _task(row)
+        return None if row["id"] is None else to_task(row)
 
     async def retry(self, claimed: Claimed, error: str, seconds: float) -> Task | None:
         """Let it be tried again in so many seconds. None: it was no longer ours."""
@@ -138,7 +138,7 @@ class TaskStore:
             error,
             timedelta(seconds=seconds),
         )
-        return None if row is None else _task(row)
+        return None if row is None else to_task(row)
 
     async def open(self, most: int) -> Open:
         """What is not done yet, counted up to `most`."""
@@ -155,7 +155,8 @@ def _tokens(claimed: Sequence[Claimed]) -> tuple[list[str], list[int]]:
     return [one.task.resource_id for one in claimed], [one.token for one in claimed]
 
 
-def _task(row: asyncpg.Record) -> Task:
+def to_task(row: asyncpg.Record) -> Task:
+    """Of a row with COLUMNS."""
     return Task(
         id=row["task_id"],
         resource_id=row["resource_id"],

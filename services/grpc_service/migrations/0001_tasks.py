@@ -33,7 +33,6 @@ def upgrade() -> None:
     op.execute("CREATE INDEX task_resources_due ON task_resources (due_at) WHERE done < queued")
 
     # What was given is kept as text: jsonb would refuse some of it, and write out numbers in full.
-    op.execute("CREATE SEQUENCE task_changes")
     op.execute("""
         CREATE TABLE tasks (
             id varchar(100) COLLATE "C" PRIMARY KEY,
@@ -51,7 +50,7 @@ def upgrade() -> None:
             request_digest bytea,
             correlation_id text,
             traceparent text,
-            change bigint NOT NULL DEFAULT nextval('task_changes'),
+            change xid8 NOT NULL DEFAULT pg_current_xact_id(),
             created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
             updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
             UNIQUE (resource_id, number)
@@ -70,6 +69,7 @@ def upgrade() -> None:
     op.execute("""
         CREATE INDEX tasks_open ON tasks (id, status) WHERE status IN ('pending', 'running')""")
     op.execute("CREATE INDEX tasks_failed ON tasks (id) WHERE status = 'failed'")
+    # For those who watch: what a transaction has changed (changes.py).
     op.execute("CREATE INDEX tasks_change ON tasks (change)")
     # For upkeep, which drops the oldest first.
     op.execute("""
@@ -79,7 +79,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TABLE tasks")
-    op.execute("DROP SEQUENCE task_changes")
     op.execute("DROP TABLE task_resources")
     inbox.downgrade_v1(op)
     outbox.downgrade_v1(op)

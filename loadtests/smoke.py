@@ -1,8 +1,9 @@
 """``make smoke``: does the running platform do its one job, seen from outside?
 
 Creates, updates, reads, lists and deletes resources over the published port, then looks for
-exactly one row per event in ``workerdb.processed_events``, in order per resource. Then writes and
-reads documents, both ways, and looks for them in their store; and sends points and reads them.
+exactly one row per event in ``workerdb.processed_events``, in order per resource, and for the task
+of each event with the rows of its own. Then writes and reads documents, both ways, and looks for
+them in their store; and sends points and reads them.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import WAY_OUT, Kube, KubeError
-from loadtests import arrivals, tokens, traffic
+from loadtests import arrivals, tasks, tokens, traffic
 from loadtests.documents import closing
 from loadtests.documents.client import Document
 from loadtests.documents.over_httpx import documents_of
@@ -176,8 +177,10 @@ def _table(title: str) -> Table:
     return table
 
 
-def show(console: Console, ledger: Ledger, reads: Reads, verdict: Verdict) -> None:
-    """The table of what was done and the latency from POST to processed."""
+def show(
+    console: Console, ledger: Ledger, reads: Reads, verdict: Verdict, of_tasks: Verdict
+) -> None:
+    """The table of what was done and the latency from POST to processed, and to the task's end."""
     table = _table("smoke: published port to processed row")
     for kind in ("create", "update", "delete"):
         writes = [write for write in ledger.acked() if write.kind == kind]
@@ -187,9 +190,10 @@ def show(console: Console, ledger: Ledger, reads: Reads, verdict: Verdict) -> No
         table.add_row(f"{kind} (answer)", *in_milliseconds(taken))
     table.add_section()
     table.add_row("POST to processed", *in_milliseconds(verdict.latencies))
+    table.add_row("POST to its task's end processed", *in_milliseconds(of_tasks.latencies))
     console.print(table)
     console.print(
-        "POST to processed: processed_at in workerdb minus the client's time of sending, "
+        "to processed: processed_at in workerdb minus the client's time of sending, "
         "both on this machine's clock.",
         style="dim",
     )
@@ -207,14 +211,17 @@ def smoke(checkout: Checkout, console: Console) -> None:
     ledger, reads = Ledger(), Reads()
     after = arrivals.last_seq(kube)
     asyncio.run(write_and_read(checkout, prefix, ledger, reads))
-    rows = arrivals.wait_for_all(kube, ledger, prefix, after, seconds=ARRIVAL_SECONDS)
-    verdict = ledger.check(rows)
-    show(console, ledger, reads, verdict)
-    if verdict.faults:
-        raise SmokeFailed(
-            f"after {ARRIVAL_SECONDS:.0f} s the events in workerdb.processed_events are not "
-            f"what was written:\n{verdict.explain()}"
-        )
+    arrivals.wait_for_all(kube, ledger, prefix, after, seconds=ARRIVAL_SECONDS)
+    rows, found = arrivals.wait_for_tasks(kube, prefix, after, seconds=ARRIVAL_SECONDS)
+    verdict, of_tasks = ledger.check(rows), tasks.check(ledger, rows, found)
+    show(console, ledger, reads, verdict, of_tasks)
+    wrong = {
+        "events in workerdb.processed_events are not what was written": verdict.explain(),
+        "tasks, or their rows there, are not those of the events": of_tasks.explain(),
+    }
+    for what, explained in wrong.items():
+        if explained:
+            raise SmokeFailed(f"after {ARRIVAL_SECONDS:.0f} s the {what}:\n{explained}")
     for way in (ASYNC, SYNC):
         documents_are_stored(checkout, kube, prefix, way)
     table = _table("smoke: points of devices")
@@ -223,7 +230,8 @@ def smoke(checkout: Checkout, console: Console) -> None:
     console.print(table)
     console.print(
         f"[green]ok[/green]: {verdict.acked} writes acknowledged, {verdict.arrived} events "
-        f"processed exactly once, in order for each of {RESOURCES_MADE} resources; "
+        f"processed exactly once, in order for each of {RESOURCES_MADE} resources, "
+        f"{of_tasks.arrived} tasks of them run; "
         f"{DOCUMENTS_MADE} documents stored from {ASYNC.path}, and as many from {SYNC.path}; "
         f"{points.DEVICES * points.POINTS} points of {points.DEVICES} devices stored"
     )

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bootstrap.checkout import Checkout
 from bootstrap.kube import Kube
-from loadtests import arrivals, traffic
+from loadtests import arrivals, tasks, traffic
 from loadtests.ledger import Ledger, Processed, Verdict
 from loadtests.outcome import Outcome
 from loadtests.pace import Pace
+from loadtests.percentiles import percentile
 from services.contracts.topics import RESOURCE_DELETED
+
+TASKS_SECONDS = 60.0
+"""What tasks have at least when all events are there: they run one after the other."""
 
 
 class Background:
@@ -98,49 +102,80 @@ def arrived_in_order(
     seconds: float,
     say: Callable[[str], None],
 ) -> tuple[Verdict, list[Processed]]:
-    """Wait for every acknowledged write, then judge; fails on any loss, repeat or reordering.
+    """Wait for every acknowledged write and for the tasks of them, then judge; fails on any loss,
+    repeat or reordering.
 
     What is found is compared a second time, by SQL in workerdb over sets, so that a mistake in
     the ledger's own matching cannot hide one of the platform's.
     """
-    shown = [0.0]
-
-    def on_poll(arrived: int, missing: int) -> None:
-        if time.monotonic() - shown[0] > 5:
-            shown[0] = time.monotonic()
-            say(f"{arrived} events processed, {missing} acknowledged writes still on their way")
-
-    rows = arrivals.wait_for_all(kube, ledger, prefix, after, seconds=seconds, on_poll=on_poll)
+    deadline = time.monotonic() + seconds
+    on_poll = _now_and_then(say, "events processed, {} acknowledged writes still on their way")
+    arrivals.wait_for_all(kube, ledger, prefix, after, seconds=seconds, on_poll=on_poll)
+    rows, found = arrivals.wait_for_tasks(
+        kube, prefix, after,
+        seconds=max(TASKS_SECONDS, deadline - time.monotonic()),
+        on_poll=_now_and_then(say, "events of tasks processed, {} still on their way"),
+    )  # fmt: skip
     verdict = ledger.check(rows)
     assert not verdict.faults, verdict.explain()
     counts = ledger.counts()
     surplus = len(rows) - counts[Outcome.ACKED]
     assert surplus == len(verdict.arrived_unacked) <= counts[Outcome.UNKNOWN]
+    of_tasks = tasks.check(ledger, rows, found)
+    assert not of_tasks.faults, of_tasks.explain()
+    say(
+        f"{len(rows)} events and {len(found.tasks)} tasks, in order; POST to the end of its task"
+        f" p50 {percentile(of_tasks.latencies, 0.5):.2f} s"
+    )
     differences = differences_by_sql(kube, ledger, prefix, after)
-    assert differences == {"lost": 0, "twice": 0, "disordered": 0}, differences
+    assert not any(differences.values()), differences
     return verdict, rows
 
 
+def _now_and_then(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:
+    shown = [0.0]
+
+    def on_poll(arrived: int, missing: int) -> None:
+        if time.monotonic() - shown[0] > 5:
+            shown[0] = time.monotonic()
+            say(f"{arrived} {what.format(missing)}")
+
+    return on_poll
+
+
 def differences_by_sql(kube: Kube, ledger: Ledger, prefix: str, after: int) -> dict[str, int]:
-    """Acknowledged writes against rows, as sets in SQL: how many lost, repeated, out of order."""
+    """Acknowledged writes against rows, as sets in SQL: how many lost, repeated, out of order; and
+    how many events of tasks are out of order, or not those of the resource's event in that place.
+    """
     lines = "\n".join(_copy_lines(ledger))
     script = f"""
         CREATE TEMP TABLE acked (resource_id text, marker text);
         COPY acked FROM STDIN;\n{lines}\n\\.
+        CREATE TEMP TABLE rows_of_run AS
+            SELECT * FROM processed_events WHERE {arrivals.of_run(prefix, after)};
         CREATE TEMP TABLE arrived AS
-            SELECT seq, resource_id, aggregate_version AS version,
+            SELECT seq, resource_id, action, aggregate_version AS version,
                    coalesce(payload ->> 'description', event_type) AS marker
-            FROM processed_events
-            WHERE seq > {after} AND resource_id IN (
-                SELECT resource_id FROM processed_events
-                WHERE seq > {after} AND payload ->> 'name' LIKE '{prefix}-%');
+            FROM rows_of_run WHERE {arrivals.OF_RESOURCES};
+        CREATE TEMP TABLE told AS
+            SELECT event_type, resource_id, action, aggregate_version AS version,
+                   row_number() OVER (PARTITION BY resource_id ORDER BY seq) AS place,
+                   row_number() OVER (PARTITION BY resource_id, event_type ORDER BY seq) AS nth
+            FROM rows_of_run WHERE {arrivals.OF_TASKS};
         SELECT json_build_object(
             'lost', (SELECT count(*) FROM (SELECT resource_id, marker FROM acked EXCEPT
                                            SELECT resource_id, marker FROM arrived) AS lost),
             'twice', (SELECT count(*) - count(DISTINCT (resource_id, marker)) FROM arrived),
             'disordered', (SELECT count(*) FROM (
                 SELECT version, row_number() OVER (PARTITION BY resource_id ORDER BY seq) AS place
-                FROM arrived) AS ranked WHERE version <> place));
+                FROM arrived) AS ranked WHERE version <> place),
+            'tasks_disordered', (SELECT count(*) FROM told WHERE version <> place),
+            'tasks_of_others', (SELECT count(*)
+                FROM (SELECT resource_id, version AS nth, action, event_type
+                      FROM arrived CROSS JOIN unnest(ARRAY['{"', '".join(tasks.LIFE)}'])
+                           AS life(event_type)) AS wanted
+                FULL JOIN told USING (resource_id, nth, event_type)
+                WHERE wanted.action IS DISTINCT FROM told.action));
     """
     (answer,) = kube.sql("workerdb", script)
     return answer
@@ -153,13 +188,13 @@ def _copy_lines(ledger: Ledger) -> Sequence[str]:
     ]
 
 
-def unsent_events(kube: Kube, prefix: str | None = None) -> int:
+def unsent_events(kube: Kube, prefix: str | None = None, *, database: str = "restdb") -> int:
     """Events that wait in the outbox: all, or those of a run's resources that still exist."""
     mine = f"""
         AND aggregate_id IN (SELECT id FROM resources WHERE name LIKE '{prefix}-%')"""
     statement = f"""
         SELECT count(*) FROM outbox_events WHERE processed_at IS NULL {mine if prefix else ""}"""
-    (count,) = kube.sql("restdb", statement)
+    (count,) = kube.sql(database, statement)
     return int(count)
 
 

@@ -17,7 +17,7 @@ from tests.e2e.conftest import Say
 from tests.e2e.test_commands import run
 from tests.e2e.traced import Send, send_document, send_point, send_resource, sent
 from tests.harness.span_trees import Path
-from tests.harness.whole_paths import DOCUMENT, POINT, RESOURCE, Caller
+from tests.harness.whole_paths import DOCUMENT, POINT, TASK, Caller
 
 SECONDS = 90
 """A service that was busy a moment before has no line left for what goes well, for half a
@@ -46,7 +46,7 @@ def found(checkout: Checkout, trace: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("path", "entry", "send"),
     [
-        pytest.param(RESOURCE, "http", send_resource, id="resource"),
+        pytest.param(TASK, "http", send_resource, id="resource"),
         pytest.param(DOCUMENT, "data", send_document, id="document"),
         pytest.param(POINT, "data", send_point, id="point"),
     ],
@@ -82,8 +82,11 @@ def test_every_service_of_a_path_has_a_line_with_the_trace(
     assert {one["line"]["trace_id"] for one in lines} == {callers[-1].trace}
     for one in lines:
         assert one["pod"].startswith(one["line"]["service"])
-    by_name = found(checkout, callers[-1].correlation_id)
-    assert by_name == lines, "the client's own name for it leads to the same"
+
+    def same_by_name() -> bool:  # of both, as somebody may have had more to tell meanwhile
+        return found(checkout, callers[-1].correlation_id) == found(checkout, callers[-1].trace)
+
+    wait_for("the client's own name for it to lead to the same", same_by_name, seconds=30)
     say(f"{path.name}: {[one['line']['event'] for one in lines]}")
 
 

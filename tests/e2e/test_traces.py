@@ -19,7 +19,7 @@ from tests.e2e.traced import (
     whole_trace,
 )
 from tests.harness.span_trees import Path
-from tests.harness.whole_paths import DOCUMENT, POINT, RESOURCE
+from tests.harness.whole_paths import DOCUMENT, POINT, TASK
 
 SECONDS = 45.0
 """For a trace to be whole: services send every 5 s, and the collector waits for those that are
@@ -47,7 +47,7 @@ def ways(checkout: Checkout, registered: object) -> Iterator[dict[str, httpx.Cli
 @pytest.mark.parametrize(
     ("path", "entry", "send", "seconds"),
     [
-        pytest.param(RESOURCE, "http", send_resource, SECONDS, id="resource"),
+        pytest.param(TASK, "http", send_resource, SECONDS, id="resource"),
         pytest.param(DOCUMENT, "data", send_document, SECONDS, id="document"),
         pytest.param(POINT, "data", send_point, WINDOW_SECONDS, id="point"),
     ],

@@ -1,6 +1,7 @@
 """Traces as the running platform keeps them, and one request of each path to make one."""
 
 import base64
+import itertools
 import json
 import ssl
 import time
@@ -22,6 +23,7 @@ from tests.harness.whole_paths import Caller
 
 NAMESPACE, JAEGER, QUERY_PORT = "monitoring", "jaeger", 16686
 ATTEMPTS: Final = 4
+"""So often a trace may fail to become whole, each time after all the seconds it has."""
 LOOK_SECONDS: Final = 1.0
 
 Send = Callable[[httpx.Client, dict[str, str], str], httpx.Response]
@@ -102,8 +104,8 @@ def whole_trace(
     """Send until one trace is all of the path; gives who called for it.
 
     What is done for a batch is told in the trace of the first that is in it, and a connection that
-    has to be made is a step: so the first one is not looked at, and when others' messages came
-    along, it is tried again.
+    has to be made is a step: so the first one is not looked at, and when other messages came
+    along, its own later ones among them, it is tried again.
 
     Raises:
         AssertionError: it was never whole; the last one is shown as it was.
@@ -112,7 +114,10 @@ def whole_trace(
     headers = {"traceparent": unsampled.headers["traceparent"][:-1] + "0"}
     patiently(lambda: send(http, headers, unsampled.correlation_id)).raise_for_status()
     wrong, picture = ["nothing sent"], ""
-    for attempt in range(1, ATTEMPTS + 1):
+    over = time.monotonic() + ATTEMPTS * seconds
+    for attempt in itertools.count(1):
+        if time.monotonic() > over:
+            break
         caller, answer = sent(http, send)
         assert answer.is_success, answer.text
         assert answer.headers["x-correlation-id"] == caller.correlation_id

@@ -35,29 +35,54 @@ def _answered(status: int) -> dict[str, str]:
     return {"http.response.status_code": str(status), "millrace.asked_for": "true"}
 
 
-def _resource(relay: str) -> Path:
-    worker = "event-worker"
-    # What the worker asks in its transaction is its own affair; that it stores and commits is not.
-    processed = Node(
-        f"{worker}: process resource.created",
-        (
-            Node(f"{worker}: BEGIN"),
-            Node(f"{worker}: INSERT processed_events"),
-            Node(f"{worker}: COMMIT"),
-        ),
-        first=f"{worker}: BEGIN",
-        last=f"{worker}: COMMIT",
+RELAY: Final = "outbox-relay-rest"
+RELAY_OF_TASKS: Final = "outbox-relay-grpc"
+TASKS: Final = "grpc-service"
+
+
+def _transaction(service: str, topic: str, *statements: str) -> Node:
+    # What else is asked in the transaction is the service's own affair.
+    asked = (f"{service}: BEGIN", *(f"{service}: {one}" for one in statements))
+    return Node(
+        f"{service}: process {topic}",
+        (*map(Node, asked), Node(f"{service}: COMMIT")),
+        first=f"{service}: BEGIN",
+        last=f"{service}: COMMIT",
         more=True,
     )
+
+
+def _stored(topic: str) -> Node:
+    return _transaction("event-worker", topic, "INSERT processed_events")
+
+
+def _resource(*further: Node, name: str) -> Path:
+    """`further`: what other services do of the event."""
     root = Node(
         "rest-service: POST /api/v1/resources",
         (
             Node("rest-service: INSERT resources INSERT outbox_events"),
-            Node(f"{relay}: send resource.created", (processed,)),
+            Node(f"{RELAY}: send resource.created", (_stored("resource.created"), *further)),
         ),
         more=True,  # of the cache it shares
     )
-    return Path("a resource", root, _answered(201))
+    return Path(name, root, _answered(201))
+
+
+def _task() -> Path:
+    made = _transaction(
+        TASKS, "resource.created", "UPDATE task_resources INSERT tasks INSERT outbox_events"
+    )
+    begun = Node(f"{RELAY_OF_TASKS}: send task.process", (_stored("task.process"),))
+    run = Node(
+        f"{TASKS}: run task",
+        (
+            Node(f"{TASKS}: UPDATE task_resources UPDATE tasks INSERT outbox_events"),
+            Node(f"{RELAY_OF_TASKS}: send task.completed", (_stored("task.completed"),)),
+        ),
+        more=True,
+    )
+    return _resource(made, begun, run, name="a resource and its task")
 
 
 def _document() -> Path:
@@ -89,6 +114,8 @@ def _point() -> Path:
     return Path("a point", root, _answered(202))
 
 
-RESOURCE: Final = _resource("outbox-relay-rest")
+RESOURCE: Final = _resource(name="a resource")
+"""Where nobody makes tasks of it."""
+TASK: Final = _task()
 DOCUMENT: Final = _document()
 POINT: Final = _point()

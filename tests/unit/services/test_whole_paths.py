@@ -4,9 +4,9 @@ import pytest
 
 from tests.harness.span_trees import Node, Path, Seen, drawn, of_jaeger, shared_a_batch
 from tests.harness.traces import SPAN, TRACE
-from tests.harness.whole_paths import DOCUMENT, POINT, RESOURCE
+from tests.harness.whole_paths import DOCUMENT, POINT, RESOURCE, TASK
 
-PATHS = [RESOURCE, DOCUMENT, POINT]
+PATHS = [RESOURCE, TASK, DOCUMENT, POINT]
 
 
 def spans_of(path: Path) -> list[Seen]:

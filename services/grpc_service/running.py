@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from services.grpc_service.metrics import TaskMetrics
 from services.grpc_service.model import Claimed, Status, Task
@@ -43,7 +43,7 @@ class Store(Protocol):
 class Processes(Protocol):
     """The part of Slots that is used here."""
 
-    async def once(self, work: Callable[[str, str], str], action: str, given: str, /) -> str: ...
+    async def once(self, work: Callable[..., str], *args: Any, **kwargs: Any) -> str: ...
     def rest(self, idle_seconds: float) -> None: ...
 
 

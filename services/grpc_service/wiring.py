@@ -67,27 +67,28 @@ def work(means: Means, told: Told) -> Work:
             await slots.close()
 
     async def answer(stop: asyncio.Event) -> None:
-        services = [task_service(store, watch, settings)]
-        async with guarded(told.authentication, means.registry) as guard:
-            server = GrpcServer(
-                services,
-                told.grpc,
-                means.service,
-                readiness=means.readiness,
-                registry=means.registry,
-                guard=guard,
-            )
-            try:
+        watching = asyncio.create_task(watch.run(stop))
+        try:
+            async with guarded(told.authentication, means.registry) as guard:
+                server = GrpcServer(
+                    [task_service(store, watch, settings)],
+                    told.grpc,
+                    means.service,
+                    readiness=means.readiness,
+                    registry=means.registry,
+                    guard=guard,
+                )
                 await server.serve(stop)
-            finally:
-                await outbox.close()
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+            await outbox.close()
 
     return Work(
         processor.process,
         beside=(
             partial(keep_closing_gaps, gaps, metrics, settings.gap_check_seconds),
             partial(wake.listen, database),
-            watch.keep,
             partial(
                 keep_forgetting,
                 store,

@@ -117,9 +117,7 @@ async def consume(
 
     log.info("consumer_starting", topics=list(group.topics), group=group.group_id)
     try:
-        await work_until_stopped(
-            process, whole, on_stop=on_stop, beside=made.beside
-        )
+        await work_until_stopped(process, whole, on_stop=on_stop, beside=made.beside)
     finally:
         dead_letters.close()
         await pool.close()

@@ -83,7 +83,7 @@ check: $(VENV)    ## format, lint, types, imports, unit and policy tests: no con
 	@# dockerd, for one, holds a lock on /dev/null, and make would wait for it for ever.
 	@$(MAKE) -j2 --output-sync=target check-types check-fast | cat
 test: check images  ## check, then integration tests on real servers in containers
-	@eval "$$($(RUN) env)"; $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/integration
+	@eval "$$($(RUN) env)"; $(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder tests/integration
 e2e: up           ## tests on the real cluster, through its published ports
 	@eval "$$($(RUN) env)"; $(PYTEST) tests/e2e
 bench: $(VENV)    ## benchmarks, each with its rivals in the same run; NAME=… runs one of those it lists

@@ -62,7 +62,10 @@ class Stream:
 
 @dataclass
 class Traffic:
-    """The running stream: ``answered`` grows with every answer; ``ids`` are the created ones."""
+    """The running stream: ``answered`` grows with every answer; ``ids`` are the created ones.
+
+    Once ``enough`` is set no further resource is begun.
+    """
 
     http: httpx.AsyncClient
     ledger: Ledger
@@ -70,6 +73,7 @@ class Traffic:
     ids: list[str] = field(default_factory=list[str])
     on_answer: Callable[[int], None] = lambda _answered: None
     pace: Pace = field(default_factory=lambda: Pace(None))
+    enough: bool = False
 
     async def run(self, stream: Stream) -> None:
         """Write the whole stream; ends when every write has an outcome.
@@ -82,6 +86,8 @@ class Traffic:
 
         async def writer() -> None:
             for number in numbers:
+                if self.enough:
+                    return
                 await self._life_cycle(stream, number)
 
         async with asyncio.TaskGroup() as group:

@@ -40,6 +40,7 @@ ORDER = (
     "test_tls",
     "test_telemetry_input",
     "test_telemetry",
+    "test_tasks",
     "test_backups",
     "test_dashboards",
     "test_rotation",

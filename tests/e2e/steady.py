@@ -1,4 +1,4 @@
-"""A steady stream of requests of every kind, and every one of them that was not answered well."""
+"""A steady stream of calls of every kind, and every one of them that was not answered well."""
 
 import asyncio
 import itertools
@@ -6,8 +6,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import httpx
 
@@ -16,23 +17,22 @@ from loadtests import tokens, traffic
 from loadtests.telemetry.client import PATH as POINTS
 
 _CONNECTIONS = 32
-_TIMEOUT = 15.0
+TIMEOUT = 15.0
 _MADE_UP = 0.5
 """Seconds. A clock that looks two hundred times a second is often a little late."""
 
-Call = Callable[[], Awaitable[httpx.Response]]
+_Request = Callable[[], Awaitable[httpx.Response]]
+Call = Callable[[], Awaitable[str]]
+"""Gives what is wrong with the answer; nothing, if that is as it should be."""
 
 
-@dataclass
-class Steady:
-    """So many requests a second, whatever the answers take; fewer where the machine is too slow."""
+@dataclass(kw_only=True)
+class Clocked:
+    """So many calls a second, whatever the answers take; fewer where the machine is too slow."""
 
-    checkout: Checkout
-    shown: tokens.Tokens
     per_second: int
-    prefix: str
     answered: Counter[str] = field(default_factory=Counter[str])
-    """Kind of request to how many went well."""
+    """Kind of call to how many went well."""
     failed: list[str] = field(default_factory=list[str])
     error: BaseException | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -47,19 +47,16 @@ class Steady:
     def run(self) -> None:
         """Until finish() is called."""
         try:
-            asyncio.run(self._requests())
+            asyncio.run(self.calls())
         except BaseException as error:  # handed to the test's own thread
             self.error = error
 
-    async def _requests(self) -> None:
-        async with (
-            self._client("http") as rest,
-            self._client("data") as ingest,
-            self._client("auth", show=False) as auth,
-        ):
-            await self._on_the_clock(self._kinds(rest, ingest, auth))
+    async def calls(self) -> None:
+        """Opens what it takes, and gives on_the_clock() the calls."""
+        raise NotImplementedError
 
-    async def _on_the_clock(self, kinds: Iterator[tuple[str, int, Call]]) -> None:
+    async def on_the_clock(self, calls: Iterator[tuple[str, Call]]) -> None:
+        """One after the other, each by its kind, and all of them to their end."""
         due = time.monotonic()
         async with asyncio.TaskGroup() as group:
             while True:
@@ -68,23 +65,38 @@ class Steady:
                 await asyncio.sleep(max(0, due - time.monotonic()))
                 if self._stop.is_set():
                     return
-                group.create_task(self._one(*next(kinds)))
+                group.create_task(self._one(*next(calls)))
 
-    async def _one(self, kind: str, expected: int, call: Call) -> None:
+    async def _one(self, kind: str, call: Call) -> None:
         at = time.strftime("%H:%M:%S")
-        try:
-            answer = await call()
-        except httpx.HTTPError as error:
-            self.failed.append(f"{at} {kind}: {type(error).__name__} {error}")
-            return
-        if answer.status_code == expected:
-            self.answered[kind] += 1
+        if wrong := await call():
+            self.failed.append(f"{at} {kind}: {wrong}")
         else:
-            self.failed.append(f"{at} {kind}: {answer.status_code} {answer.text[:200]}")
+            self.answered[kind] += 1
+
+
+@dataclass(kw_only=True)
+class Steady(Clocked):
+    """Requests of every kind."""
+
+    checkout: Checkout
+    shown: tokens.Tokens
+    prefix: str
+
+    async def calls(self) -> None:
+        async with (
+            self._client("http") as rest,
+            self._client("data") as ingest,
+            self._client("auth", show=False) as auth,
+        ):
+            await self.on_the_clock(
+                (kind, lambda expected=expected, request=request: _asked(expected, request))
+                for kind, expected, request in self._kinds(rest, ingest, auth)
+            )
 
     def _kinds(
         self, rest: httpx.AsyncClient, ingest: httpx.AsyncClient, auth: httpx.AsyncClient
-    ) -> Iterator[tuple[str, int, Call]]:
+    ) -> Iterator[tuple[str, int, _Request]]:
         """Every kind in turn: each of the platform's servers is asked by somebody."""
         form = {"grant_type": "client_credentials", "scope": " ".join(self.shown.scopes)}
         secret = (self.shown.client_id, self.shown.secret)
@@ -103,7 +115,7 @@ class Steady:
         return httpx.AsyncClient(
             base_url=traffic.base_url(self.checkout, entry),
             auth=tokens.Shown(self.shown) if show else None,
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
             limits=httpx.Limits(
                 max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS
             ),
@@ -111,19 +123,34 @@ class Steady:
         )
 
 
+async def _asked(expected: int, request: _Request) -> str:
+    try:
+        answer = await request()
+    except httpx.HTTPError as error:
+        return f"{type(error).__name__} {error}"
+    return "" if answer.status_code == expected else f"{answer.status_code} {answer.text[:200]}"
+
+
+C = TypeVar("C", bound=Clocked)
+
+
 @contextmanager
-def steady(
-    checkout: Checkout, shown: tokens.Tokens, prefix: str, per_second: int = 200
-) -> Iterator[Steady]:
-    """It runs for as long as the block does; the last answers are in when the block is left."""
-    running = Steady(checkout, shown, per_second, prefix)
-    thread = threading.Thread(target=running.run, name="steady", daemon=True)
+def under_way(calls: C) -> Iterator[C]:
+    """They go on for as long as the block lasts; the last answers are in when it is left."""
+    thread = threading.Thread(target=calls.run, name="steady", daemon=True)
     thread.start()
     try:
-        yield running
+        yield calls
     finally:
-        running.finish()
-        thread.join(timeout=2 * _TIMEOUT)
+        calls.finish()
+        thread.join(timeout=2 * TIMEOUT)
     assert not thread.is_alive(), "requests are still on their way"
-    if running.error is not None:
-        raise running.error
+    if calls.error is not None:
+        raise calls.error
+
+
+def steady(
+    checkout: Checkout, shown: tokens.Tokens, prefix: str, per_second: int = 200
+) -> AbstractContextManager[Steady]:
+    """Requests of every kind while the block lasts."""
+    return under_way(Steady(per_second=per_second, checkout=checkout, shown=shown, prefix=prefix))

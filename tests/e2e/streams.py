@@ -15,7 +15,9 @@ from loadtests.outcome import Outcome
 from loadtests.pace import Pace
 from loadtests.percentiles import percentile
 from services.contracts.topics import RESOURCE_DELETED
+from tests.e2e.cluster import wait_for
 
+OUTBOXES = ("restdb", "grpcdb")
 TASKS_SECONDS = 60.0
 """What tasks have at least when all events are there: they run one after the other."""
 
@@ -52,6 +54,27 @@ class Background:
         """What is left of the stream is written as fast as answers come."""
         assert self._writer is not None, "the stream has not begun"
         self._writer.pace = Pace(None)
+
+    def wait_for_acknowledged(self, count: int, *, seconds: float) -> None:
+        """Return when so many writes were acknowledged.
+
+        Raises:
+            AssertionError: the stream ended or stalled before.
+        """
+        deadline = time.monotonic() + seconds
+        while (there := self.acknowledged) < count:
+            assert self._thread.is_alive(), f"the stream ended at {there} ({self.error!r})"
+            assert time.monotonic() < deadline, f"{there} of {count} after {seconds:.0f} s"
+            time.sleep(0.2)
+
+    @property
+    def acknowledged(self) -> int:
+        return len(self.ledger.acked())
+
+    def stop(self) -> None:
+        """Begin no further resource."""
+        assert self._writer is not None, "the stream has not begun"
+        self._writer.enough = True
 
     def finish(self, *, seconds: float) -> None:
         """Wait for the last answer."""
@@ -196,6 +219,16 @@ def unsent_events(kube: Kube, prefix: str | None = None, *, database: str = "res
         SELECT count(*) FROM outbox_events WHERE processed_at IS NULL {mine if prefix else ""}"""
     (count,) = kube.sql(database, statement)
     return int(count)
+
+
+def wait_until_sent(kube: Kube, *, seconds: float) -> None:
+    """Until no event waits in any outbox; ``seconds`` are for each."""
+    for database in OUTBOXES:
+        wait_for(
+            f"the outbox in {database} to be drained",
+            lambda database=database: unsent_events(kube, database=database) == 0,
+            seconds=seconds,
+        )
 
 
 def longest_silence(rows: Sequence[Processed], start: float, end: float) -> float:

@@ -17,9 +17,7 @@ from loadtests.traffic import RESOURCES
 from services.contracts.topics import RESOURCE_CREATED, RESOURCE_DELETED, RESOURCE_UPDATED
 from tests.e2e.cluster import pods_of, wait_for
 from tests.e2e.conftest import Say
-from tests.e2e.streams import arrived_in_order, unsent_events, write_now
-
-OUTBOXES = ("restdb", "grpcdb")
+from tests.e2e.streams import OUTBOXES, arrived_in_order, wait_until_sent, write_now
 
 
 def rows_for(kube: Kube, resource_id: str) -> list[dict[str, object]]:
@@ -152,12 +150,3 @@ def test_events_that_are_delivered_again_are_absorbed(
     assert tasks >= 100, "grpc-service says that it saw fewer repeats than were sent"
     say(f"300 events published twice, each with one effect: {worker:.0f} duplicates dropped by the"
         f" worker, {tasks:.0f} by grpc-service")  # fmt: skip
-
-
-def wait_until_sent(kube: Kube, *, seconds: float) -> None:
-    for database in OUTBOXES:
-        wait_for(
-            f"the outbox in {database} to be drained",
-            lambda database=database: unsent_events(kube, database=database) == 0,
-            seconds=seconds,
-        )

@@ -108,6 +108,21 @@ async def test_a_stream_writes_every_life_cycle_in_order_with_versions(here: Che
         assert all(w.answered_at is not None and w.answered_at >= w.sent_at for w in mine)
 
 
+async def test_once_it_is_enough_what_is_begun_is_finished_and_nothing_more_is_begun(
+    here: Checkout,
+) -> None:
+    async with traffic.client(here) as http:
+        writer = traffic.Traffic(http, Ledger())
+
+        def tell(answered: int) -> None:
+            writer.enough = answered >= 5
+
+        writer.on_answer = tell
+        await writer.run(traffic.Stream("run", resources=6, updates=2, concurrency=1))
+    assert len(writer.ids) == 2
+    assert writer.answered == 8
+
+
 def test_turns_are_evenly_apart_and_missed_ones_are_not_made_up() -> None:
     pace = traffic.Pace(per_second=10)
     assert [pace.delay(now=5.0) for _ in range(3)] == pytest.approx([0.0, 0.1, 0.2])

@@ -65,9 +65,10 @@ class Clocked:
                 await asyncio.sleep(max(0, due - time.monotonic()))
                 if self._stop.is_set():
                     return
-                group.create_task(self._one(*next(calls)))
+                group.create_task(self.one(*next(calls)))
 
-    async def _one(self, kind: str, call: Call) -> None:
+    async def one(self, kind: str, call: Call) -> None:
+        """Make it, and note how it ended."""
         at = time.strftime("%H:%M:%S")
         if wrong := await call():
             self.failed.append(f"{at} {kind}: {wrong}")

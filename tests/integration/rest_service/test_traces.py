@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path as File
-from typing import NamedTuple
 
-import httpx
 import pytest
 
-from services.contracts.topics import DEAD_LETTER
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings
 from tests.harness.collector import Receiver, receiver
 from tests.harness.issuer import Issuer
 from tests.harness.traces import CALLER, TRACE
 from tests.harness.whole_paths import RESOURCE, Caller
 from tests.integration.conftest import MakeDatabase
-from tests.integration.kafka_container import RELAY, TOPICS, WORKER, KafkaServer
-from tests.integration.processes import ServiceProcess, environment
+from tests.integration.kafka_container import KafkaServer
 from tests.integration.servers import eventually
-from tests.integration.tracing import services_that_logged, whole
+from tests.integration.tracing import Running, path_of_resources, running, whole
 
 PATH = "/api/v1/resources"
-
-
-class Running(NamedTuple):
-    """The services of the path."""
-
-    http: httpx.AsyncClient
-    logs: tuple[File, ...]
-
-    def logged(self, needle: str) -> set[str]:
-        return services_that_logged(needle, self.logs)
 
 
 @pytest.fixture
@@ -51,40 +37,10 @@ async def rest(
     tmp_path: File,
 ) -> AsyncIterator[Running]:
     """rest-service, a relay and a worker."""
-    traced = collector.variables()
     datadb, workerdb = await make_database("datadb"), await make_database("workerdb")
-    more = {
-        f"{prefix}_{name}".upper(): str(value)
-        for prefix, settings in (("DATA_STORE", datadb), ("REDIS", redis_settings))
-        for name, value in settings.model_dump(exclude_none=True).items()
-    }
-    rest = environment("rest-service", restdb) | more | issuer.variables
-    relay = environment("outbox-relay-rest", restdb, kafka_server.settings(RELAY), RELAY_ID="r")
-    worker = environment(
-        "event-worker",
-        workerdb,
-        kafka_server.settings(WORKER),
-        KAFKA_GROUP_ID=kafka_server.new_group(),
-        KAFKA_TOPICS=",".join(TOPICS),
-        KAFKA_DEAD_LETTER_TOPIC=DEAD_LETTER,
-    )
-    started = [
-        ServiceProcess(f"services.{package}", variables | traced, tmp_path / package)
-        for package, variables in (
-            ("rest_service", rest),
-            ("outbox_relay", relay),
-            ("event_worker", worker),
-        )
-    ]
-    try:
-        for process in started:
-            await eventually(process.ready)
-        base = f"http://127.0.0.1:{started[0].port}"
-        async with httpx.AsyncClient(base_url=base, headers=issuer.headers(), timeout=30) as client:
-            yield Running(client, tuple(process.log for process in started))
-    finally:
-        for process in started:
-            process.kill()
+    services = path_of_resources(restdb, datadb, workerdb, redis_settings, kafka_server, issuer)
+    async with running(services, collector, issuer, tmp_path) as found:
+        yield found
 
 
 async def test_a_resource_is_one_trace_from_the_request_to_the_workers_row(

@@ -18,10 +18,13 @@ _UNTIL = "coalesce($2::text::pg_snapshot, pg_current_snapshot())"
 _SINCE = "$1::text::pg_snapshot"
 _UNSEEN = f"pg_visible_in_snapshot(t.change, {_UNTIL})"
 # The few that were running are looked up, the rest is read from where nothing had been seen, so a
-# transaction that lasts for hours does not have all rows read since it began.
+# transaction that lasts for hours does not have all rows read since it began. Both in their order,
+# and the look-up as if it were for more than one: so they are read off the index, whatever the
+# planner has been told of the table.
 _OF_ALL = f"""
-    SELECT {COLUMNS} FROM tasks t
-    WHERE t.change = ANY (ARRAY(SELECT pg_snapshot_xip({_SINCE}))) AND {_UNSEEN}
+    SELECT r.* FROM pg_snapshot_xip({_SINCE}) AS late, LATERAL (
+        SELECT {COLUMNS} FROM tasks t WHERE t.change BETWEEN late AND late AND {_UNSEEN}
+        ORDER BY t.change FETCH FIRST $3 ROWS WITH TIES) AS r
     UNION ALL
     (SELECT {COLUMNS} FROM tasks t
      WHERE t.change >= pg_snapshot_xmax({_SINCE}) AND {_UNSEEN}

@@ -189,7 +189,7 @@ async def api(**settings: Any) -> AsyncIterator[Api]:
     service = task_service(memory, watch, given)
     stopping = asyncio.Event()
     running = asyncio.create_task(watch.run(stopping))
-    handlers = {method.name: method.handler for method in service.methods}
+    handlers: dict[str, Any] = {one.name: one.handler for one in service.methods}
     many = {"streams": 2000, "calls_per_connection": 2000}
     try:
         async with serving(explain=service.explain, settings=many, **handlers) as world:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import suppress
+from typing import Final
 
 from services.grpc_service.cursors import BadCursorError
 from services.grpc_service.model import Task
@@ -11,6 +13,10 @@ from services.grpc_service.settings import TaskSettings
 from services.grpc_service.snapshots import Snapshot
 from services.grpc_service.watchers import BehindError, Wanted
 from services.grpc_service.watching import Watch
+
+_AT_A_TIME: Final = 2
+"""Streams that read what they have missed: after a restart all come at once, and calls need
+connections of the same pool."""
 
 Told = tuple[Task | None, Snapshot]
 """A task that has changed, None: nothing has; and from where on to tell who has got this."""
@@ -26,13 +32,14 @@ class Following:
     def __init__(self, watch: Watch, settings: TaskSettings) -> None:
         self._watch = watch
         self._settings = settings
+        self._turn = asyncio.Semaphore(_AT_A_TIME)
 
     async def follow(self, wanted: Wanted, since: Snapshot | None) -> AsyncGenerator[Told, None]:
         """For ever. `since`: where a stream before has ended; None: from now on.
 
         The first says that it has begun. Raises BadCursorError, DatabaseUnavailableError.
         """
-        begun, most = False, self._settings.watch_page_size
+        begun, most, changes = False, self._settings.watch_page_size, self._watch.changes
         while True:
             async with self._watch.joined(wanted) as watcher:
                 start = watcher.since
@@ -43,7 +50,8 @@ class Following:
                     yield None, since
                     begun = True
                 while since != start:
-                    heard = await self._watch.changes.between(since, start, wanted.filters, most)
+                    async with self._turn:
+                        heard = await changes.between(since, start, wanted.filters, most)
                     for told in _each(heard.tasks, since, heard.reached):
                         yield told
                     since = heard.reached

@@ -98,3 +98,17 @@ async def test_it_listens_as_whoever_logs_in_from_now_on(
     await database.asked.get()
     assert [made.closed for made in database.made] == [True, False]
     listening.cancel()
+
+
+async def test_who_else_is_to_wake_is_woken_with_it_and_not_the_other_way_round() -> None:
+    other = wake.Wake()
+    first = wake.Wake(other)
+    first.set()
+    async with asyncio.timeout(10):
+        await first.wait(60)
+        await other.wait(60)
+    other.set()
+    waiting = asyncio.create_task(first.wait(60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()

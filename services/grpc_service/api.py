@@ -29,7 +29,7 @@ from services.grpc_service.model import (
     TaskNotFoundError,
 )
 from services.grpc_service.settings import TaskSettings
-from services.grpc_service.watchers import Wanted
+from services.grpc_service.watchers import BehindError, Wanted
 from services.grpc_service.watching import Watch
 from services.shared.grpc.calls import Call
 from services.shared.grpc.errors import StatusError, invalid, unavailable
@@ -91,7 +91,7 @@ class TaskMethods:
         """The task when it has ended, or as it is known when that takes longer, or cannot be
         known: it was made, whatever becomes of the wait."""
         wanted = Wanted(Filters(resource_id=task.resource_id), task.id)
-        with suppress(TimeoutError, DatabaseUnavailableError, TaskNotFoundError):
+        with suppress(TimeoutError, DatabaseUnavailableError, TaskNotFoundError, BehindError):
             async with asyncio.timeout(seconds), self._watch.joined(wanted) as watcher:
                 task = await self._store.get(task.id)  # it may have ended before that
                 while not task.final and not watcher.over:

@@ -44,9 +44,9 @@ class Following:
             async with self._watch.joined(wanted) as watcher:
                 start = watcher.since
                 since = since or start
+                if since.end > start.end:
+                    raise BadCursorError  # of another server, or from before a restore
                 if not begun:
-                    if since.end > start.end:
-                        raise BadCursorError  # of another server, or from before a restore
                     yield None, since
                     begun = True
                 while since != start:

@@ -13,7 +13,7 @@ from services.grpc_service.snapshots import Snapshot
 
 
 class BehindError(Exception):
-    """Too much has changed since the last look: what has, the database knows."""
+    """More has changed since the last look than is kept: the database knows what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,12 @@ class Watcher:
             return
         self._kept[task.id] = task
         if len(self._kept) > self._most:
-            self._kept = None  # a stream that is read too slowly, or by nobody
+            self.lose()  # a stream that is read too slowly, or by nobody
+        self._news.set()
+
+    def lose(self) -> None:
+        """Keep nothing any more: they have to read what they miss."""
+        self._kept = None
         self._news.set()
 
     def let_go(self) -> None:

@@ -60,7 +60,7 @@ class Watch:
 
     def __len__(self) -> int:
         """How many watch."""
-        return sum(len(some) for some in self._watchers.values())
+        return len(self._everybody())
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Read for those who watch; cancel it to stop.
@@ -99,7 +99,7 @@ class Watch:
         else:
             most = self._settings.watch_page_size
             heard = await self.changes.between(self._reached, None, _EVERY, most)
-            self._tell(heard)
+            self._tell(heard, lost=heard.reached.end < self._reached.end)
             self._reached, more = heard.reached, heard.more
         if more:  # who joins now would be told what they have seen already
             self._joining = {**joining, **self._joining}
@@ -111,17 +111,19 @@ class Watch:
                 joined.set_result(watcher)
         return False
 
-    def _tell(self, heard: Heard) -> None:
+    def _tell(self, heard: Heard, *, lost: bool) -> None:
+        """lost: the database was brought back to an earlier state, with other transactions since.
+        Nobody knows what somebody has seen of these."""
         of_all = self._watchers.get(None, set())
         for task in heard.tasks:
             for watcher in of_all:
                 watcher.hear(task)
             for watcher in self._watchers.get(task.resource_id, ()):
                 watcher.hear(task)
-        if heard.reached != self._reached:
-            for some in self._watchers.values():
-                for watcher in some:
-                    watcher.reached = heard.reached
+        for watcher in self._everybody() if lost or heard.reached != self._reached else ():
+            watcher.reached = heard.reached
+            if lost:
+                watcher.lose()
 
     def _refuse(self, joining: dict[asyncio.Future[Watcher], Wanted], error: Exception) -> None:
         for joined in joining:
@@ -132,10 +134,12 @@ class Watch:
 
     def _let_go(self) -> None:
         self._over = True
-        for some in self._watchers.values():
-            for watcher in some:
-                if watcher.wanted.task_id is not None:
-                    watcher.let_go()
+        for watcher in self._everybody():
+            if watcher.wanted.task_id is not None:
+                watcher.let_go()
+
+    def _everybody(self) -> list[Watcher]:
+        return [watcher for some in self._watchers.values() for watcher in some]
 
     @asynccontextmanager
     async def joined(self, wanted: Wanted) -> AsyncIterator[Watcher]:

@@ -97,6 +97,11 @@ class Memory:
     def end(self, task: Task, **more: Any) -> None:
         self.put(replace(self.tasks[task.id], status=Status.COMPLETED, result="{}", **more))
 
+    def restore(self, transaction: int) -> None:
+        """To a state in which that one was to be the next."""
+        self.tasks.clear()
+        self._next = transaction
+
     def _answer(self) -> None:
         self.reads += 1
         if self.away:

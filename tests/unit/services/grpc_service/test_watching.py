@@ -16,6 +16,7 @@ from services.grpc_service import watching
 from services.grpc_service.cursors import Filters, encode_watch
 from services.grpc_service.model import Status, Task
 from services.grpc_service.snapshots import Snapshot
+from services.grpc_service.watchers import BehindError, Wanted, Watcher
 from tests.unit.services.grpc_service.tasks_world import Api, api
 from tests.unit.services.shared.grpc_world import SOON, eventually, rest_of
 
@@ -286,14 +287,38 @@ async def test_a_stream_that_is_behind_when_the_database_is_away_ends_to_be_resu
     assert found == [task.id for task in made]
 
 
-async def test_a_task_that_leaves_the_status_before_it_is_told_is_not_told(tasks: Api) -> None:
-    async with tasks.watching(status=PENDING) as (stream, _):
-        transaction = tasks.memory.begin()
-        task = tasks.memory.make("r", status=Status.RUNNING)
-        tasks.memory.change(transaction, replace(task, status=Status.PENDING))
-        tasks.memory.commit(transaction)
-        tasks.memory.end(task)
+async def test_a_stream_of_a_database_that_was_brought_back_to_an_earlier_state_ends(
+    tasks: Api,
+) -> None:
+    async with tasks.watching() as (stream, _):
+        tasks.memory.make("r")
+        await read(stream, 1)
+        tasks.memory.restore(50)
+        tasks.memory.make("of another history")
+        _, ended = await rest_of(stream)
+        assert ended.code == "INVALID_ARGUMENT"
+        assert "resume_token" in ended.message
+    async with tasks.watching() as (stream, _):
         await nothing(stream, tasks)
+
+
+async def test_of_each_task_the_newest_state_is_kept_while_it_is_wanted(tasks: Api) -> None:
+    wanted = Wanted(Filters(status=Status.PENDING))
+    watcher = Watcher(wanted, Snapshot(10), most=2)
+    first, other = tasks.memory.make("r"), tasks.memory.make("r")
+    later = replace(first, change=other.change + 1)
+    watcher.reached = Snapshot(20)
+    for task in (first, other, later, replace(other, status=Status.RUNNING)):
+        watcher.hear(task)
+    batch = await watcher.next(SOON)
+    assert (batch.tasks, batch.since, batch.until) == ([later], Snapshot(10), Snapshot(20))
+    assert (await watcher.next(0)).tasks == []
+    for task in (first, other, replace(first, id="third")):
+        watcher.hear(task)
+    for _ in range(2):
+        with pytest.raises(BehindError):
+            await watcher.next(0)
+        watcher.hear(other)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -85,6 +85,7 @@ check: $(VENV)    ## format, lint, types, imports, unit and policy tests: no con
 test: check images  ## check, then integration tests on real servers in containers
 	@eval "$$($(RUN) env)"; $(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder tests/integration
 e2e: up           ## tests on the real cluster, through its published ports
+	@$(RUN) e2e-tools
 	@eval "$$($(RUN) env)"; $(PYTEST) tests/e2e
 bench: $(VENV)    ## benchmarks, each with its rivals in the same run; NAME=… runs one of those it lists
 	@eval "$$($(RUN) env)"; .venv/bin/python -m tests.bench $(NAME)

@@ -19,6 +19,7 @@ from bootstrap.cluster import k3d
 from bootstrap.environment import own_variables
 from bootstrap.progress import perform, seconds
 from bootstrap.steps import Report, Step, StepFailed
+from bootstrap.tools import E2E_TOOLS, tool_steps
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -148,6 +149,13 @@ def images() -> None:
     """
     checkout = find_checkout()
     perform(checkout, [*lifecycle.plan_images(checkout), *lifecycle.plan_tools(checkout)])
+
+
+@app.command("e2e-tools")
+def e2e_tools() -> None:
+    """Build what the end-to-end tests need beside a platform that is up."""
+    checkout = find_checkout()
+    perform(checkout, tool_steps(checkout, E2E_TOOLS))
 
 
 def _complain(error: BaseException) -> None:

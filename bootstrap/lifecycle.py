@@ -29,7 +29,7 @@ from bootstrap.tools import (
     PROVIDER_KUBERNETES,
     PROVIDER_VERSION,
     PULUMI,
-    S3,
+    TEST_TOOLS,
     tool_path,
     tool_steps,
 )
@@ -95,14 +95,14 @@ def _launchers(checkout: Checkout) -> Step:
 
 
 def plan_images(checkout: Checkout) -> list[Step]:
-    """What integration tests need: engine, registry, the servers' images, k3d, and an S3 server."""
+    """What integration tests need: engine, registry, the servers' images, and tools of theirs."""
     steps = [
         step
         for step in image_steps(checkout, checkout.bin)
         if not any(need.startswith("tools: ") for need in step.needs)
     ]
     engine = engine_step(checkout, builds_images=True)
-    return [engine, _registry(checkout), *steps, *tool_steps(checkout, (K3D, S3))]
+    return [engine, _registry(checkout), *steps, *tool_steps(checkout, TEST_TOOLS)]
 
 
 def engine_step(checkout: Checkout, *, builds_images: bool = False) -> Step:

@@ -138,12 +138,25 @@ LOKI = GoTool(
 )
 
 S3 = GoTool(name="s3", version="1.8.0", binary="s3")  # for tests of backups
+# Of contracts: 1.73 asks for a newer Go than everything else that everybody builds.
+BUF = GoTool(name="buf", version="1.72.0", binary="buf", package="github.com/bufbuild/buf/cmd/buf")
+GRPCURL = GoTool(
+    name="grpcurl",
+    version="1.9.4",
+    binary="grpcurl",
+    package="github.com/fullstorydev/grpcurl/cmd/grpcurl",
+    variables={"main.version": "v1.9.4"},
+)
 
 # The order is the order of building: what takes longest begins first. Half of the collector is
 # compiled with the node, whose versions it has.
 AIRGAP_TOOLS = (KUBERNETES, PROVIDER_KUBERNETES, PULUMI, COREDNS, JAEGER, COLLECTOR)
 OPTIONAL_TOOLS = (LOKI,)
 """Built where the stack asks for the image of that name: see bootstrap.optional."""
+TEST_TOOLS = (BUF, GRPCURL, K3D, S3)
+"""What integration tests run. No stack needs them, but for k3d."""
+E2E_TOOLS = (GRPCURL,)
+"""What end-to-end tests meet the platform with."""
 
 
 def _sources(checkout: Checkout, tool: GoTool) -> Path:

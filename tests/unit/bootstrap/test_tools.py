@@ -96,14 +96,14 @@ def test_an_old_go_is_told_with_the_version_to_install(
 
 
 def test_a_module_asks_for_no_newer_go_than_people_are_told() -> None:
-    for tool in (*tools.AIRGAP_TOOLS, *tools.OPTIONAL_TOOLS, tools.K3D, tools.S3):
+    for tool in (*tools.AIRGAP_TOOLS, *tools.OPTIONAL_TOOLS, *tools.TEST_TOOLS):
         text = (Path(tools.__file__).parent / "go" / tool.name / "go.mod").read_text()
         (asked,) = re.findall(r"(?m)^go (\S+)$", text)
         assert tuple(map(int, asked.split("."))) <= tool.go, tool.name
 
 
 def test_what_everybody_builds_asks_for_no_newer_go_than_the_doctor() -> None:
-    for tool in (*tools.AIRGAP_TOOLS, tools.K3D, tools.S3):
+    for tool in (*tools.AIRGAP_TOOLS, *tools.TEST_TOOLS):
         assert tool.go <= tools.MINIMUM_GO, tool.name
 
 
@@ -115,7 +115,7 @@ def test_every_pattern_of_packages_is_a_flag_of_its_own_to_the_compiler() -> Non
 
 def test_every_tool_has_a_module_with_checksums() -> None:
     go = Path(tools.__file__).parent / "go"
-    for tool in (*tools.AIRGAP_TOOLS, *tools.OPTIONAL_TOOLS, tools.K3D, tools.S3):
+    for tool in (*tools.AIRGAP_TOOLS, *tools.OPTIONAL_TOOLS, *tools.TEST_TOOLS):
         assert (go / tool.name / "go.mod").exists(), tool.name
         assert (go / tool.name / "go.sum").read_text().strip(), tool.name
 

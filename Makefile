@@ -94,6 +94,7 @@ format: $(VENV)   ## let ruff format the code
 	@.venv/bin/ruff check --fix .
 docs: $(VENV)     ## write what is generated: messages of gRPC, JSON schemas, tables of docs/
 	@.venv/bin/python -m services.contracts.messages
+	@.venv/bin/python -m services.contracts.revisions
 	@.venv/bin/python -m infra.model.schema
 	@.venv/bin/python -m services.contracts.schemas
 	@.venv/bin/python -m docs.reference

@@ -27,7 +27,7 @@ _NAME: Final = re.compile(r"(?P<event>.+)\.v(?P<version>[1-9][0-9]*)\.schema\.js
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Schemas by the name of their file, and the checksums that were written down for them."""
+    """Texts by the name of their file, and the checksums that were written down for them."""
 
     texts: Mapping[str, str]
     sums: Mapping[str, str]
@@ -50,6 +50,16 @@ def file_name(event_type: str, version: int) -> str:
 def checksum(text: str) -> str:
     """As SUMS has it."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sums_text(sums: Mapping[str, str]) -> str:
+    """The file of checksums."""
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+
+
+def sums_of(text: str) -> dict[str, str]:
+    """Checksum by name, of the text of such a file."""
+    return {name: said for said, _, name in (line.partition("  ") for line in text.splitlines())}
 
 
 def review(event_type: str, version: int | None, text: str, folder: Folder) -> Review:

@@ -24,6 +24,8 @@ from services.contracts.released import (
     file_name,
     left_over,
     review,
+    sums_of,
+    sums_text,
 )
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "events"
@@ -86,8 +88,7 @@ def write(
     for name, text in new.items():
         (folder / name).write_text(text, encoding="utf-8")
     sums = {**_read(folder).sums, **{name: checksum(text) for name, text in new.items()}}
-    lines = [f"{sums[name]}  {name}\n" for name in sorted(sums)]
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    (folder / SUMS).write_text(sums_text(sums), encoding="utf-8")
 
 
 def _reviews(
@@ -105,8 +106,7 @@ def _reviews(
 def _read(folder: Path) -> Folder:
     texts = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.schema.json")}
     sums = folder / SUMS
-    lines = sums.read_text(encoding="utf-8").splitlines() if sums.exists() else []
-    return Folder(texts, {name: said for said, _, name in (line.partition("  ") for line in lines)})
+    return Folder(texts, sums_of(sums.read_text(encoding="utf-8") if sums.exists() else ""))
 
 
 if __name__ == "__main__":

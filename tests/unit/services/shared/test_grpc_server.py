@@ -102,7 +102,9 @@ async def test_reflection_tells_of_services_and_their_contracts(version: str) ->
     async def asked() -> AsyncIterator[Any]:
         yield reflection_pb2.ServerReflectionRequest(list_services="")
         yield reflection_pb2.ServerReflectionRequest(file_containing_symbol=TASKS)
-        yield reflection_pb2.ServerReflectionRequest(file_containing_symbol="no.Such")
+        yield reflection_pb2.ServerReflectionRequest(file_containing_symbol=f"{TASKS}.ListTasks")
+        for unknown in ("no.Such", f"{TASKS}.NoSuch"):
+            yield reflection_pb2.ServerReflectionRequest(file_containing_symbol=unknown)
 
     async with serving() as world:
         of = world.channel.stream_stream(
@@ -117,7 +119,10 @@ async def test_reflection_tells_of_services_and_their_contracts(version: str) ->
         files = b"".join(told[1].file_descriptor_response.file_descriptor_proto)
         assert b"ProcessTask" in files
         assert b"google.api" in files
-        assert told[2].error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+        assert told[2].file_descriptor_response == told[1].file_descriptor_response
+        assert len(told) == 5
+        for one in told[3:]:
+            assert one.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 async def test_a_call_has_a_span_below_its_callers_and_probes_have_none_of_their_own() -> None:

@@ -41,6 +41,7 @@ ORDER = (
     "test_telemetry_input",
     "test_telemetry",
     "test_tasks",
+    "test_grpcurl",
     "test_backups",
     "test_dashboards",
     "test_rotation",

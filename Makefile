@@ -92,7 +92,7 @@ bench: $(VENV)    ## benchmarks, each with its rivals in the same run; NAME=… 
 format: $(VENV)   ## let ruff format the code
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
-docs: $(VENV)     ## write what is generated: messages of gRPC, JSON schemas, tables of docs/
+docs: $(VENV)     ## write what is generated: messages and revisions of gRPC, JSON schemas, tables of docs/
 	@.venv/bin/python -m services.contracts.messages
 	@.venv/bin/python -m services.contracts.revisions
 	@.venv/bin/python -m infra.model.schema

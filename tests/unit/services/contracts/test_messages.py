@@ -1,10 +1,8 @@
-"""The messages that are committed are those of the contracts, and contracts keep to their rules:
-those of `buf lint` (STANDARD), which is a program of its own, and some of Google's AIPs."""
+"""The messages that are committed are those of the contracts, which keep to some of Google's AIPs.
+What `buf lint` asks of contracts is in tests/integration/test_contracts.py, with the program."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,39 +14,19 @@ from google.protobuf import descriptor_pb2
 
 from services.contracts import messages
 
-SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-PASCAL = re.compile(r"([A-Z][a-z0-9]*)+")
 OUTPUT_ONLY = field_behavior_pb2.FieldBehavior.OUTPUT_ONLY
 
 
 @cache
 def files() -> tuple[descriptor_pb2.FileDescriptorProto, ...]:
-    """Our contracts, with their comments."""
+    """Our contracts."""
     names = sorted(
         str(path.relative_to(messages.FOLDER)) for path in messages.FOLDER.rglob("*.proto")
     )
     with TemporaryDirectory() as folder:
         out = Path(folder) / "all.binpb"
-        messages.run("--include_source_info", f"--descriptor_set_out={out}", *names)
+        messages.run(f"--descriptor_set_out={out}", *names)
         return tuple(descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file)
-
-
-def elements(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
-    """The path of everything that is declared, as comments have it, and its name."""
-    for i, message in enumerate(file.message_type):
-        nested = [*message.nested_type, *message.enum_type, *message.oneof_decl]
-        assert not nested, "these are to be looked into, too"
-        yield (4, i), message.name
-        for j, field in enumerate(message.field):
-            yield (4, i, 2, j), f"{message.name}.{field.name}"
-    for i, enum in enumerate(file.enum_type):
-        yield (5, i), enum.name
-        for j, value in enumerate(enum.value):
-            yield (5, i, 2, j), f"{enum.name}.{value.name}"
-    for i, service in enumerate(file.service):
-        yield (6, i), service.name
-        for j, method in enumerate(service.method):
-            yield (6, i, 2, j), f"{service.name}.{method.name}"
 
 
 def test_what_is_committed_is_what_the_compiler_makes_of_the_contracts() -> None:
@@ -80,47 +58,6 @@ def test_a_contract_that_is_none_is_refused(
     with pytest.raises(messages.CompilerError):
         messages.write(tmp_path)
     assert '"missing.Type" is not defined' in capfd.readouterr().err
-
-
-def test_everything_has_a_comment() -> None:
-    for file in files():
-        said: dict[tuple[int, ...], str] = {
-            tuple(place.path): place.leading_comments for place in file.source_code_info.location
-        }
-        bare = [name for path, name in elements(file) if not said.get(path, "").strip()]
-        assert not bare, f"{file.name}: say what it is: {bare}"
-
-
-def test_a_file_lies_where_its_package_says_and_the_package_has_a_version() -> None:
-    assert files()
-    for file in files():
-        assert Path(file.name).parent == Path(*file.package.split("."))
-        assert re.fullmatch(r"[a-z0-9.]+\.v[0-9]+", file.package)
-
-
-def test_names_are_of_the_usual_form() -> None:
-    for file in files():
-        for message in file.message_type:
-            assert PASCAL.fullmatch(message.name)
-            assert all(SNAKE.fullmatch(field.name) for field in message.field), message.name
-        for enum in file.enum_type:
-            prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", enum.name).upper() + "_"
-            assert enum.value[0].name == f"{prefix}UNSPECIFIED"
-            assert enum.value[0].number == 0
-            assert all(value.name.startswith(prefix) for value in enum.value)
-        assert all(service.name.endswith("Service") for service in file.service)
-
-
-def test_each_method_has_a_request_and_a_response_of_its_own() -> None:
-    used: list[str] = []
-    for file in files():
-        for service in file.service:
-            for method in service.method:
-                name = f".{file.package}.{method.name}"
-                assert method.input_type == f"{name}Request"
-                assert method.output_type == f"{name}Response"
-                used += [method.input_type, method.output_type]
-    assert len(used) == len(set(used))
 
 
 def fields_of(name: str) -> dict[str, Any]:

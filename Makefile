@@ -19,7 +19,7 @@ up: $(VENV)       ## bring the platform up (STACK=airgap|dev picks; else chosen 
 	@$(RUN) up
 status: $(VENV)   ## what runs, and the endpoints, one line each
 	@$(RUN) status
-smoke: $(VENV)    ## resources in over HTTP, one processed row per event out, with latencies
+smoke: $(VENV)    ## resources in over HTTP, one processed row and one task per event out, with latencies
 	@.venv/bin/python -m loadtests smoke
 token: $(VENV)    ## an access token on standard output, for ten minutes (SCOPE="data:read …")
 	@.venv/bin/python -m loadtests token --scope '$(SCOPE)'

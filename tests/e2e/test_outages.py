@@ -21,6 +21,7 @@ from tests.e2e.streams import arrived_in_order, background, unsent_events, write
 
 pytestmark = pytest.mark.usefixtures("settled")
 
+ON_THE_WAY = ("rest-service", "outbox-relay-rest", "grpc-service", "outbox-relay-grpc")
 SLOWEST_ANSWER = 10.0
 """Seconds for a request while a server that it can do without is away: nobody waits for that one,
 but a machine with much else to do stands still for moments."""
@@ -31,7 +32,7 @@ def test_without_kafka_requests_succeed_and_events_arrive_later_in_order(
     checkout: Checkout, kube: Kube, http: httpx.Client, prefix: str, say: Say
 ) -> None:
     after = arrivals.last_seq(kube)
-    before = {name: restarts(kube, "apps", name) for name in ("rest-service", "outbox-relay-rest")}
+    before = {name: restarts(kube, "apps", name) for name in ON_THE_WAY}
     with away(kube, "data", "kafka"):
         say("kafka is away")
         # No deletes: unsent() finds events by their resources.

@@ -17,6 +17,32 @@ Kind = Literal["availability", "latency", "freshness"]
 CLIENTS: Final = 'route!~"/health|/ready|/metrics"'
 """Of requests those of clients: where few come, the cluster's probes would be most of what is
 counted, and none of them has a client that was kept waiting."""
+CALLS: Final = 'grpc_service!~"grpc[.].+"'
+"""Of calls by gRPC the same: health and reflection are for the platform and for tools."""
+ANSWERED_ONCE: Final = f'{CALLS}, grpc_type!~".+_stream"'
+"""Of these, calls with one answer. How long a stream lasts is for its client to say."""
+_STREAMED: Final = f'{CALLS}, grpc_type=~".+_stream"'
+_BROKEN: Final = ("UNKNOWN", "INTERNAL", "DATA_LOSS")
+"""A fault of the code, however it shows: nobody ends a call with one of these on purpose."""
+_NOT_SERVED: Final = ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+"""What HTTP calls 504 and 503. At a deadline the client has nothing, and most often because we were
+slow; if it were left out, a database that stands still would fail nobody. A stream ends with either
+when all is well: with UNAVAILABLE once it was served for long enough, or when its server stops.
+
+All other codes are the client's doing: also RESOURCE_EXHAUSTED, as for who calls too often or sends
+too much, and UNIMPLEMENTED, as every method of a contract is served, or its server does not start.
+"""
+_OF_CLIENTS: Final = {"http_": CLIENTS, "grpc_": ANSWERED_ONCE}
+"""What a histogram's name begins with, to those of its events that count."""
+
+
+def failed_calls(window: str, matchers: str = "") -> str:
+    """PromQL: calls per second that ended with a fault of the service, by all labels."""
+    more = f", {matchers}" if matchers else ""
+    return " or ".join(
+        f'rate(grpc_server_handled_total{{{of}{more}, grpc_code=~"{"|".join(codes)}"}}[{window}])'
+        for of, codes in ((ANSWERED_ONCE, (*_BROKEN, *_NOT_SERVED)), (_STREAMED, _BROKEN))
+    )
 
 
 @dataclass(frozen=True)
@@ -72,6 +98,40 @@ class Answered:
 
 
 @dataclass(frozen=True)
+class Called:
+    """Calls by gRPC that are answered, whatever the answer, but not with a fault of ours."""
+
+    kind: Kind = "availability"
+    promise: str = "calls are answered without a fault of the service"
+
+    def bad(self, job: str) -> str:
+        of = f'job="{job}"'
+        return f"sum by (job) ({failed_calls('5m', of)}) or {self.total(job)} * 0"
+
+    def total(self, job: str) -> str:
+        return f'sum by (job) (rate(grpc_server_handled_total{{job="{job}", {CALLS}}}[5m]))'
+
+    def example(self, job: str) -> Example:
+        def ended(code: str, kind: str = "unary", of: str = "some.v1.Service") -> str:
+            here = {"job": job, "grpc_service": of, "grpc_type": kind, "grpc_code": code}
+            return series("grpc_server_handled_total", **here)
+
+        return Example(
+            {
+                ended("OK"): "0+42x10",
+                ended("NOT_FOUND"): "0+9x10",
+                ended("UNAVAILABLE"): "0+3x10",
+                ended("DEADLINE_EXCEEDED"): "0+2x10",
+                ended("UNAVAILABLE", "server_stream"): "0+3x10",
+                ended("INTERNAL", "server_stream"): "0+1x10",
+                ended("UNAVAILABLE", of="grpc.health.v1.Health"): "0+30x10",
+            },
+            bad=6 / 60,
+            total=1,
+        )
+
+
+@dataclass(frozen=True)
 class Within:
     """Events of a histogram that took no longer than one of its buckets says."""
 
@@ -94,8 +154,8 @@ class Within:
         return f"sum by (job) (rate({self.histogram}_count{{{self._of(job)}}}[5m]))"
 
     def _of(self, job: str) -> str:
-        of_requests = self.histogram.startswith("http_")
-        return f'job="{job}"' + (f", {CLIENTS}" if of_requests else "")
+        clients = [of for begin, of in _OF_CLIENTS.items() if self.histogram.startswith(begin)]
+        return ", ".join((f'job="{job}"', *clients))
 
     def example(self, job: str) -> Example:
         return Example(

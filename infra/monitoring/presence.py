@@ -16,6 +16,8 @@ OF_SERVICES: Final = ("service_ready", "tracing_spans_total")
 """Of every service, from its first moment on, as all of these tables' are."""
 OF_DATABASES_USERS: Final = ("db_pool_connections", "tls_certificate_expiry_timestamp_seconds")
 """Of services that use databases; of certificates at least their CA's is there."""
+OF_CALLED: Final = ("grpc_server_handling_seconds_bucket", "grpc_server_handling_seconds_count")
+"""Of services with a port for gRPC: they know their methods from the beginning."""
 OF_CONSUMERS: Final = ("kafka_consumer_assigned_partitions",)
 """Of services that consume. It stands for what comes with their first message."""
 OF_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -25,6 +27,11 @@ OF_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "inbox_event_age_seconds_bucket",
         "inbox_event_age_seconds_count",
         "inbox_held_events_overdue",
+    ),
+    "grpc_service": (
+        "inbox_held_events_overdue",
+        "task_process_restarts_total",
+        "tasks_oldest_pending_age_seconds",
     ),
     "ingest_service": ("ingest_admission_closed", "ingest_stream_entries"),
     "outbox_relay": (
@@ -97,6 +104,7 @@ MAY_BE_ABSENT: Final[Mapping[str, str]] = {
     "backup_archive_until_timestamp_seconds": _ARCHIVERS,
     "backup_drill_passed": "no drill may have ended yet",
     "backup_newest_proven_timestamp_seconds": "BackupNeverProven tells when there is none",
+    "grpc_server_handled_total": _FIRST,
     "http_request_duration_seconds_bucket": _FIRST,
     "http_request_duration_seconds_count": _FIRST,
     "http_requests_total": _FIRST,
@@ -115,6 +123,7 @@ MAY_BE_ABSENT: Final[Mapping[str, str]] = {
     "mysql_slave_status_replica_sql_running": _COPIES,
     "mysql_slave_status_seconds_behind_source": _COPIES,
     "outbox_events_published_total": _FIRST,
+    "tasks_finished_total": _FIRST,
 }
 """What alerts go by and nobody misses, and why not."""
 
@@ -155,6 +164,7 @@ def _of_services(records: Records) -> Iterator[Expected]:
         names = (
             *OF_SERVICES,
             *(OF_DATABASES_USERS if service.databases else ()),
+            *(OF_CALLED if any(port.protocol == "grpc" for port in service.ports) else ()),
             *(OF_CONSUMERS if service.consumes else ()),
             *OF_PACKAGES.get(service.package, ()),
         )

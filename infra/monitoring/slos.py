@@ -9,7 +9,7 @@ from typing import Final
 
 from infra.model.records import RECORDS, Records
 from infra.model.services import Service
-from infra.monitoring.indicators import Answered, Below, Example, Indicator, Kind, Within
+from infra.monitoring.indicators import Answered, Below, Called, Example, Indicator, Kind, Within
 
 PERIOD_DAYS: Final = 30
 """What a budget is for. Where Prometheus keeps less, it is reckoned from what it keeps."""
@@ -75,6 +75,11 @@ def _requests(seconds: float) -> Within:
 
 _HTTP: Final = (Promise(Answered(), 0.999), Promise(_requests(0.5), 0.95))
 
+_GRPC: Final = (
+    Promise(Called(), 0.999),
+    Promise(Within(0.5, "grpc_server_handling_seconds", "latency", "calls are answered"), 0.95),
+)
+
 _CONSUMED: Final = (
     Promise(
         # Messages tell no age: what waits, at the pace of the last five minutes.
@@ -132,9 +137,13 @@ PROMISES: Final[Mapping[str, tuple[Promise, ...]]] = {
 
 def promised(service: Service) -> tuple[Promise, ...]:
     """What the service promises. One that nobody wrote anything for promises what all do that are
-    reached from outside, as every HTTP service counts its requests, or that consume."""
-    outside = any(port.entry and port.protocol == "http" for port in service.ports)
-    usual = (*(_HTTP if outside else ()), *(_CONSUMED if service.consumes else ()))
+    reached from outside, as every service counts its requests or calls, or that consume."""
+    outside = {port.protocol for port in service.ports if port.entry}
+    usual = (
+        *(_HTTP if "http" in outside else ()),
+        *(_GRPC if "grpc" in outside else ()),
+        *(_CONSUMED if service.consumes else ()),
+    )
     return PROMISES.get(service.package, usual)
 
 

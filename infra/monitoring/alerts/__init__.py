@@ -13,6 +13,7 @@ from infra.monitoring.alerts import (
     servers,
     services,
     stream,
+    tasks,
 )
 from infra.monitoring.forms import Group
 
@@ -23,6 +24,7 @@ def groups(records: Records = RECORDS) -> tuple[Group, ...]:
         services.GROUP,
         outbox.GROUP,
         stream.GROUP,
+        tasks.GROUP,
         kafka.GROUP,
         servers.group(records),
         mysql.GROUP,

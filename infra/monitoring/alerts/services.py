@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from infra.monitoring.alerts.answers import HIGH_ERROR_RATE, HIGH_LATENCY
 from infra.monitoring.forms import (
     Alert,
     Case,
@@ -14,40 +15,25 @@ from infra.monitoring.forms import (
     Sample,
     series,
 )
-from infra.monitoring.indicators import CLIENTS
+from infra.monitoring.indicators import CALLS, CLIENTS
 
 WORK: Final = (
+    "grpc_server_handled_total",
     "http_requests_total",
     "kafka_consumer_messages_consumed_total",
     "outbox_events_published_total",
     "writer_documents_total",
 )
-"""What counts the work of a service, whichever of them it has."""
-
-
-def _requests(failed: int, of: int) -> Mapping[str, str]:
-    here = {"job": "rest-service", "method": "GET", "route": "/"}
-    return {
-        series("http_requests_total", **here, status="200"): f"0+{of - failed}x20",
-        series("http_requests_total", **here, status="500"): f"0+{failed}x20",
-    }
-
-
-def _durations(half_a_second: int) -> Mapping[str, str]:
-    """Of 100 requests a minute so many take no longer, and all no longer than a second."""
-    here = {"job": "rest-service", "method": "GET", "route": "/"}
-    buckets = {"0.5": half_a_second, "1.0": 100, "+Inf": 100}
-    name = "http_request_duration_seconds_bucket"
-    return {series(name, **here, le=le): f"0+{count}x20" for le, count in buckets.items()}
+"""What counts the work of a service; the sum of those it has."""
 
 
 def _work(rate: str) -> Recording:
     """Per second, over that time."""
-    of = {"http_requests_total": f"{{{CLIENTS}}}"}
-    parts = " or ".join(f"sum by (job) (rate({name}{of.get(name, '')}[{rate}]))" for name in WORK)
+    of = {"http_requests_total": f"{{{CLIENTS}}}", "grpc_server_handled_total": f"{{{CALLS}}}"}
+    parts = " or ".join(f"rate({name}{of.get(name, '')}[{rate}])" for name in WORK)
     return Recording(
         f"job:work:rate{rate}",
-        parts,
+        f"sum by (job) ({parts})",
         cases=tuple(
             RecordingCase(
                 {series(name, job="some"): "0+60x60"}, "60m", (Sample({"job": "some"}, 1),)
@@ -77,55 +63,8 @@ GROUP: Final = Group(
     (
         _work("10m"),
         _work("1h"),
-        Alert(
-            "HighErrorRate",
-            f'sum by (job) (rate(http_requests_total{{{CLIENTS}, status=~"5.."}}[5m]))'
-            f" / sum by (job) (rate(http_requests_total{{{CLIENTS}}}[5m])) > 0.05",
-            severity="ticket",  # its budget's alert wakes, and sooner
-            layer="symptom",
-            owner="services",
-            pending="5m",
-            summary="{{ $labels.job }}: {{ $value | humanizePercentage }} of requests fail",
-            description=(
-                "For five minutes more than 5 % of the answers of {{ $labels.job }} were 5xx."
-            ),
-            implied=(Implied("AvailabilityBudgetBurns"),),
-            cases=(
-                Case(
-                    _requests(failed=6, of=100),
-                    "12m",
-                    (Said({"job": "rest-service"}, "rest-service: 6% of requests fail"),),
-                ),
-                Case(_requests(failed=4, of=100), "12m"),
-            ),
-        ),
-        Alert(
-            "HighLatency",
-            "histogram_quantile(0.95, sum by (job, le)"
-            f" (rate(http_request_duration_seconds_bucket{{{CLIENTS}}}[5m]))) > 0.5",
-            severity="ticket",
-            layer="symptom",
-            owner="services",
-            pending="5m",
-            summary="{{ $labels.job }}: one request in 20 takes {{ $value | humanizeDuration }}",
-            description=(
-                "For five minutes the 95th percentile of {{ $labels.job }} was above 500 ms."
-            ),
-            implied=(Implied("LatencyBudgetBurns"),),
-            cases=(
-                Case(
-                    _durations(half_a_second=90),
-                    "12m",
-                    (
-                        Said(
-                            {"job": "rest-service"},
-                            "rest-service: one request in 20 takes 750ms",
-                        ),
-                    ),
-                ),
-                Case(_durations(half_a_second=96), "12m"),
-            ),
-        ),
+        HIGH_ERROR_RATE,
+        HIGH_LATENCY,
         Alert(
             "LowThroughput",
             "job:work:rate10m < 0.5 * (job:work:rate1h offset 10m)"

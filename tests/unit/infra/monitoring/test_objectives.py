@@ -15,6 +15,8 @@ from infra.monitoring import burn_rates, openslo, slos
 from infra.monitoring.burn_rates import ObjectiveError
 from infra.monitoring.indicators import Answered, Within
 from infra.monitoring.slos import Promise
+from services.shared.grpc.load import Load
+from services.shared.grpc.metrics import GrpcMetrics
 from services.shared.runtime.metrics import HttpMetrics, new_registry
 from tests.harness.population import FRONT, SMALL, and_more
 
@@ -28,6 +30,22 @@ def test_a_service_that_is_reached_from_outside_promises_what_all_of_them_do():
     new = Service("new", "new", ports=(Port("http", 8081, entry="new"),))
     found = {slo.name: slo.target for slo in slos.slos(and_more(new)) if slo.service == "new"}
     assert found == {"new-availability": 0.999, "new-latency": 0.95}
+
+
+def test_one_that_is_called_by_grpc_promises_the_same_of_its_calls():
+    new = Service("new", "new", ports=(Port("http", 8080), Port("grpc", 50052, "grpc", "new")))
+    found = {slo.name: slo for slo in slos.slos(and_more(new)) if slo.service == "new"}
+    assert {name: slo.target for name, slo in found.items()} == {
+        "new-availability": 0.999,
+        "new-latency": 0.95,
+    }
+    assert all("grpc_server_" in slo.bad and "http_" not in slo.bad for slo in found.values())
+
+
+def test_one_that_consumes_and_is_called_promises_both():
+    found = {slo.name for slo in slos.slos() if slo.service == "grpc-service"}
+    kinds = ("availability", "latency", "freshness")
+    assert found == {f"grpc-service-{kind}" for kind in kinds}
 
 
 def test_a_service_that_consumes_promises_not_to_fall_behind():
@@ -54,8 +72,10 @@ def bounds(package: str, histogram: str) -> set[float]:
     """The buckets that a service really has."""
     registry = new_registry()
     HttpMetrics(registry).duration.labels("GET", "/").observe(1)
+    called = GrpcMetrics(registry, Load(calls=1, streams=1))
+    called.seconds.labels("some.v1.Service", "Get", "unary").observe(1)
     if importlib.util.find_spec(f"services.{package}.metrics") is None:
-        return _bounds(registry, histogram)  # what all HTTP services have
+        return _bounds(registry, histogram)  # what all have that are reached from outside
     module = importlib.import_module(f"services.{package}.metrics")
     made: Any
     for made in [it for it in vars(module).values() if inspect.isclass(it)]:

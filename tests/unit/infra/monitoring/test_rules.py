@@ -9,8 +9,9 @@ import pytest
 
 from infra.model.records import RECORDS
 from infra.monitoring import rules
-from infra.monitoring.alerts import stream
+from infra.monitoring.alerts import stream, tasks
 from infra.monitoring.forms import Alert, Group, Recording
+from services.grpc_service.settings import TaskSettings
 from services.ingest_service.settings import IngestSettings
 from services.shared.outbox.lanes import LANES
 from tests.harness import markdown
@@ -138,6 +139,17 @@ def test_numbers_that_services_have_are_theirs():
     high = IngestSettings.model_fields["high_water"].default
     assert fuse == stream.FUSE
     assert high > stream.FUSE * stream.FILLED, "told before anything is refused"
+    assert TaskSettings.model_fields["max_attempts"].default == tasks.ATTEMPTS
+
+
+def test_a_task_that_fails_as_slowly_as_it_may_is_not_taken_for_one_that_nobody_runs():
+    of = {name: field.default for name, field in TaskSettings.model_fields.items()}
+    begun = of["max_attempts"]
+    pauses = (of["retry_first_seconds"] * 2**n for n in range(begun - 1))
+    pauses = (min(pause, of["retry_most_seconds"]) for pause in pauses)
+    _, stuck = alert_named("TasksStuck")
+    assert begun * of["time_limit_seconds"] + sum(pauses) < 300
+    assert "> 300 unless" in stuck.expr
 
 
 @pytest.mark.parametrize(

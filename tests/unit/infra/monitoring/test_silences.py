@@ -173,6 +173,37 @@ def told(*spoken: Spoken) -> set[str]:
         ),
         pytest.param(
             [
+                ("ServerDown", "postgres", ""),
+                ("TasksStuck", "grpc-service", ""),
+                ("TasksOldestPending", "grpc-service", ""),
+                ("AvailabilityBudgetBurns", "grpc-service", "1h"),
+                ("OutboxOldestEvent", "outbox-relay-grpc", ""),
+            ],
+            {"ServerDown"},
+            id="the database of tasks is away",
+        ),
+        pytest.param(
+            [
+                ("TasksStuck", "grpc-service", ""),
+                ("TasksOldestPending", "grpc-service", ""),
+                ("TaskProcessesDie", "grpc-service", ""),
+            ],
+            {"TasksStuck", "TaskProcessesDie"},
+            id="no process for a task lives: its reason is told beside it",
+        ),
+        pytest.param(
+            [
+                ("ServiceDown", "grpc-service", ""),
+                ("TasksStuck", "grpc-service", ""),
+                ("FreshnessBudgetBurns", "grpc-service", "1h"),
+                ("LatencyBudgetBurns", "grpc-service", "1h"),
+                ("FreshnessBudgetBurns", "event-worker", "1h"),
+            ],
+            {"ServiceDown", "FreshnessBudgetBurns 1h"},
+            id="nobody makes or runs tasks",
+        ),
+        pytest.param(
+            [
                 ("RecentCause", "kafka", ""),
                 ("FreshnessBudgetBurns", "outbox-relay-rest", "6h"),
                 ("FreshnessBudgetBurns", "stream-writer", "6h"),

@@ -31,6 +31,7 @@ from services.grpc_service.model import (
 from services.grpc_service.settings import TaskSettings
 from services.grpc_service.watchers import BehindError, Wanted
 from services.grpc_service.watching import Watch
+from services.shared.grpc import calls
 from services.shared.grpc.calls import Call
 from services.shared.grpc.errors import StatusError, invalid, unavailable
 from services.shared.grpc.methods import Method, Service
@@ -84,7 +85,8 @@ class TaskMethods:
         task, _ = await self._store.create(given, Origin(call.correlation_id, call.traceparent))
         wait = min(wait, self._settings.wait_seconds, call.remaining() - _TO_ANSWER)
         if wait > 0 and not task.final:
-            task = await self._ended(task, wait)
+            with calls.waiting():
+                task = await self._ended(task, wait)
         return tasks_pb2.ProcessTaskResponse(task=translating.message(task))
 
     async def _ended(self, task: Task, seconds: float) -> Task:

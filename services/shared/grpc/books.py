@@ -7,6 +7,7 @@ import time
 import grpc
 from prometheus_client import Counter
 
+from services.shared.grpc import calls
 from services.shared.grpc.metrics import GrpcMetrics
 from services.shared.runtime import context
 from services.shared.runtime.logging import get_logger
@@ -52,7 +53,7 @@ class MethodBooks:
 
     def note(self, started: float, code: grpc.StatusCode, correlation_id: str, path: str) -> None:
         """How a call ended; its trace, if that is recorded, is the example of it."""
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started - calls.waited()
         handled = self._by_code.get(code)
         if handled is None:
             handled = self._by_code[code] = self._handled.labels(*self._of, code.name)

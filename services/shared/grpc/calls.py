@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
 
 from services.shared.runtime import context
 from services.shared.tracing import spans
@@ -14,6 +17,9 @@ CORRELATION_ID = "x-correlation-id"
 
 Metadata = Mapping[str, str | bytes]
 """By names in lower case; of several with one name the first. Names that end in -bin have bytes."""
+
+
+_WAITED: Final = ContextVar("waited", default=0.0)
 
 
 class Call(NamedTuple):
@@ -47,6 +53,22 @@ def text(metadata: Metadata, name: str) -> str | None:
     """What came under a name that has no bytes."""
     value = metadata.get(name)
     return value if isinstance(value, str) else None
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """What is done inside waits because the client asked for that: it is not counted as time that
+    the call took, or who waits for long would look like a service that is slow."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        _WAITED.set(_WAITED.get() + time.perf_counter() - began)
+
+
+def waited() -> float:
+    """Seconds of the current call that its client asked to wait."""
+    return _WAITED.get()
 
 
 def begin(metadata: Metadata, deadline: float, *, quiet: bool) -> Call:

@@ -27,7 +27,8 @@ class GrpcMetrics:
         )
         self.seconds = Histogram(
             "grpc_server_handling_seconds",
-            "Time from a call's message to its end, of streams as long as they last.",
+            "Time from a call's message to its end, without what its client asked to wait; of"
+            " streams as long as they last.",
             ["grpc_service", "grpc_method", "grpc_type"],
             buckets=LATENCY_BUCKETS,
             registry=registry,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ from google.rpc import error_details_pb2
 from structlog.testing import capture_logs
 
 from services.contracts.proto.millrace.tasks.v1 import tasks_pb2
-from services.shared.grpc import errors
+from services.shared.grpc import calls, errors
 from services.shared.grpc.calls import Call
 from services.shared.grpc.errors import StatusError
 from services.shared.grpc.methods import Method, Openly, Service, TableError, matched
@@ -64,6 +65,22 @@ async def test_a_call_has_one_line_in_the_log_and_its_place_in_the_metrics() -> 
         assert world.sample("grpc_server_started_total", **about) == 1
         assert world.sample("grpc_server_handling_seconds_count", **about) == 1
         assert world.sample("grpc_server_in_flight") == 0
+
+
+async def test_time_that_a_client_asked_to_wait_is_not_the_services() -> None:
+    async def slowly(request: Any, call: Call) -> Any:
+        with calls.waiting():
+            await asyncio.sleep(0.3)
+        return await process(request, call)
+
+    about = {"service": TASKS, "method": "ProcessTask", "type": "unary"}
+    async with serving(ProcessTask=slowly) as world:
+        began = time.perf_counter()
+        await world.call()
+        first = world.sample("grpc_server_handling_seconds_sum", **about)
+        assert first <= time.perf_counter() - began - 0.3
+        await world.call()  # what one has waited is not the next one's
+        assert world.sample("grpc_server_handling_seconds_sum", **about) >= first
 
 
 async def test_only_what_is_notable_is_logged_unless_all_is_wanted() -> None:

@@ -24,6 +24,11 @@ _LEAST_BUDGETS: Final = 3
 _MOST_ALERTS: Final = 10
 _WINDOW: Final = "5m"
 _CLIENTS: Final = 'route!~"/health|/ready|/metrics"'
+_CALLS: Final = 'grpc_service!~"grpc.health.+|grpc.reflection.+"'
+_STREAMED: Final = '".+_stream"'
+_BROKEN: Final = "UNKNOWN|INTERNAL|DATA_LOSS"
+_NOT_SERVED: Final = "DEADLINE_EXCEEDED|UNAVAILABLE"
+"""A fault as well, but for streams, which end with them when all is well."""
 BUDGETS: Final = "slo:error_budget_remaining:ratio"
 LAG: Final = "sum by (job) (kafka_consumer_lag)"
 OLDEST: Final = "max by (job) (outbox_oldest_unsent_age_seconds)"
@@ -31,20 +36,36 @@ ENTRIES: Final = "max(ingest_stream_entries)"
 
 
 def requests(window: str) -> str:
-    """Per second, by service, probes aside."""
-    return f"sum by (job) (rate(http_requests_total{{{_CLIENTS}}}[{window}]))"
+    """Per second, by service, calls by gRPC among them, probes aside."""
+    calls = f"rate(grpc_server_handled_total{{{_CALLS}}}[{window}])"
+    return f"sum by (job) (rate(http_requests_total{{{_CLIENTS}}}[{window}]) or {calls})"
 
 
 def failed(window: str) -> str:
-    """Their share that was answered with 5xx; nothing of a service without requests."""
+    """Their share that was our fault, as 5xx are; nothing of a service without requests."""
     every = requests(window)
-    bad = every.replace(_CLIENTS, f'{_CLIENTS},status=~"5.."')
-    return f"(({bad}) or 0 * ({every})) / ({every})"
+    faults = " or ".join(
+        f"rate({of}[{window}])"
+        for of in (
+            f'http_requests_total{{{_CLIENTS},status=~"5.."}}',
+            _ended(f"grpc_type!~{_STREAMED}", f"{_BROKEN}|{_NOT_SERVED}"),
+            _ended(f"grpc_type=~{_STREAMED}", _BROKEN),
+        )
+    )
+    return f"(sum by (job) ({faults}) or 0 * ({every})) / ({every})"
+
+
+def _ended(kind: str, codes: str) -> str:
+    return f'grpc_server_handled_total{{{_CALLS},{kind},grpc_code=~"{codes}"}}'
 
 
 def p95(window: str) -> str:
     """Seconds, by service."""
-    buckets = f"rate(http_request_duration_seconds_bucket{{{_CLIENTS}}}[{window}])"
+    once = f"{_CALLS},grpc_type!~{_STREAMED}"
+    buckets = (
+        f"rate(http_request_duration_seconds_bucket{{{_CLIENTS}}}[{window}])"
+        f" or rate(grpc_server_handling_seconds_bucket{{{once}}}[{window}])"
+    )
     return f"histogram_quantile(0.95, sum by (le, job) ({buckets}))"
 
 

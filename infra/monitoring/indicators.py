@@ -17,8 +17,10 @@ Kind = Literal["availability", "latency", "freshness"]
 CLIENTS: Final = 'route!~"/health|/ready|/metrics"'
 """Of requests those of clients: where few come, the cluster's probes would be most of what is
 counted, and none of them has a client that was kept waiting."""
-CALLS: Final = 'grpc_service!~"grpc[.].+"'
-"""Of calls by gRPC the same: health and reflection are for the platform and for tools."""
+FOR_TOOLS: Final = "grpc.health.+|grpc.reflection.+"
+"""Services on every gRPC server that no client has come for."""
+CALLS: Final = f'grpc_service!~"{FOR_TOOLS}"'
+"""Of calls by gRPC those of clients."""
 ANSWERED_ONCE: Final = f'{CALLS}, grpc_type!~".+_stream"'
 """Of these, calls with one answer. How long a stream lasts is for its client to say."""
 _STREAMED: Final = f'{CALLS}, grpc_type=~".+_stream"'
@@ -41,7 +43,7 @@ def failed_calls(window: str, matchers: str = "") -> str:
     more = f", {matchers}" if matchers else ""
     return " or ".join(
         f'rate(grpc_server_handled_total{{{of}{more}, grpc_code=~"{"|".join(codes)}"}}[{window}])'
-        for of, codes in ((ANSWERED_ONCE, (*_BROKEN, *_NOT_SERVED)), (_STREAMED, _BROKEN))
+        for of, codes in ((ANSWERED_ONCE, _BROKEN + _NOT_SERVED), (_STREAMED, _BROKEN))
     )
 
 

@@ -3,7 +3,10 @@ what came of them."""
 
 from infra.monitoring.boards import shared
 from infra.monitoring.boards.board import Board, Panel, Query, Row, Threshold, Unit
-from infra.monitoring.boards.promql import quantiles, rate, total
+from infra.monitoring.boards.promql import quantile, rate, total
+
+_AIMED_AT = 0.99
+"""The share of events for which there is a limit."""
 
 
 def board() -> Board:
@@ -55,7 +58,14 @@ def _speed() -> Row:
             Panel(
                 "Commit to acknowledgement",
                 Unit.SECONDS,
-                quantiles("outbox_commit_to_ack_seconds", 0.99),
+                tuple(
+                    Query(
+                        quantile(share, "outbox_commit_to_ack_seconds", ("job",)),
+                        f"{{{{job}}}}, p{100 * share:g}",
+                        held=share == _AIMED_AT,
+                    )
+                    for share in (0.5, _AIMED_AT)
+                ),
                 "From an event's creation until Kafka has it; 250 ms is aimed at for the p99.",
                 thresholds=(Threshold(0.25, "warning"),),
                 quiet="no event was published since the relay started",
@@ -64,7 +74,7 @@ def _speed() -> Row:
                 "Published",
                 Unit.PER_SECOND,
                 (Query(rate("outbox_events_published_total", ("event_type",)), "{{event_type}}"),),
-                "Acknowledged by Kafka and marked, by type.",
+                "Acknowledged by Kafka and marked, by type; each type is of one outbox.",
                 kind="areas",
                 quiet="no event was published since the relay started",
             ),
@@ -72,7 +82,10 @@ def _speed() -> Row:
                 "A batch, p95 by stage",
                 Unit.SECONDS,
                 tuple(
-                    Query(quantiles(f"outbox_{stage}_duration_seconds")[1].expr, stage)
+                    Query(
+                        quantile(0.95, f"outbox_{stage}_duration_seconds", ("job",)),
+                        f"{{{{job}}}}, {stage}",
+                    )
                     for stage in ("claim", "publish", "mark")
                 ),
                 "Where the time of a batch goes.",
@@ -83,7 +96,10 @@ def _speed() -> Row:
 
 
 def _relays() -> Row:
-    changes = ("change",)
+    def counted(metric: str, legend: str, *by: str) -> Query:
+        return Query(rate(metric, ("job", *by)), f"{{{{job}}}}, {legend}")
+
+    changes = ("job", "change")
     return Row(
         "Relays",
         (
@@ -97,7 +113,7 @@ def _relays() -> Row:
             Panel(
                 "Leases",
                 Unit.PER_SECOND,
-                (Query(rate("outbox_lease_changes_total", changes), "{{change}}"),),
+                (Query(rate("outbox_lease_changes_total", changes), "{{job}}, {{change}}"),),
                 "Lanes that change hands; `lost` means that a relay was too slow or gone.",
                 quiet="no lane has changed hands",
             ),
@@ -105,10 +121,10 @@ def _relays() -> Row:
                 "Trouble",
                 Unit.PER_SECOND,
                 (
-                    Query(rate("outbox_publish_failures_total", ("kind",)), "not sent: {{kind}}"),
-                    Query(rate("outbox_repeated_sends_total"), "sent again for order"),
-                    Query(rate("outbox_lost_lease_marks_total"), "sent again after a lost lease"),
-                    Query(rate("outbox_events_parked_total"), "recorded as dead"),
+                    counted("outbox_publish_failures_total", "not sent: {{kind}}", "kind"),
+                    counted("outbox_repeated_sends_total", "sent again for order"),
+                    counted("outbox_lost_lease_marks_total", "sent again after a lost lease"),
+                    counted("outbox_events_parked_total", "recorded as dead"),
                 ),
                 "Each is repaired by itself, but for what is recorded as dead.",
             ),
@@ -123,17 +139,30 @@ def _effects() -> Row:
             Panel(
                 "Age of events at their effect",
                 Unit.SECONDS,
-                quantiles("inbox_event_age_seconds", job="event-worker"),
-                "From an event's making until the worker has stored it.",
-                quiet="no event has come since the worker started",
+                tuple(
+                    Query(
+                        quantile(share, "inbox_event_age_seconds", ("job",)),
+                        f"{{{{job}}}}, p{100 * share:g}",
+                        held=False,
+                    )
+                    for share in (0.5, 0.95)
+                ),
+                "From an event's making until its row is stored, or its task is made.",
+                quiet="no event has come since who takes them started",
             ),
             Panel(
                 "Outcomes",
                 Unit.PER_SECOND,
-                (Query(rate("worker_messages_processed_total", ("outcome",)), "{{outcome}}"),),
+                tuple(
+                    Query(rate(metric, ("job", "outcome")), "{{job}}, {{outcome}}")
+                    for metric in (
+                        "tasks_messages_processed_total",
+                        "worker_messages_processed_total",
+                    )
+                ),
                 "Duplicates and late ones are as they should be; dead letters are not.",
                 kind="areas",
-                quiet="no event has come since the worker started",
+                quiet="no event has come since who takes them started",
             ),
             Panel(
                 "Held back for order",
@@ -144,18 +173,19 @@ def _effects() -> Row:
                 ),
                 "Events that wait for an earlier one, and how many of them past the deadline.",
             ),
-            shared.restarts(pod="~(outbox-relay|event-worker)-.*"),
+            shared.restarts(pod="~(outbox-relay|event-worker|grpc-service)-.*"),
             Panel(
-                "Rounds of the worker's database",
+                "Rounds of their databases",
                 Unit.PER_SECOND,
-                (
+                tuple(
                     Query(
-                        rate("worker_db_operations_total", ("operation", "outcome")),
-                        "{{operation}}, {{outcome}}",
-                    ),
+                        rate(metric, ("job", "operation", "outcome")),
+                        "{{job}}, {{operation}}, {{outcome}}",
+                    )
+                    for metric in ("tasks_db_operations_total", "worker_db_operations_total")
                 ),
                 "Transactions by what for, and how they ended.",
-                quiet="the worker has had nothing to store",
+                quiet="there has been nothing to store",
             ),
             Panel(
                 "Gaps given up",

@@ -1,6 +1,6 @@
 """The board that is looked at first: what was promised, what is asked for, what waits."""
 
-from infra.monitoring.boards import shared
+from infra.monitoring.boards import calls, shared
 from infra.monitoring.boards.board import Board, Panel, Query, Row, Threshold, Unit
 from infra.monitoring.boards.consumer import BEHIND
 from infra.monitoring.boards.promql import or_zero, quantile, rate, total
@@ -109,15 +109,24 @@ def _traffic() -> Row:
             Panel(
                 "Requests by service",
                 Unit.PER_SECOND,
-                (Query(rate("http_requests_total", ("job",), route=f"!~{PROBES}"), "{{job}}"),),
+                (
+                    Query(rate("http_requests_total", ("job",), route=f"!~{PROBES}"), "{{job}}"),
+                    Query(
+                        rate(calls.HANDLED, ("job",), grpc_service=calls.CLIENTS),
+                        "{{job}}, by gRPC",
+                    ),
+                ),
                 "Of clients; probes and scrapes aside.",
                 kind="areas",
             ),
             Panel(
                 "Failed by service",
                 Unit.RATIO,
-                (Query(error_ratio(("job",)), "{{job}}"),),
-                "Share answered with 5xx; above 5 % for five minutes there is an alert.",
+                (
+                    Query(error_ratio(("job",)), "{{job}}"),
+                    Query(calls.fault_ratio(("job",)), "{{job}}, by gRPC"),
+                ),
+                "Share that ends with a fault of ours; above 5 % for five minutes an alert tells.",
                 thresholds=(Threshold(ERRORS, "critical"),),
             ),
             Panel(
@@ -132,6 +141,16 @@ def _traffic() -> Row:
                             route=f"!~{PROBES}",
                         ),
                         "{{job}}",
+                    ),
+                    Query(
+                        quantile(
+                            0.95,
+                            calls.LASTING,
+                            ("job",),
+                            grpc_service=calls.CLIENTS,
+                            grpc_type=calls.ONCE,
+                        ),
+                        "{{job}}, by gRPC",
                     ),
                 ),
                 "Above 500 ms there is an alert; what a service promises is on its own board.",
@@ -151,8 +170,15 @@ def _waiting() -> Row:
                 (
                     Query("max by (job) (outbox_oldest_unsent_age_seconds)", "{{job}}, event"),
                     Query("max(stream_oldest_entry_age_seconds)", "stream, document"),
+                    # Some of these take their time, and have an alert of their own.
+                    Query(
+                        "max by (job) (tasks_oldest_pending_age_seconds)",
+                        "{{job}}, task",
+                        held=False,
+                    ),
                 ),
-                "Age of the oldest event in an outbox, and of the oldest document in the stream.",
+                "Age of the oldest event in an outbox, of the oldest document in the stream, and of"
+                " the oldest task without an end.",
                 thresholds=(Threshold(30, "warning"), Threshold(300, "critical")),
             ),
             Panel(

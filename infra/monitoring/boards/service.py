@@ -6,7 +6,7 @@ A metric that no panel here is about gets one of its own, so a new service has a
 from collections.abc import Iterable, Iterator
 
 from infra.model.services import Service
-from infra.monitoring.boards import consumer, shared
+from infra.monitoring.boards import calls, consumer, shared, tasks
 from infra.monitoring.boards.board import Board, Panel, Query, Row, Threshold, Unit
 from infra.monitoring.boards.own import panel_of
 from infra.monitoring.boards.promql import (
@@ -37,6 +37,8 @@ def board(service: Service) -> Board:
     rows = [
         Row("Now", tuple(_now(known, job))),
         *([_http(job, _slow(service))] if "http_requests_total" in known else ()),
+        *([calls.row(job, _slow(service))] if calls.HANDLED in known else ()),
+        *([tasks.row(job)] if "tasks_pending" in known else ()),
         *([consumer.row(job)] if "kafka_consumer_lag" in known else ()),
     ]
     resources = Row("What it relies on", tuple(_resources(known, job)))
@@ -98,6 +100,27 @@ def _now(known: Iterable[str], job: str) -> Iterator[Panel]:
             kind="stat",
             thresholds=(Threshold(0.01, "warning"), Threshold(ERRORS, "critical")),
             width=2,
+        )
+    elif calls.HANDLED in known:
+        clients = {"job": job, "grpc_service": calls.CLIENTS}
+        yield Panel(
+            "Calls",
+            Unit.PER_SECOND,
+            (Query(rate(calls.HANDLED, **clients), "calls"),),
+            "Of clients, by gRPC; health and reflection aside.",
+            kind="stat",
+            width=2,
+            quiet="no call has ended since it started",
+        )
+        yield Panel(
+            "Failed",
+            Unit.RATIO,
+            (Query(calls.fault_ratio(job=job), "failed"),),
+            "Share of calls that ended with a fault of the service.",
+            kind="stat",
+            thresholds=(Threshold(0.01, "warning"), Threshold(ERRORS, "critical")),
+            width=2,
+            quiet="no call has ended since it started",
         )
     elif "kafka_consumer_messages_consumed_total" in known:
         yield Panel(

@@ -16,6 +16,7 @@ from bootstrap.figures import BUDGETS, ENTRIES, LAG, OLDEST, Figures
 from bootstrap.kube import Kube
 from bootstrap.prometheus import Where
 from infra.model.records import RECORDS
+from infra.monitoring import indicators
 from infra.monitoring.boards import boards
 from infra.monitoring.boards.board import NEEDS
 from infra.monitoring.boards.promql import metric_names
@@ -156,6 +157,12 @@ def test_queries_are_queries(query: str) -> None:
 
 def test_probes_are_those_that_boards_leave_aside() -> None:
     assert f'"{PROBES}"' in REQUESTS
+
+
+def test_faults_of_calls_are_those_that_objectives_count() -> None:
+    for part in indicators.failed_calls("5m").split(" or "):
+        assert part.replace(", ", ",") in FAILED
+    assert indicators.ANSWERED_ONCE.replace(", ", ",") in P95
 
 
 def test_boards_ask_for_the_same_series_so_they_are_there_and_kept() -> None:

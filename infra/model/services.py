@@ -20,6 +20,12 @@ from services.contracts.topics import (
 
 CACHE_COMMANDS: Final = ("get", "mget", "set", "eval", "evalsha", "script|load")
 """What cache-aside with a version check takes: reads, and a script that reads and writes."""
+LIMIT_COMMANDS: Final = (
+    *("evalsha", "script|load", "time", "get", "set"),
+    *("zadd", "zcard", "zremrangebyscore", "pexpire"),
+)
+"""What it takes to hold clients to a rate: a script that knows the time, what each client has left,
+and which pods there are."""
 INLET_COMMANDS: Final = (
     *("evalsha", "script|load"),
     *("xlen", "xadd", "hget", "hset", "hstrlen", "persist"),
@@ -92,7 +98,11 @@ SERVICES: Final = (
             DatabaseUse("datadb", server="data-store", binding="data-store", pool_size=10),
         ),
         redis=(
-            RedisUse("redis-cache", keys=("resource:*", "synchronous:*"), commands=CACHE_COMMANDS),
+            RedisUse(
+                "redis-cache",
+                keys=("resource:*", "synchronous:*", "limit:rest-service:*"),
+                commands=(*CACHE_COMMANDS, *LIMIT_COMMANDS),
+            ),
         ),
         calls=("auth-service",),
         ports=(Port("http", 8080, entry="http"),),
@@ -120,7 +130,11 @@ SERVICES: Final = (
                 memory_variable="INGEST_MEMORY_BYTES",
                 binding="redis-stream",
             ),
-            RedisUse("redis-cache", keys=("document:*",), commands=("mget", "set")),
+            RedisUse(
+                "redis-cache",
+                keys=("document:*", "limit:ingest-service:*"),
+                commands=("mget", *LIMIT_COMMANDS),
+            ),
         ),
         produces=(TELEMETRY_POINTS,),
         calls=("auth-service",),
@@ -170,6 +184,7 @@ SERVICES: Final = (
             # LISTEN takes one more, as the relay's does.
             DatabaseUse("grpcdb", owns_migrations=True, extra_connections=1),
         ),
+        redis=(RedisUse("redis-cache", keys=("limit:grpc-service:*",), commands=LIMIT_COMMANDS),),
         consumes=RESOURCE_EVENTS,
         produces=(DEAD_LETTER,),
         calls=("auth-service",),

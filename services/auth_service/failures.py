@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from services.shared.limits.bucket import Bucket, Terms
+
 _MINUTE: Final = 60.0
 _MOST_KEYS: Final = 20_000
 
@@ -17,8 +19,7 @@ class Failures:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._full: OrderedDict[str, float] = OrderedDict()
-        """Of each key, when all it may fail is free again."""
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def note(self, keys: Iterable[tuple[str, int]]) -> float | None:
         """One failure of all these keys, each with how many a minute it may have.
@@ -26,17 +27,17 @@ class Failures:
         None, or seconds until the next is allowed: then it was one too many.
         """
         now = self._now()
-        after: dict[str, float] = {}
-        wait = 0.0
-        for key, most in keys:
-            each = _MINUTE / most
-            after[key] = max(self._full.get(key, 0.0), now) + each
-            wait = max(wait, after[key] - now - _MINUTE)
-        if wait > 1e-6:
+        found = [
+            (key, self._buckets.get(key) or Bucket(), Terms.of(most / _MINUTE, most))
+            for key, most in keys
+        ]
+        wait = max(bucket.wait(now, terms) for _, bucket, terms in found)
+        if wait:
             return wait
-        for key, full in after.items():
-            self._full[key] = full
-            self._full.move_to_end(key)
-        while len(self._full) > _MOST_KEYS:
-            self._full.popitem(last=False)
+        for key, bucket, terms in found:
+            bucket.take(now, terms)
+            self._buckets[key] = bucket
+            self._buckets.move_to_end(key)
+        while len(self._buckets) > _MOST_KEYS:
+            self._buckets.popitem(last=False)
         return None

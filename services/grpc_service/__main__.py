@@ -11,10 +11,14 @@ from services.grpc_service.wiring import Told, work
 from services.shared.auth.settings import AuthenticationSettings
 from services.shared.grpc.settings import GrpcSettings
 from services.shared.kafka.group import GroupSettings
+from services.shared.limits.settings import RateLimitSettings
+from services.shared.limits.wiring import LimitMeans
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (
+    BreakerSettings,
     DatabaseSettings,
     KafkaSettings,
+    RedisSettings,
     ServiceSettings,
     SettingsError,
     load,
@@ -36,6 +40,8 @@ def main() -> int:
             load(TaskRetentionSettings),
             load(GrpcSettings),
             load(AuthenticationSettings),
+            LimitMeans(load(RateLimitSettings), load(BreakerSettings)),
+            load(RedisSettings),
         )
         with traced(service.service_name, load(TracingSettings)):
             asyncio.run(

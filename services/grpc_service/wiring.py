@@ -26,8 +26,11 @@ from services.shared.inbox.gaps import Gaps, keep_closing_gaps
 from services.shared.inbox.processing import Processor
 from services.shared.inbox.store import Inbox
 from services.shared.kafka.group import GroupSettings
+from services.shared.limits.wiring import LimitMeans, limited
 from services.shared.outbox.events import Outbox
 from services.shared.outbox.wake import Wake
+from services.shared.runtime.breaker import BreakerMetrics
+from services.shared.runtime.settings import RedisSettings
 from services.shared.wiring.consumer import Means, Work
 
 
@@ -40,6 +43,9 @@ class Told:
     retention: TaskRetentionSettings
     grpc: GrpcSettings
     authentication: AuthenticationSettings
+    limits: LimitMeans
+    redis: RedisSettings
+    """Where all pods tell how often clients called."""
 
 
 def work(means: Means, told: Told) -> Work:
@@ -69,14 +75,19 @@ def work(means: Means, told: Told) -> Work:
     async def answer(stop: asyncio.Event) -> None:
         watching = asyncio.create_task(watch.run(stop))
         try:
-            async with guarded(told.authentication, means.registry) as guard:
+            name, registry = means.service.service_name, means.registry
+            async with (
+                guarded(told.authentication, registry) as guard,
+                limited(told.limits, told.redis, name, registry, BreakerMetrics(registry)) as limit,
+            ):
                 server = GrpcServer(
                     [task_service(store, watch, settings)],
                     told.grpc,
                     means.service,
                     readiness=means.readiness,
-                    registry=means.registry,
+                    registry=registry,
                     guard=guard,
+                    limit=limit,
                 )
                 await server.serve(stop)
         finally:

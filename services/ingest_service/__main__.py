@@ -15,8 +15,11 @@ from services.ingest_service.telemetry.settings import (
 from services.ingest_service.telemetry.wiring import TelemetryMeans
 from services.ingest_service.wiring import Means, run
 from services.shared.auth.settings import AuthenticationSettings
+from services.shared.limits.settings import RateLimitSettings
+from services.shared.limits.wiring import LimitMeans
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (
+    BreakerSettings,
     DatabaseSettings,
     KafkaSettings,
     RedisSettings,
@@ -41,6 +44,7 @@ def main() -> int:
             load(StreamSettings),
             load(RedisSettings),
             load(AuthenticationSettings),
+            LimitMeans(load(RateLimitSettings), load(BreakerSettings)),
             TelemetryMeans(
                 load(PointSettings),
                 load(KafkaSettings),

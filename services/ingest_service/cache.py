@@ -18,21 +18,17 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.ingest_service.metrics import IngestMetrics
-from services.shared.runtime.logging import get_logger
+from services.shared.runtime.breaker import Breaker, OpenError
 from services.shared.runtime.settings import SettingsError
 from services.shared.runtime.together import Together
-
-log = get_logger(__name__)
 
 LOCAL_BYTES = 16 * 1024 * 1024
 SHARED_MOST_BYTES = 256 * 1024
 _OVERHEAD = 500
 """Bytes that a value takes beside id, fence and document, about."""
 
-_FAILURES = (RedisError, OSError, SettingsError)
-_FAILURES_LIMIT = 3
-"""Failures in a row after which the shared cache is left alone for a while."""
-_LEFT_ALONE_SECONDS = 1.0
+FAILURES = (RedisError, OSError, SettingsError)
+"""What a call of Redis raises that is away."""
 _LANES = 2
 _MOST_AT_ONCE = 200
 _PATIENCE = 0.5
@@ -93,7 +89,8 @@ class LocalCache:
 class SharedCache:
     """In Redis, for all processes. No call raises; `redis` bounds how long one takes.
 
-    After a few failures in a row it is left alone for a second, at no cost to requests.
+    While `breaker` is open it is left alone, at no cost to requests; then one call looks, and only
+    those wait whose questions go with it.
     """
 
     def __init__(
@@ -101,14 +98,12 @@ class SharedCache:
         redis: Redis,
         ttl_seconds: int,
         metrics: IngestMetrics,
-        clock: Callable[[], float] = time.monotonic,
+        breaker: Breaker,
     ) -> None:
         self._redis = redis
         self._ttl = ttl_seconds
         self._metrics = metrics
-        self._clock = clock
-        self._failures = 0
-        self._left_alone_until = 0.0
+        self._breaker = breaker
         self._values: Together[str, bytes | None] = Together(
             self._get_all, lanes=_LANES, most=_MOST_AT_ONCE, patience=_PATIENCE
         )
@@ -118,7 +113,7 @@ class SharedCache:
 
     async def get(self, document_id: str, fence: bytes) -> bytes | None:
         """The document, if it was kept behind this very fence."""
-        if self._left_alone():
+        if self._breaker.refuses:
             return None
         try:
             value = await self._values.ask(document_id)
@@ -131,45 +126,38 @@ class SharedCache:
 
     async def _get_all(self, ids: Sequence[str]) -> list[bytes | None]:
         try:
-            values: Any = await self._redis.mget([_key(one) for one in ids])
-        except _FAILURES as error:
-            self._failed("get", error)
+            with self._breaker.call():
+                values: Any = await self._redis.mget([_key(one) for one in ids])
+        except OpenError:
             return [None] * len(ids)
-        self._failures = 0
+        except FAILURES:
+            self._metrics.cache_errors.labels("get").inc()
+            return [None] * len(ids)
         return values
 
     async def put(self, document_id: str, fence: bytes, document: bytes) -> None:
         """Keep it, unless it is worth more than many small ones."""
-        if len(document) <= SHARED_MOST_BYTES and not self._left_alone():
+        if len(document) <= SHARED_MOST_BYTES and not self._breaker.refuses:
             with contextlib.suppress(TimeoutError):
                 await self._kept.ask((document_id, fence + b" " + document))
 
     async def _put_all(self, values: Sequence[tuple[str, bytes]]) -> list[None]:
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for document_id, value in values:
-                    pipe.set(_key(document_id), value, ex=self._ttl)
-                await pipe.execute()
-        except _FAILURES as error:
-            self._failed("put", error)
-        else:
-            self._failures = 0
+            with self._breaker.call():
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for document_id, value in values:
+                        pipe.set(_key(document_id), value, ex=self._ttl)
+                    await pipe.execute()
+        except OpenError:
+            pass
+        except FAILURES:
+            self._metrics.cache_errors.labels("put").inc()
         return [None] * len(values)
 
     async def close(self) -> None:
         """Close the connections."""
-        with contextlib.suppress(*_FAILURES):
+        with contextlib.suppress(*FAILURES):
             await self._redis.aclose()
-
-    def _left_alone(self) -> bool:
-        return self._failures >= _FAILURES_LIMIT and self._clock() < self._left_alone_until
-
-    def _failed(self, operation: str, error: Exception) -> None:
-        self._metrics.cache_errors.labels(operation).inc()
-        self._failures += 1
-        if self._failures == _FAILURES_LIMIT:
-            log.warning("cache_unavailable", operation=operation, error=type(error).__name__)
-        self._left_alone_until = self._clock() + _LEFT_ALONE_SECONDS
 
 
 def _key(document_id: str) -> str:

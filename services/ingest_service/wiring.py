@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from services.ingest_service.admission import Gate
 from services.ingest_service.app import create_app
-from services.ingest_service.cache import LocalCache, SharedCache
+from services.ingest_service.cache import FAILURES, LocalCache, SharedCache
 from services.ingest_service.gathering import LANES, Gatherer
 from services.ingest_service.metrics import IngestMetrics
 from services.ingest_service.pages import Pages
@@ -28,8 +28,10 @@ from services.shared.auth.settings import AuthenticationSettings
 from services.shared.auth.wiring import guarded
 from services.shared.http import server
 from services.shared.http.health import Readiness
+from services.shared.limits.wiring import LimitMeans, limited
 from services.shared.postgres.database import Database
 from services.shared.redis import client as redis
+from services.shared.runtime.breaker import Breaker, BreakerMetrics
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings, ServiceSettings
@@ -56,6 +58,7 @@ class Means:
     stream: StreamSettings
     cache: RedisSettings
     authentication: AuthenticationSettings
+    limits: LimitMeans
     telemetry: TelemetryMeans
 
 
@@ -73,8 +76,12 @@ async def application(
     database = Database(means.database, registry, application_name=name)
     store = Store(database)
     gatherer = Gatherer(StreamInlet(accepting, means.ingest.max_queue).accept, metrics)
+    breakers = BreakerMetrics(registry)
     shared = SharedCache(
-        redis.client(means.cache, timeout=CACHE_TIMEOUT), means.ingest.cache_ttl_seconds, metrics
+        redis.client(means.cache, timeout=CACHE_TIMEOUT),
+        means.ingest.cache_ttl_seconds,
+        metrics,
+        Breaker("cache", means.limits.breaker, breakers, failures=FAILURES),
     )
     local = LocalCache(seconds=means.ingest.cache_ttl_seconds)
     reader = Reader(StreamReader(reading), local, shared, store, metrics)
@@ -89,6 +96,7 @@ async def application(
     try:
         async with (
             guarded(means.authentication, registry) as guard,
+            limited(means.limits, means.cache, name, registry, breakers) as limit,
             telemetry(means.telemetry, name, registry) as points,
         ):
             yield create_app(
@@ -100,6 +108,7 @@ async def application(
                 telemetry=points,
                 points=means.telemetry.points,
                 guard=guard,
+                limit=limit,
                 access_log=means.service.access_log,
             )
     finally:

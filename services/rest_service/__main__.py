@@ -9,8 +9,11 @@ import uvloop
 from services.rest_service.settings import DataStoreSettings, IdempotencySettings
 from services.rest_service.wiring import Means, run
 from services.shared.auth.settings import AuthenticationSettings
+from services.shared.limits.settings import RateLimitSettings
+from services.shared.limits.wiring import LimitMeans
 from services.shared.runtime import logging
 from services.shared.runtime.settings import (
+    BreakerSettings,
     DatabaseSettings,
     RedisSettings,
     ServiceSettings,
@@ -33,6 +36,7 @@ def main() -> int:
             load(RedisSettings),
             load(IdempotencySettings),
             load(AuthenticationSettings),
+            LimitMeans(load(RateLimitSettings), load(BreakerSettings)),
         )
         with traced(settings.service_name, load(TracingSettings)):
             uvloop.run(run(means))

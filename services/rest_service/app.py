@@ -24,7 +24,7 @@ from services.shared.http import middleware as http
 from services.shared.http import problem
 from services.shared.http.application import Application
 from services.shared.http.direct import DirectRoutes
-from services.shared.http.gate import Guard
+from services.shared.http.gate import Guard, Limit
 from services.shared.http.health import Readiness, health_routes
 from services.shared.http.problem import ProblemError
 from services.shared.postgres.database import DatabaseUnavailableError
@@ -43,6 +43,7 @@ def create_app(
     registry: CollectorRegistry,
     *,
     guard: Guard | None,
+    limit: Limit | None = None,
     access_log: AccessLog = "notable",
 ) -> FastAPI:
     """The application; whoever calls it opens and closes what it stands on."""
@@ -65,6 +66,7 @@ def create_app(
     app = Application(
         direct,
         guard=guard,
+        limit=limit,
         context={
             "metrics": HttpMetrics(registry),
             "larger_bodies": {documents.PATH: LIMITS.max_body_bytes},

@@ -17,9 +17,11 @@ from services.shared.auth.settings import AuthenticationSettings
 from services.shared.auth.wiring import guarded
 from services.shared.http import server
 from services.shared.http.health import Readiness
+from services.shared.limits.wiring import LimitMeans, limited
 from services.shared.outbox.events import Outbox
 from services.shared.postgres.database import Database
 from services.shared.redis import client as redis
+from services.shared.runtime.breaker import BreakerMetrics
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, RedisSettings, ServiceSettings
 
@@ -36,6 +38,7 @@ class Means:
     cache: RedisSettings
     idempotency: IdempotencySettings
     authentication: AuthenticationSettings
+    limits: LimitMeans
 
 
 async def run(means: Means) -> None:
@@ -59,7 +62,10 @@ async def run(means: Means) -> None:
     await data_store.open()
     upkeep = asyncio.create_task(keep_forgetting(database, means.idempotency.retention))
     try:
-        async with guarded(means.authentication, registry) as guard:
+        async with (
+            guarded(means.authentication, registry) as guard,
+            limited(means.limits, means.cache, name, registry, BreakerMetrics(registry)) as limit,
+        ):
             app = create_app(
                 name,
                 resources,
@@ -67,6 +73,7 @@ async def run(means: Means) -> None:
                 readiness,
                 registry,
                 guard=guard,
+                limit=limit,
                 access_log=means.service.access_log,
             )
             await server.serve(app, means.service, readiness, stop)

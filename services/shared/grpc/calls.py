@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 from services.shared.runtime import context
 from services.shared.tracing import spans
@@ -69,6 +70,14 @@ def waiting() -> Iterator[None]:
 def waited() -> float:
     """Seconds of the current call that its client asked to wait."""
     return _WAITED.get()
+
+
+def address(context_of_call: Any) -> str | None:
+    """The network address that a call came from; None: it came another way."""
+    kind, _, rest = context_of_call.peer().partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return None
+    return unquote(rest.rpartition(":")[0]).strip("[]")
 
 
 def begin(metadata: Metadata, deadline: float, *, quiet: bool) -> Call:

@@ -30,18 +30,19 @@ from services.shared.runtime import context
 from services.shared.runtime.late import Late
 
 if TYPE_CHECKING:
-    from services.shared.http.gate import Guard
+    from services.shared.http.gate import Guard, Limit
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all methods of a server share. guard: who knows clients by their tokens; None: they need
-    show nothing."""
+    show nothing. limit: who knows how often they may call; None: as often as they like."""
 
     settings: GrpcSettings
     metrics: GrpcMetrics
     load: Load
     guard: Guard | None
+    limit: Limit | None
     log_all: bool
 
 
@@ -55,6 +56,8 @@ class Handling:
         # Kept: to ask for it is a call of the system each time.
         self._loop = asyncio.get_running_loop()
         self._guard = shared.guard
+        # Who looks at health comes as often as it is told to, and would take a refusal for an end.
+        self._limit = None if method.quiet else shared.limit
         self._load = shared.load
         self._messages = Messages(said, settings)
         self._handler: Any = method.handler
@@ -93,7 +96,7 @@ class Handling:
             if not self._quiet:
                 self._load.take_call()
                 taken = True
-            answer = await self._answer(request, call, given)
+            answer = await self._answer(request, rpc, call, given)
             rpc.set_trailing_metadata(((CORRELATION_ID, call.correlation_id),))
             return answer
         except BaseException as error:
@@ -105,8 +108,8 @@ class Handling:
             self._books.note(started, code, call.correlation_id, self.path)
         return await verdicts.end(rpc, known, call)
 
-    async def _answer(self, request: bytes, call: Call, given: float | None) -> bytes:
-        await self._admit(call, given)
+    async def _answer(self, request: bytes, rpc: Any, call: Call, given: float | None) -> bytes:
+        await self._admit(rpc, call, given)
         message = self._messages.read(request)
         if given is not None and given <= self._most:
             response = await self._handler(message, call)  # at its deadline gRPC cancels the task
@@ -149,7 +152,7 @@ class Handling:
         if given is None or given > self._most:
             timer = self._loop.call_at(call.deadline, ending.end, verdicts.long_enough())
         try:
-            await self._admit(call, given)
+            await self._admit(rpc, call, given)
             # The client knows by it that the stream is open, though nothing is to be told yet.
             await ending.sent(rpc.send_initial_metadata(((CORRELATION_ID, call.correlation_id),)))
             read = self._messages.each if self._both else self._messages.read
@@ -171,19 +174,21 @@ class Handling:
         deadline = self._loop.time() + seconds
         return calls.begin(calls.read(rpc), deadline, quiet=self._quiet), given
 
-    async def _admit(self, call: Call, given: float | None) -> None:
+    async def _admit(self, rpc: Any, call: Call, given: float | None) -> None:
         """Let the call in, and have its log lines name the client. Raises StatusError or
         ProblemError."""
         if given is not None and given <= 0:
             raise verdicts.not_begun()
-        if self._needs is None or self._guard is None:
-            return
-        shown = calls.text(call.metadata, "authorization")
-        header = None if shown is None else shown.encode()
-        client = None if header is None else self._guard.known(header, self._needs)
-        if client is None:
-            client = await self._guard.check(header, self._needs)
-        context.identify(client)
+        client = None
+        if self._needs is not None and self._guard is not None:
+            shown = calls.text(call.metadata, "authorization")
+            header = None if shown is None else shown.encode()
+            client = None if header is None else self._guard.known(header, self._needs)
+            if client is None:
+                client = await self._guard.check(header, self._needs)
+            context.identify(client)
+        if self._limit is not None:
+            self._limit.admit(client, calls.address(rpc))
 
     def _judged(
         self, error: BaseException, call: Call

@@ -25,7 +25,7 @@ from services.shared.runtime.logging import get_logger
 from services.shared.runtime.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from services.shared.http.gate import Guard
+    from services.shared.http.gate import Guard, Limit
 
 log = get_logger(__name__)
 
@@ -48,9 +48,10 @@ class GrpcServer:
         readiness: Readiness,
         registry: CollectorRegistry,
         guard: Guard | None,
+        limit: Limit | None = None,
     ) -> None:
         """Inside the running loop. `guard`: who knows clients by their tokens, None: they need show
-        nothing.
+        nothing; `limit`: who knows how often they may call, None: as often as they like.
 
         Raises:
             TableError: a service lacks a handler, or has one too many.
@@ -61,7 +62,7 @@ class GrpcServer:
         self._load = Load(calls=settings.calls, streams=settings.streams)
         metrics = GrpcMetrics(registry, self._load)
         log_all = service.access_log == "all"
-        shared = Shared(settings, metrics, self._load, guard, log_all)
+        shared = Shared(settings, metrics, self._load, guard, limit, log_all)
         names = [one.full_name for one in services]
         self._health = Health(readiness, names, settings.health_seconds)
         health = self._health.service()

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from services.shared.http.direct import DIRECT, DirectRoutes
-from services.shared.http.gate import Gate, Guard
+from services.shared.http.gate import Gate, Guard, Limit
 from services.shared.http.middleware import RequestContext, install_problem_handlers
 
 
@@ -23,15 +23,17 @@ class Application(FastAPI):
         direct: DirectRoutes,
         *,
         guard: Guard | None,
+        limit: Limit | None = None,
         context: dict[str, Any],
         **about: Any,
     ) -> None:
-        """`guard`: who knows clients by what they show, None: they need show nothing; `context`:
-        how a RequestContext is made; `about`: as FastAPI takes it."""
+        """`guard`: who knows clients by what they show, None: they need show nothing; `limit`: who
+        knows how often they may ask, None: as often as they like; `context`: how a RequestContext
+        is made; `about`: as FastAPI takes it."""
         # Spans and metrics of requests are RequestContext's, whoever answers them.
         super().__init__(telemetry={"tracing": False, "metrics": False, "logs": False}, **about)
         self._direct = direct
-        self._gate = Gate(guard)
+        self._gate = Gate(guard, limit)
         context = {**context, "gate": self._gate}
         # Outside all that the framework puts around its own middleware.
         self._front = RequestContext(super().__call__, **context)

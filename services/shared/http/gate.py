@@ -1,5 +1,5 @@
-"""Who may call an endpoint: said where the endpoint is described, looked at before anything of the
-request's body is read.
+"""Who may call an endpoint, and how often: said where the endpoint is described, and by a limit for
+all of them; looked at before anything of the request's body is read.
 
 Every route of an application says the scope that it needs, or why it needs none; one that says
 neither does not let the application start (docs/decisions/0036-every-api-checks-tokens.md).
@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from services.contracts.scopes import SCOPES
+from services.shared.http.books import QUIET
 from services.shared.http.direct import Found
 from services.shared.http.incoming import Fields
 from services.shared.runtime import context
@@ -47,6 +48,15 @@ class Guard(Protocol):
 
     async def check(self, authorization: bytes | None, needs: str) -> str:
         """The client. Raises ProblemError."""
+        ...
+
+
+class Limit(Protocol):
+    """Knows how many requests each client may make."""
+
+    def admit(self, client: str | None, address: str | None) -> None:
+        """Count a request, of a client that a token names or else of an address. Raises
+        ProblemError."""
         ...
 
 
@@ -91,10 +101,12 @@ def openly(why: str) -> params.Depends:
 
 
 class Gate:
-    """Of one application. Without a guard it lets everybody through."""
+    """Of one application. Without a guard it lets everybody through, without a limit as often as
+    they like."""
 
-    def __init__(self, guard: Guard | None) -> None:
+    def __init__(self, guard: Guard | None, limit: Limit | None = None) -> None:
         self.guard = guard
+        self._limit = limit
         self._routes: list[tuple[re.Pattern[str], frozenset[str], str, RouteContext]] = []
         self._declared = False
 
@@ -138,8 +150,8 @@ class Gate:
         if not self._declared:
             raise UndeclaredError("nobody has read who may call what; call Application.finish()")
         needs = found.needs if found else self._needed(scope)
+        client = None
         if needs is not None and self.guard is not None:
-            client = None
             given = fields.get(b"authorization")
             if given is not None and len(fields) != len(scope["headers"]):
                 # Several of one name are one list (RFC 9110, 5.3), which no token is.
@@ -149,10 +161,13 @@ class Gate:
             if client is None:
                 client = await self.guard.check(given, needs)
             context.identify(client)
+        if self._limit is not None and scope["path"] not in QUIET:
+            self._limit.admit(client, (scope.get("client") or (None,))[0])
         scope[_ADMITTED] = True
 
     def describe(self, document: dict[str, Any]) -> None:
-        """Say in an OpenAPI document where tokens are, and how who has none is answered."""
+        """Say in an OpenAPI document where tokens are, and how who has none, or asks too often, is
+        answered."""
         schemes: dict[str, Any] = document.get("components", {}).get("securitySchemes", {})
         for scheme in schemes.values():
             if self.guard is not None:
@@ -162,6 +177,8 @@ class Gate:
                 if operation.get("security"):
                     for status, answer in _REFUSED.items():
                         operation["responses"].setdefault(status, answer)
+                if self._limit is not None:
+                    operation["responses"].setdefault("429", _TOO_OFTEN)
 
 
 def _said(dependencies: Iterable[params.Depends]) -> list[str | None]:
@@ -197,4 +214,9 @@ _REFUSED: Final[Mapping[str, Any]] = {
         "headers": _CHALLENGE,
         "content": _PROBLEM,
     },
+}
+_TOO_OFTEN: Final[Mapping[str, Any]] = {
+    "description": "The client asks too often; Retry-After says, in seconds, when to try again",
+    "headers": {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}},
+    "content": _PROBLEM,
 }

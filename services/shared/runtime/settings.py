@@ -106,6 +106,19 @@ class RedisSettings(BaseSettings):
     """File with the CA certificates that the server's must lead to."""
 
 
+class BreakerSettings(BaseSettings):
+    """When a service leaves alone what is away, and for how long."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CIRCUIT_BREAKER_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    failures: int = Field(default=3, ge=1, le=1000)
+    """Calls that failed in a row, after which none is made."""
+    open_seconds: float = Field(default=1.0, gt=0, le=600)
+    """Until one call looks whether it is back; up to a quarter longer, so that pods differ."""
+
+
 S = TypeVar("S", bound=BaseSettings)
 
 

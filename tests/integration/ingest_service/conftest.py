@@ -25,9 +25,11 @@ from services.ingest_service.wiring import Means, application
 from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.shared.http.health import Readiness
+from services.shared.limits.settings import RateLimitSettings
+from services.shared.limits.wiring import LimitMeans
 from services.shared.postgres.database import Database
 from services.shared.runtime.metrics import new_registry
-from services.shared.runtime.settings import DatabaseSettings, ServiceSettings
+from services.shared.runtime.settings import BreakerSettings, DatabaseSettings, ServiceSettings
 from tests.harness.issuer import Issuer
 from tests.integration.authority import PATIENCE
 from tests.integration.containers import Containers
@@ -179,6 +181,7 @@ async def make_ingest(
                 stream_server.stream_settings(),
                 cache_server.settings(),
                 issuer.settings,
+                LimitMeans(RateLimitSettings(), BreakerSettings()),
                 nowhere.telemetry(authority),
             )
             registry = new_registry()

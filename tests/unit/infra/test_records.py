@@ -6,10 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from docs.reference.services import programs
 from infra.model.records import RECORDS, RecordError, Records
 from infra.model.servers import Server
-from infra.model.services import SERVICES, DatabaseUse, Port, RedisUse, Service, Sidecar
+from infra.model.services import (
+    LIMIT_COMMANDS,
+    SERVICES,
+    DatabaseUse,
+    Port,
+    RedisUse,
+    Service,
+    Sidecar,
+)
 from services.contracts.topics import TELEMETRY_DEAD_LETTER
+from services.shared.limits.settings import RateLimitSettings
 from tests.harness.population import FRONT, SMALL, and_more, but_with
 
 SERVICES_FOLDER = Path(__file__).resolve().parents[3] / "services"
@@ -32,6 +42,14 @@ def test_the_platforms_own_records_fit_together():
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_a_record_names_a_package_that_is_a_program(service: Service):
     assert importlib.util.find_spec(f"services.{service.package}.__main__")
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_who_holds_clients_to_a_rate_may_count_them_under_its_name(service: Service):
+    if RateLimitSettings in programs()[f"services.{service.package}"]:
+        [use] = (use for use in service.redis if use.server == "redis-cache")
+        assert f"limit:{service.name}:*" in use.keys
+        assert set(LIMIT_COMMANDS) <= set(use.commands)
 
 
 @pytest.mark.parametrize("database", RECORDS.databases())

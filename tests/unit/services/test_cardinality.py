@@ -15,10 +15,11 @@ import services
 FOLDER = Path(next(iter(services.__path__)))
 BOUNDS = {
     "action": (5, "what tasks can do, by their table"),
-    "by": (2, "how a token was accepted"),
+    "by": (2, "how a token was accepted, or by what a request was let in"),
     "certificate": (12, "servers of the records, and the CA"),
     "change": (5, "what became of leases"),
     "database": (10, "pools of a process, or databases of an archiver"),
+    "dependency": (3, "breakers of a process"),
     "event_type": (6, "topics of the contracts"),
     "grpc_code": (17, "the statuses of gRPC"),
     "grpc_method": (6, "of the largest service, and `unknown`"),

@@ -33,9 +33,12 @@ from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
 from services.provision.mysql import provision
 from services.shared.http.health import Readiness
+from services.shared.limits.settings import RateLimitSettings
+from services.shared.limits.wiring import LimitMeans
 from services.shared.mysql.database import Database
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import (
+    BreakerSettings,
     DatabaseSettings,
     KafkaSettings,
     RedisSettings,
@@ -157,6 +160,7 @@ async def make_telemetry(authority: Authority, issuer: Issuer) -> AsyncIterator[
                 StreamSettings(**nowhere.redis(authority)),
                 RedisSettings(**nowhere.redis(authority)),
                 issuer.settings,
+                LimitMeans(RateLimitSettings(), BreakerSettings()),
                 TelemetryMeans(
                     PointSettings(**points),
                     kafka or away.kafka,

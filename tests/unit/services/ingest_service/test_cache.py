@@ -1,6 +1,16 @@
-"""The cache in the process, by a clock of the test."""
+"""The cache in the process, by a clock of the test, and the shared one while its server is away."""
 
-from services.ingest_service.cache import LocalCache
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from services.ingest_service.cache import FAILURES, LocalCache, SharedCache
+from services.ingest_service.metrics import IngestMetrics
+from services.shared.runtime.breaker import Breaker, BreakerMetrics
+from services.shared.runtime.settings import BreakerSettings
 
 
 class Clock:
@@ -44,3 +54,45 @@ def test_the_least_recently_used_go_first_and_a_large_one_is_not_kept() -> None:
     assert cache.get("n63", b"f") is not None
     cache.put("large", b"f", b"x" * 2000)
     assert cache.get("large", b"f") is None
+
+
+class Server:
+    """In place of Redis: how often it was asked. Away, it answers nobody until the test says so."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.away = True
+        self.late = asyncio.Event()
+
+    async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        self.asked += 1
+        if self.away:
+            await self.late.wait()
+            raise ConnectionError
+        return [b"f document" for _ in keys]
+
+
+async def test_a_server_that_is_away_is_looked_for_by_one_question_while_nobody_waits() -> None:
+    clock, server, registry = Clock(), Server(), CollectorRegistry()
+    breaker = Breaker(
+        "cache", BreakerSettings(), BreakerMetrics(registry), failures=FAILURES, clock=clock
+    )
+    cache = SharedCache(cast(Redis, server), 60, IngestMetrics(registry), breaker)
+    server.late.set()
+    for number in range(10):
+        assert await cache.get(str(number), b"f") is None
+    assert server.asked == 3
+    server.late.clear()  # from now on it stands still
+    clock.now += 1.25
+    looks = asyncio.create_task(cache.get("looks", b"f"))
+    while server.asked == 3:
+        await asyncio.sleep(0)
+    others: list[Any] = [await cache.get(str(number), b"f") for number in range(100)]
+    assert (set(others), server.asked, looks.done()) == ({None}, 4, False)
+    server.late.set()
+    assert await looks is None
+    clock.now += 1.25
+    server.away = False
+    assert await cache.get("a", b"f") == b"document"
+    assert await cache.get("a", b"f") == b"document"
+    assert registry.get_sample_value("ingest_cache_errors_total", {"operation": "get"}) == 4

@@ -22,7 +22,7 @@ from services.shared.grpc.errors import Explain
 from services.shared.grpc.methods import Method, Service
 from services.shared.grpc.server import GrpcServer
 from services.shared.grpc.settings import GrpcSettings
-from services.shared.http.gate import Guard
+from services.shared.http.gate import Guard, Limit
 from services.shared.http.health import Readiness
 from services.shared.runtime.settings import ServiceSettings
 
@@ -186,6 +186,7 @@ async def eventually(holds: Any, seconds: float = SOON) -> None:
 async def serving(
     *,
     guard: Guard | None = None,
+    limit: Limit | None = None,
     explain: Explain | None = None,
     settings: Mapping[str, Any] | None = None,
     credentials: grpc.ChannelCredentials | None = None,
@@ -209,6 +210,7 @@ async def serving(
         readiness=readiness,
         registry=registry,
         guard=guard,
+        limit=limit,
     )
     stop = asyncio.Event()
     await server.start()

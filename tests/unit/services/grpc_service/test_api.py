@@ -168,11 +168,12 @@ async def test_a_task_that_ends_before_anybody_watches_is_not_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("wait", "timeout", "most"), [(0.2, 15, 30), (1000, 15, 0.2), (1000, 0.6, 30)]
+    ("wait", "timeout", "most"), [(0.2, 15, 30), (1000, 15, 0.2), (1000, 10, 30)]
 )
 async def test_a_wait_ends_with_the_first_of_its_limits_and_the_task_as_it_is(
-    wait: float, timeout: float, most: float
+    wait: float, timeout: float, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_TO_ANSWER", 9.5)  # a busy machine needs some of it
     async with api(wait_seconds=most) as tasks:
         ended = await tasks.call("ProcessTask", waiting(wait), timeout=timeout)
         assert (ended.code, ended.response.task.status) == ("OK", PENDING)

@@ -27,6 +27,9 @@ _CHANNELS: Final = 4
 _ATTEMPTS: Final = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 """Seconds, as a service config would have them for calls that may be made twice."""
+_AGAIN: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+"""The second is what a client sees of a call that had reached a server as it stopped, and that its
+library had not handed over yet."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class Calling(Clocked):
             try:
                 return judge(await call())
             except grpc.aio.AioRpcError as error:
-                if not left or error.code() is not grpc.StatusCode.UNAVAILABLE:
+                if not left or error.code() not in _AGAIN:
                     return f"{error.code().name} {error.details()}"
             self.retries += 1
             await asyncio.sleep(pause)

@@ -46,17 +46,25 @@ class Killed(NamedTuple):
 
 
 WRITES = 5000
-PER_SECOND = 25  # slow enough that writes go on while each victim is away, a minute each
+PER_SECOND = 40  # slow enough that writes go on while each victim is away, a minute each
 BETWEEN = 100
 """Acknowledged writes after victims are ready again and before the next fall, so that every number
-belongs to one fault."""
-# Relays and grpc-service one pod after the other, so that each has to take over what the other had
-# in hand; the workers together, so that nobody is left.
+belongs to one fall."""
+# Of relays and grpc-service one pod after the other, so that each has to take over what the other
+# had in hand; the workers together, so that nobody is left.
 BESIDE_REQUESTS = (
-    (Victim(APPS, "outbox-relay-rest", FIRST), Victim(APPS, "outbox-relay-grpc", FIRST)),
-    (Victim(APPS, "outbox-relay-rest", SECOND), Victim(APPS, "outbox-relay-grpc", SECOND)),
-    (Victim(APPS, "grpc-service", FIRST), Victim(DATA, "redis-cache", ALL)),
-    (Victim(APPS, "grpc-service", SECOND), Victim(APPS, "event-worker", ALL)),
+    (
+        Victim(APPS, "outbox-relay-rest", FIRST),
+        Victim(APPS, "outbox-relay-grpc", FIRST),
+        Victim(APPS, "grpc-service", FIRST),
+    ),
+    (
+        Victim(APPS, "outbox-relay-rest", SECOND),
+        Victim(APPS, "outbox-relay-grpc", SECOND),
+        Victim(APPS, "grpc-service", SECOND),
+        Victim(DATA, "redis-cache", ALL),
+    ),
+    (Victim(APPS, "event-worker", ALL),),
     (Victim(DATA, "kafka", ALL),),
 )
 """What no request needs: while they are away no write may even be in doubt."""

@@ -4,7 +4,7 @@ and gRPC ask once they know whose request it is.
 No request waits for Redis. It is let in, or not, by what this process knows of the client's bucket;
 what was let in is told to Redis afterwards, of all clients together and at intervals, and the
 answer has what the other pods let in. While Redis is away each pod gives its share of the rate
-(docs/decisions/0069-rates-are-told-afterwards.md).
+(docs/decisions/0070-rates-are-told-afterwards.md).
 """
 
 from __future__ import annotations

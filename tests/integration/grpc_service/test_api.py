@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from google.protobuf import duration_pb2
@@ -92,7 +94,11 @@ async def test_at_the_end_of_its_time_a_call_leaves_no_query_behind(
 ) -> None:
     (made,) = await tasks.make("r-1")
     beside = Database(
-        taskdb, CollectorRegistry(), application_name="beside", connect_timeout=PATIENCE
+        taskdb,
+        CollectorRegistry(),
+        application_name="beside",
+        connect_timeout=PATIENCE,
+        server_settings={"idle_in_transaction_session_timeout": "0"},
     )
     await beside.open()
     requests = {
@@ -105,21 +111,24 @@ async def test_at_the_end_of_its_time_a_call_leaves_no_query_behind(
         (row,) = await beside.fetch(BLOCKED)
         return row[0] == count
 
-    async with served(tasks) as api, beside.connection() as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        await connection.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        for method, request in requests.items():
-            call = asyncio.create_task(api.call(method, request, timeout=6))
-            await eventually(lambda: blocked(1), SOON)
-            assert (await call).code == "DEADLINE_EXCEEDED"
+    @asynccontextmanager
+    async def locked() -> AsyncIterator[None]:
+        async with beside.connection() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+            yield
             await eventually(lambda: blocked(0), SOON)
+
+    async with served(tasks) as api:
+        for method, request in requests.items():
+            async with locked():
+                call = asyncio.create_task(api.call(method, request, timeout=6))
+                await eventually(lambda: blocked(1), SOON)
+                assert (await call).code == "DEADLINE_EXCEEDED"
         request = requests["GetTaskStatus"].SerializeToString()
-        call = api.world.unary("GetTaskStatus")(request)
-        await eventually(lambda: blocked(1), SOON)
-        call.cancel()  # by its client, without any deadline
-        await eventually(lambda: blocked(0), SOON)
-        await transaction.rollback()
+        async with locked():
+            given_up = api.world.unary("GetTaskStatus")(request)
+            await eventually(lambda: blocked(1), SOON)
+            given_up.cancel()  # by its client, long before its end
         found = await api.call("GetTaskStatus", requests["GetTaskStatus"])
         assert found.response.task.id == made.id
         assert await tasks.value("SELECT count(*) FROM tasks") == 1

@@ -178,8 +178,11 @@ def picture(panel: Panel, answers: Mapping[str, Answer | str], known: frozenset[
         drawn += [_named(query, one) for one in answer.series]
     drawn = [one for one in drawn if any(value is not None for value in one.values)]
     if len(drawn) > MOST_DRAWN:
-        notes.append(f"{len(drawn)} series; the {MOST_DRAWN} with the highest peaks are drawn")
-        drawn.sort(key=_peak, reverse=True)
+        # Those that are nearest to the panel's limits, or past them.
+        low = any(limit.below for limit in panel.thresholds)
+        which = "lowest values" if low else "highest peaks"
+        notes.append(f"{len(drawn)} series; the {MOST_DRAWN} with the {which} are drawn")
+        drawn.sort(key=_least if low else _peak, reverse=not low)
         drawn, rest = drawn[:MOST_DRAWN], drawn[MOST_DRAWN:]
         # Areas are a sum, and would be another one without the rest.
         others = [_sum(f"{len(rest)} others", rest)] if panel.kind == "areas" else []
@@ -202,6 +205,10 @@ def picture(panel: Panel, answers: Mapping[str, Answer | str], known: frozenset[
 
 def _peak(one: Drawn) -> float:
     return max(abs(value) for value in one.values if value is not None)
+
+
+def _least(one: Drawn) -> float:
+    return min(value for value in one.values if value is not None)
 
 
 def _sum(name: str, series: Sequence[Drawn]) -> Drawn:

@@ -1,7 +1,7 @@
 """Tasks of a service, from their making to their end."""
 
 from infra.monitoring.boards.board import Panel, Query, Row, Threshold, Unit
-from infra.monitoring.boards.promql import quantiles, rate, series, total
+from infra.monitoring.boards.promql import quantiles, rate, series
 
 OLD_SECONDS = 900
 """Age of the oldest task from which on there is an alert."""
@@ -62,12 +62,7 @@ def row(job: str) -> Row:
             Panel(
                 "Processes that died",
                 Unit.PER_SECOND,
-                (
-                    Query(
-                        total(f"rate({series('task_process_restarts_total', job=job)}[10m])"),
-                        "replaced",
-                    ),
-                ),
+                (counted("task_process_restarts_total", "replaced"),),
                 "Of tasks: they ended, or were ended for want of an answer. Each was an attempt.",
             ),
             Panel(

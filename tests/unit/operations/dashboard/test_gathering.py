@@ -82,6 +82,14 @@ def test_of_many_series_those_with_the_highest_peaks_are_drawn_and_that_is_said(
     assert found.notes == ("100 series; the 12 with the highest peaks are drawn",)
 
 
+def test_where_little_is_too_little_those_with_the_lowest_values_are_drawn(api: Api):
+    api.series = {"m": [series({"n": f"{n:03}"}, {LAST: str(n)}) for n in range(100)]}
+    limit = Threshold(3, "critical", below=True)
+    found = picture(api, panel(Query("m", "{{n}}"), thresholds=(limit,)))
+    assert [one.name for one in found.series] == [f"{n:03}" for n in range(12)]
+    assert found.notes == ("100 series; the 12 with the lowest values are drawn",)
+
+
 def test_areas_have_the_rest_as_one_for_they_are_a_sum(api: Api):
     api.series = {"m": [series({"n": f"{n:03}"}, {1000: "1", LAST: str(n)}) for n in range(100)]}
     found = picture(api, panel(Query("m", "{{n}}"), kind="areas"))

@@ -66,17 +66,19 @@ def path_of_resources(
     issuer: Issuer,
 ) -> list[tuple[str, Mapping[str, str]]]:
     """rest-service, its relay and the worker, for running()."""
-    more = {
-        f"{prefix}_{name}".upper(): str(value)
-        for prefix, settings in (("DATA_STORE", datadb), ("REDIS", redis))
-        for name, value in settings.model_dump(exclude_none=True).items()
-    }
+    more = {**variables_of("DATA_STORE", datadb), **variables_of("REDIS", redis)}
     relay = environment("outbox-relay-rest", restdb, kafka.settings(RELAY), RELAY_ID="r")
     return [
         ("rest_service", environment("rest-service", restdb) | more | issuer.variables),
         ("outbox_relay", relay),
         ("event_worker", consumer("event-worker", workerdb, kafka, TOPICS)),
     ]
+
+
+def variables_of(prefix: str, settings: DatabaseSettings | RedisSettings) -> dict[str, str]:
+    """What a service is told of a server."""
+    told = settings.model_dump(exclude_none=True).items()
+    return {f"{prefix}_{name}".upper(): str(value) for name, value in told}
 
 
 def consumer(

@@ -13,7 +13,7 @@ from tests.integration.conftest import MakeDatabase
 from tests.integration.kafka_container import RELAY, KafkaServer
 from tests.integration.processes import environment
 from tests.integration.servers import eventually
-from tests.integration.tracing import consumer, path_of_resources, running, whole
+from tests.integration.tracing import consumer, path_of_resources, running, variables_of, whole
 
 PATH = "/api/v1/resources"
 
@@ -28,11 +28,17 @@ async def test_a_task_is_one_trace_with_the_request_that_its_event_comes_of(
 ) -> None:
     datadb, workerdb = await make_database("datadb"), await make_database("workerdb")
     grpcdb = await make_database("grpcdb")
-    tasks = consumer(TASKS, grpcdb, kafka_server, RESOURCE_EVENTS)
+    tasks = {
+        **consumer(TASKS, grpcdb, kafka_server, RESOURCE_EVENTS),
+        **variables_of("REDIS", redis_settings),
+        **issuer.variables,
+        "GRPC_TLS": "off",
+        "GRPC_PORT": "0",
+    }
     relay = environment(RELAY_OF_TASKS, grpcdb, kafka_server.settings(RELAY), RELAY_ID="t")
     services = [
         *path_of_resources(restdb, datadb, workerdb, redis_settings, kafka_server, issuer),
-        ("grpc_service", {**tasks, **issuer.variables, "GRPC_TLS": "off", "GRPC_PORT": "0"}),
+        ("grpc_service", tasks),
         ("outbox_relay", relay),
     ]
     with receiver() as collector:

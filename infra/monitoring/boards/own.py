@@ -12,6 +12,12 @@ _TOLD = ("age", "ago", "duration", "memory", "wait", "ack")
 """After these words nobody asks what is measured."""
 _SHARED = ("inbox",)
 """What a service has from a library: on its board it is the service's."""
+_OPTIONAL = {
+    "rate_limit_": "no rate is set for its clients",
+    "circuit_breaker_": "it has nothing behind a circuit breaker",
+}
+"""What a service registers only if its settings ask for it, by the names' beginning, and what it
+means that nobody exports it."""
 _WRITTEN = {"db": "database", "mysql": "MySQL", "ack": "acknowledgement"}
 
 
@@ -44,6 +50,7 @@ def panel_of(metric: Metric, service: Service) -> Panel:
         unit(metric.name),
         (Query(expr, f"{legend} {{{{pod}}}}".strip()),),
         metric.help,
+        quiet=next((why for name, why in _OPTIONAL.items() if metric.name.startswith(name)), ""),
     )
 
 

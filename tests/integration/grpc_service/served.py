@@ -15,7 +15,7 @@ from services.grpc_service.snapshots import Snapshot
 from services.grpc_service.watching import Watch
 from services.shared.outbox.wake import Wake
 from tests.integration.grpc_service.conftest import Tasks
-from tests.unit.services.shared.grpc_world import SOON, World, serving
+from tests.unit.services.shared.grpc_world import SOON, World, next_of, serving
 
 
 class Counted(Changes):
@@ -49,7 +49,7 @@ class Served:
     async def watching(self, **fields: Any) -> AsyncIterator[Any]:
         """A stream that has begun, and its first response."""
         stream = self.world.watching(**fields)
-        first = await stream.read()
+        first = await next_of(stream)
         try:
             yield stream, first
         finally:
@@ -61,7 +61,7 @@ async def read(stream: Any, count: int) -> list[Any]:
     found: list[Any] = []
     async with asyncio.timeout(3 * SOON):
         while len(found) < count:
-            response = await stream.read()
+            response = await next_of(stream)
             if response.HasField("task"):
                 found.append(response)
     return found

@@ -17,7 +17,7 @@ from services.grpc_service.model import Status
 from tests.integration.authority import eventually
 from tests.integration.grpc_service.conftest import LEASE, Tasks, event
 from tests.integration.grpc_service.served import Served, read, served
-from tests.unit.services.shared.grpc_world import SOON
+from tests.unit.services.shared.grpc_world import SOON, next_of
 
 PENDING, RUNNING = tasks_pb2.TASK_STATUS_PENDING, tasks_pb2.TASK_STATUS_RUNNING
 COMPLETED = tasks_pb2.TASK_STATUS_COMPLETED
@@ -97,7 +97,7 @@ class Client:
             with contextlib.suppress(TimeoutError, grpc.aio.AioRpcError):
                 async with asyncio.timeout(self.made.uniform(0.05, 0.5)):
                     for _ in range(self.made.randint(2, 30)):
-                        self.note(await stream.read())
+                        self.note(await next_of(stream))
             stream.cancel()
 
     def note(self, response: Any) -> None:
@@ -180,7 +180,7 @@ async def test_a_thousand_streams_at_rest_cost_a_look_of_one(tasks: Tasks) -> No
         before, began = len(asyncio.all_tasks()), loop.time()
         tracemalloc.start()
         streams = [api.world.watching(resource_id=f"r-{n}") for n in range(count)]
-        await asyncio.gather(*(stream.read() for stream in streams))
+        await asyncio.gather(*(next_of(stream) for stream in streams))
         assert len(api.watch) == count
         snapshot = tracemalloc.take_snapshot()
         tracemalloc.stop()
@@ -216,7 +216,7 @@ async def test_clients_that_vanish_leave_nothing_and_nothing_is_read_any_more(
         async with api.watching() as (_, first):
             await tasks.make(*(f"r-{n}" for n in range(30)))
         streams = [api.world.watching(resume_token=first.resume_token) for _ in range(20)]
-        await asyncio.gather(*(stream.read() for stream in streams[:10]))
+        await asyncio.gather(*(next_of(stream) for stream in streams[:10]))
         await api.world.channel.close()
         await left(api)
 

@@ -29,7 +29,7 @@ from services.grpc_service.watching import Watch
 from services.shared.outbox.events import Origin
 from services.shared.outbox.wake import Wake
 from services.shared.postgres.database import DatabaseUnavailableError
-from tests.unit.services.shared.grpc_world import World, serving
+from tests.unit.services.shared.grpc_world import World, next_of, serving
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 QUICK: Final[Mapping[str, Any]] = {
@@ -179,7 +179,7 @@ class Api:
     async def watching(self, **fields: Any) -> AsyncIterator[Any]:
         """A stream that has begun, and its first response."""
         stream = self.world.watching(**fields)
-        first = await stream.read()
+        first = await next_of(stream)
         try:
             yield stream, first
         finally:

@@ -29,7 +29,6 @@ from services.shared.runtime.settings import ServiceSettings
 TASKS: Final = "millrace.tasks.v1.TaskService"
 DESCRIPTOR: Final = tasks_pb2.DESCRIPTOR.services_by_name["TaskService"]
 OK: Final = "OK"
-_EOF: Final = getattr(grpc.aio, "EOF")  # noqa: B009 - the stubs have it not
 SOON: Final = 20.0
 """Seconds in which a busy machine has done anything that is asked for here."""
 
@@ -164,11 +163,21 @@ def ended_by(error: grpc.aio.AioRpcError) -> Ended:
     return ended
 
 
+async def next_of(stream: Any) -> Any:
+    """Its next response. Not by its read(), which tells of the end as soon as that has come, and
+    not of what came before and was not read yet."""
+    return await anext(aiter(stream))
+
+
 async def rest_of(stream: Any) -> tuple[list[Any], Ended]:
-    """All that a stream still tells, and how it ended."""
+    """All that a stream still tells, and how it ended.
+
+    When it ends with an error, what came before and was not read yet is lost: the library of the
+    client drops it.
+    """
     told: list[Any] = []
     try:
-        while (response := await stream.read()) is not _EOF:
+        async for response in stream:
             told.append(response)
     except grpc.aio.AioRpcError as error:
         return told, ended_by(error)

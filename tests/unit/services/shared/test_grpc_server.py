@@ -27,6 +27,7 @@ from tests.unit.services.shared.grpc_world import (
     TASKS,
     World,
     eventually,
+    next_of,
     process,
     rest_of,
     serving,
@@ -85,11 +86,11 @@ async def test_who_watches_health_is_told_of_changes_and_at_once_of_a_stop() -> 
         async with asyncio.timeout(SOON):
             for wanted in (SERVING, NOT_SERVING, SERVING):
                 broken = wanted == NOT_SERVING
-                assert [(await stream.read()).status for stream in streams] == [wanted] * 2
+                assert [(await next_of(stream)).status for stream in streams] == [wanted] * 2
             said = await unknown.read()
             assert said.status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
             world.stop.set()
-            assert [(await stream.read()).status for stream in streams] == [NOT_SERVING] * 2
+            assert [(await next_of(stream)).status for stream in streams] == [NOT_SERVING] * 2
             # Who has not heard of it yet is served for as long as the drain takes.
             assert (await world.call()).code == "OK"
             assert await health(world) == NOT_SERVING

@@ -17,7 +17,7 @@ from services.shared.grpc import errors, verdicts
 from services.shared.grpc.calls import Call
 from services.shared.grpc.errors import StatusError
 from services.shared.grpc.load import Ending, Streams
-from tests.unit.services.shared.grpc_world import SOON, TASKS, eventually, rest_of, serving
+from tests.unit.services.shared.grpc_world import SOON, TASKS, eventually, next_of, rest_of, serving
 
 STREAM = "server_stream"
 
@@ -80,7 +80,7 @@ async def test_a_client_that_has_seen_enough_ends_the_handler_and_no_line_is_log
         with capture_logs() as lines:
             stream = world.watching()
             endless.queue.put_nowait("1")
-            assert (await stream.read()).resume_token == "1"
+            assert (await next_of(stream)).resume_token == "1"
             stream.cancel()
             await eventually(lambda: world.handled("WatchTasks", "CANCELLED", STREAM) == 1)
         assert endless.ended == 1
@@ -93,7 +93,7 @@ async def test_a_client_that_closes_its_connection_in_mid_stream_ends_the_handle
     async with serving(WatchTasks=endless.handler) as world:
         stream = world.watching()
         for _ in range(10):
-            assert await stream.read()
+            assert await next_of(stream)
         await world.channel.close()
         await eventually(lambda: world.handled("WatchTasks", "CANCELLED", STREAM) == 1)
         assert endless.ended == 1
@@ -151,13 +151,19 @@ async def test_a_client_whose_machine_is_gone_is_noticed_by_its_silence() -> Non
 
 
 async def test_an_error_in_mid_stream_comes_after_what_was_told() -> None:
+    gone = asyncio.Event()
+
     async def tell(_request: Any, _call: Call) -> AsyncIterator[Any]:
         yield tasks_pb2.WatchTasksResponse(resume_token="1")
+        await gone.wait()
         raise errors.unavailable("the database")
 
     async with serving(WatchTasks=tell) as world:
-        told, ended = await rest_of(world.watching())
-        assert len(told) == 1
+        stream = world.watching()
+        assert (await next_of(stream)).resume_token == "1"
+        gone.set()
+        told, ended = await rest_of(stream)
+        assert told == []
         assert (ended.code, ended.reason) == ("UNAVAILABLE", "UNAVAILABLE")
         assert world.handled("WatchTasks", "UNAVAILABLE", STREAM) == 1
 
@@ -167,8 +173,10 @@ async def test_a_stream_that_was_served_long_enough_is_to_be_resumed() -> None:
     async with serving(WatchTasks=endless.handler, settings={"stream_seconds": 0.15}) as world:
         for timeout in (None, 1000):
             endless.queue.put_nowait("1")
-            told, ended = await rest_of(world.watching(timeout=timeout))
-            assert len(told) == 1
+            stream = world.watching(timeout=timeout)
+            assert (await next_of(stream)).resume_token == "1"
+            told, ended = await rest_of(stream)
+            assert told == []
             assert (ended.code, ended.reason) == ("UNAVAILABLE", "SERVED_LONG_ENOUGH")
             assert ended.detail(error_details_pb2.RetryInfo).retry_delay.ToMilliseconds() == 0
         assert endless.ended == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def start_worker(
     yield start
     for process in started:
         process.kill()
+        # Shown with a test that failed; its folder is gone after a few more runs.
+        sys.stdout.write(f"{process.log.name}, its end:\n{process.log.read_text()[-6000:]}\n")
 
 
 @pytest.fixture

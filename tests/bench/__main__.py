@@ -17,7 +17,7 @@ BENCHES = {
     "rest-service": "resources read and created per second, beside bare FastAPI routes",
     "ingest": "documents acknowledged per second, through the stream and directly",
     "stream-to-store": "documents from the stream into a database of 100 flushes a second",
-    "outbox-latency": "outbox events from their commit to Kafka, and a backlog of them",
+    "outbox-latency": "outbox events from their commit to Kafka, beside a relay made of a library",
     "token-check": "a request with tokens required, beside the same without",
     "tracing": "a request with spans, exported or not, beside the same without",
     "auth-tokens": "tokens per second and core, beside FastAPI that asks and hashes each time",

@@ -1,179 +1,181 @@
 """How long an outbox event takes from its commit to Kafka, and how fast a backlog drains.
 
-Real PostgreSQL and Kafka in containers, one relay process with its default settings. Writers are
-open-loop: an event is due at its time whether or not earlier ones are done. Two upper bounds of
-commit to acknowledgement are given, both on one machine's clock: until the row is marked
-(acknowledged, then one more statement) and until an independent consumer has the message.
-Loss and order per key are checked; a run that loses or reorders exits with 1.
+Real PostgreSQL and Kafka in containers; the sides take turns, one process each: our relay with its
+default settings, and one made of a library (outbox_rival). Beside either, another of our relays
+works on another database. Two upper bounds of commit to acknowledgement are given, both on one
+machine's clock: until the row is marked (acknowledged, then one more statement) and until an
+independent consumer has the message. A rate of events per core counts the processor's time of the
+relay's process alone, in user and kernel. Loss and order per key are checked; when our relay loses
+or reorders, the exit code is 1.
 """
 
 from __future__ import annotations
 
 import asyncio
-import statistics
+import contextlib
 import tempfile
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from infra.model.records import RECORDS
-from services.contracts.ids import new_id
 from services.contracts.topics import RESOURCE_UPDATED
 from services.migrate.engines import ENGINES
 from services.migrate.runner import migrate
-from services.shared.outbox.lanes import lane_of
 from services.shared.postgres.database import connect
 from services.shared.runtime import logging
 from services.shared.runtime.settings import DatabaseSettings
-from tests.bench.machine import Report
+from tests.bench import outbox_rival
+from tests.bench.machine import Report, processor_seconds
+from tests.bench.outbox_load import WRITERS, Load, Outbox, arrivals, quantiles
 from tests.integration.containers import Containers
-from tests.integration.kafka_container import (
-    RELAY,
-    KafkaServer,
-    Reader,
-    headers_of,
-    start_kafka,
-)
-from tests.integration.outbox_relay.outbox import versions_by_key
+from tests.integration.kafka_container import RELAY, KafkaServer, Reader, start_kafka
 from tests.integration.processes import ServiceProcess, environment
-from tests.integration.servers import Authority, start_postgres
+from tests.integration.servers import Authority, PostgresServer, start_postgres
 
-WRITERS = 8
-KEYS = 500
-RATE = 1000
+RATE, RATE_BESIDE = 1000, 250
+"""Events a second."""
 BACKLOG = 50_000
-PAYLOAD = '{"id": "k", "name": "benchmark", "description": "%s", "status": "active"}' % ("x" * 150)
-_WRITE = """
-WITH e AS (
-    INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type, payload)
-    VALUES ($1, $2::smallint, $3, $4, 'resource.updated', $5::jsonb) RETURNING id)
-SELECT pg_notify('outbox', '') FROM e
-"""
+_STAGES = ("claim", "publish", "mark")
 
 
-class Load:
-    """Writers with keys of their own, so that versions are counted without a lock."""
-
-    def __init__(self, database: DatabaseSettings) -> None:
-        self._database = database
-        self.committed: dict[str, float] = {}
-        self.versions: dict[str, int] = {}
-
-    async def steady(self, rate: float, seconds: float) -> None:
-        start = time.monotonic() + 0.5
-        await asyncio.gather(*(self._writer(n, start, rate, seconds) for n in range(WRITERS)))
-
-    async def _writer(self, number: int, start: float, rate: float, seconds: float) -> None:
-        connection = await connect(self._database, "bench")
-        keys = [f"bench-{n}" for n in range(number, KEYS, WRITERS)]
-        step = WRITERS / rate
-        for n in range(int(seconds * rate / WRITERS)):
-            await asyncio.sleep(max(0.0, start + n * step - time.monotonic()))
-            key = keys[n % len(keys)]
-            self.versions[key] = self.versions.get(key, 0) + 1
-            event_id = new_id()
-            await connection.fetch(_WRITE, event_id, lane_of(key), key, self.versions[key], PAYLOAD)
-            self.committed[event_id] = time.time()
-        await connection.close()
-
-    async def backlog(self, count: int) -> None:
-        connection = await connect(self._database, "bench")
-        rows = []
-        for n in range(count):
-            key = f"bench-{n % KEYS}"
-            self.versions[key] = self.versions.get(key, 0) + 1
-            rows.append((new_id(), lane_of(key), key, self.versions[key], PAYLOAD))
-        await connection.executemany(
-            "INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type,"
-            " payload) VALUES ($1, $2, $3, $4, 'resource.updated', $5::jsonb)",
-            rows,
-        )
-        await connection.close()
+@dataclass(frozen=True)
+class Side:
+    name: str
+    outbox: Outbox
+    start: Callable[[], ServiceProcess]
+    ours: bool = False
 
 
-async def consume(reader: Reader, arrived: dict[str, float]) -> None:
-    seen = 0
-    while True:
-        await reader.take(0.02)
-        now = time.time()
-        for message in reader.messages[seen:]:
-            arrived.setdefault(headers_of(message)["event_id"], now)
-        seen = len(reader.messages)
+def ours(database: DatabaseSettings) -> Outbox:
+    """As the services write to it."""
+    return Outbox(
+        database,
+        insert="""
+INSERT INTO outbox_events (id, lane, aggregate_id, aggregate_version, event_type, payload)
+VALUES ($1, $2::smallint, $3, $4, 'resource.updated', $5::jsonb)
+""",
+        notify="SELECT pg_notify('outbox', '')",
+        unsent="SELECT EXISTS (SELECT 1 FROM outbox_events WHERE processed_at IS NULL)",
+    )
 
 
-def quantiles(values: list[float]) -> dict[str, float]:
-    """In milliseconds."""
-    cuts = statistics.quantiles(values, n=1000)
-    shown = {f"p{q:g}_ms": cuts[int(q * 10) - 1] * 1000 for q in (50, 95, 99, 99.9)}
-    return {name: round(value, 1) for name, value in shown.items()}
+class Bench:
+    """The servers, and what every side is measured with."""
 
+    def __init__(
+        self, postgres: PostgresServer, kafka: KafkaServer, folder: Path, report: Report
+    ) -> None:
+        self._postgres = postgres
+        self._kafka = kafka
+        self._folder = folder
+        self._report = report
+        self._arrived: dict[str, float] = {}
 
-async def until_sent(database: DatabaseSettings, seconds: float) -> None:
-    connection = await connect(database, "bench")
-    deadline = time.monotonic() + seconds
-    query = "SELECT EXISTS (SELECT 1 FROM outbox_events WHERE processed_at IS NULL)"
-    while await connection.fetchval(query):
-        assert time.monotonic() < deadline, "the relay did not keep up"
-        await asyncio.sleep(0.05)
-    await connection.close()
+    async def sides(self) -> list[Side]:
+        """Each with a database of its own."""
+        made = [await self._our_side("millrace", "restdb")]
+        for workers in (1, 64):
+            database = await self._postgres.provision(f"rival_{workers}")
+            start = self._starting(
+                "tests.bench.outbox_rival", database, RIVAL_WORKERS=workers, PYTHONPATH=Path.cwd()
+            )
+            name = f"faststream-outbox, {workers} at a time"
+            made.append(Side(name, outbox_rival.outbox(database), start))
+        return made
 
+    async def _our_side(self, name: str, owner: str) -> Side:
+        database = await self._postgres.provision(f"{owner}_bench")
+        await migrate(owner, RECORDS.owner(owner), database, ENGINES["postgres"])
+        start = self._starting("services.outbox_relay", database, RELAY_ID=name)
+        return Side(name, ours(database), start, ours=True)
 
-async def _bench(containers: Containers, folder: Path, report: Report, seconds: float) -> int:
-    authority = Authority.make(folder)
-    postgres = start_postgres(containers, authority)
-    kafka = start_kafka(containers, authority)
-    await postgres.wait()
-    database = await postgres.provision("restdb_bench")
-    await migrate("restdb", RECORDS.owner("restdb"), database, ENGINES["postgres"])
-    await asyncio.to_thread(kafka.provision)
-    reader = kafka.reader([RESOURCE_UPDATED])
-    load, arrived = Load(database), dict[str, float]()
-    consuming = asyncio.create_task(consume(reader, arrived))
-    relay = start_relay(database, kafka, folder)
-    try:
-        while not await relay.ready():
-            await asyncio.sleep(0.1)
+    def _starting(
+        self, module: str, database: DatabaseSettings, **more: object
+    ) -> Callable[[], ServiceProcess]:
+        kafka = self._kafka.settings(RELAY)
+        variables = environment("outbox-relay-rest", database, kafka, LOG_LEVEL="WARNING", **more)
+        log = self._folder / f"{database.name}.log"
+        return lambda: ServiceProcess(module, variables, log)
+
+    async def run(self, seconds: float) -> int:
+        await asyncio.to_thread(self._kafka.provision)
+        beside = await self._our_side("beside", "grpcdb")
+        wrong = 0
+        async with self._reading() as reader, _running(beside) as (_, near):
+            await near.steady(RATE_BESIDE, 2)
+            for side in await self.sides():
+                async with _running(side) as (relay, load):
+                    await self._steady(side, relay, load, near, seconds)
+                    await self._backlog(side, relay, load)
+                    await asyncio.sleep(1)
+                    found = load.judged(reader.messages)
+                self._report.add(f"{side.name}, all of it", **found)
+                wrong += side.ours and (found["keys_with_a_loss"] + found["keys_out_of_order"])
+        return 1 if wrong else 0
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Reader]:
+        reader = self._kafka.reader([RESOURCE_UPDATED])
+        reading = asyncio.create_task(arrivals(reader, self._arrived))
+        try:
+            yield reader
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
+
+    async def _steady(
+        self, side: Side, relay: ServiceProcess, load: Load, near: Load, seconds: float
+    ) -> None:
         await load.steady(200, 5)  # warm-up, not counted
+        await load.sent(60)
         load.committed.clear()
-        before = await relay.metric("process_cpu_seconds_total")
-        await load.steady(RATE, seconds)
-        await until_sent(database, 60)
-        spent = await relay.metric("process_cpu_seconds_total") - before
+        before = processor_seconds(relay.pid)
+        await asyncio.gather(load.steady(RATE, seconds), near.steady(RATE_BESIDE, seconds))
+        await load.sent(120)
+        spent = processor_seconds(relay.pid) - before
         await asyncio.sleep(1)
-        marked = await marks(database)
-        steady = f"{RATE} events/s from {WRITERS} writers"
-        known = [max(0, marked[i] - t) for i, t in load.committed.items()]
-        report.add(f"{steady}, commit to marked", **quantiles(known))
-        seen = [arrived[i] - t for i, t in load.committed.items()]
-        report.add(
-            f"{steady}, commit to consumed",
-            **quantiles(seen),
-            relay_cores=round(spent / seconds, 2),
-        )
-        relay.terminate()
+        what = f"{side.name}: {RATE} events/s from {WRITERS} writers, {RATE_BESIDE}/s beside it"
+        if side.ours:
+            marked = await _marks(side.outbox.database)
+            known = [max(0, marked[i] - t) for i, t in load.committed.items()]
+            self._report.add(f"{what}, commit to marked", **quantiles(known))
+        seen = [self._arrived[i] - t for i, t in load.committed.items()]
+        cores = round(spent / seconds, 2)
+        self._report.add(f"{what}, commit to consumed", **quantiles(seen), relay_cores=cores)
+
+    async def _backlog(self, side: Side, relay: ServiceProcess, load: Load) -> None:
+        stages = [f"outbox_{stage}_duration_seconds_sum" for stage in _STAGES if side.ours]
+        earlier = [await relay.metric(name) for name in stages]
+        before = processor_seconds(relay.pid)
         await load.backlog(BACKLOG)
-        relay = start_relay(database, kafka, folder)
-        while not await relay.ready():
-            await asyncio.sleep(0.05)
         started = time.monotonic()
-        await until_sent(database, 120)
-        rate = BACKLOG / (time.monotonic() - started)
-        stages = {
-            f"{stage}_seconds": await relay.metric(f"outbox_{stage}_duration_seconds_sum")
-            for stage in ("claim", "publish", "mark")
-        }
-        report.add(f"a backlog of {BACKLOG} events", events_per_second=round(rate, 1), **stages)
-        await reader.wait(sum(load.versions.values()))
+        await load.sent(300)
+        took, spent = time.monotonic() - started, processor_seconds(relay.pid) - before
+        self._report.add(
+            f"{side.name}: a backlog of {BACKLOG} events",
+            events_per_second=round(BACKLOG / took, 1),
+            events_per_second_and_core=round(BACKLOG / spent, 1),
+            **{
+                f"{stage}_seconds": round(await relay.metric(name) - at_first, 2)
+                for stage, name, at_first in zip(_STAGES, stages, earlier, strict=False)
+            },
+        )
+
+
+@asynccontextmanager
+async def _running(side: Side) -> AsyncIterator[tuple[ServiceProcess, Load]]:
+    relay = side.start()
+    try:
+        yield relay, Load(side.outbox, side.name.replace(" ", "-"))
     finally:
         relay.kill()
-        consuming.cancel()
-    found = versions_by_key(reader.messages, set(load.versions))
-    wrong = [k for k, v in load.versions.items() if found.get(k) != list(range(1, v + 1))]
-    repeated = len(reader.messages) - sum(load.versions.values())
-    report.say(f"lost or reordered keys: {len(wrong)} of {len(load.versions)}; repeats: {repeated}")
-    return 1 if wrong else 0
 
 
-async def marks(database: DatabaseSettings) -> dict[str, float]:
+async def _marks(database: DatabaseSettings) -> dict[str, float]:
     connection = await connect(database, "bench")
     rows = await connection.fetch(
         "SELECT id, extract(epoch FROM processed_at)::float8 AS at FROM outbox_events"
@@ -182,15 +184,16 @@ async def marks(database: DatabaseSettings) -> dict[str, float]:
     return {row["id"]: row["at"] for row in rows}
 
 
-def start_relay(database: DatabaseSettings, kafka: KafkaServer, folder: Path) -> ServiceProcess:
-    variables = environment(
-        "outbox-relay-rest", database, kafka.settings(RELAY), RELAY_ID="bench", LOG_LEVEL="WARNING"
-    )
-    return ServiceProcess("services.outbox_relay", variables, folder / "relay.log")
+async def _bench(containers: Containers, folder: Path, report: Report, seconds: float) -> int:
+    authority = Authority.make(folder)
+    postgres = start_postgres(containers, authority)
+    kafka = start_kafka(containers, authority)
+    await postgres.wait()
+    return await Bench(postgres, kafka, folder, report).run(seconds)
 
 
 def run(seconds: float = 30) -> int:
-    """Exit code 1 when an event was lost or reordered."""
+    """Exit code 1 when our relay lost an event or changed the order of a key's."""
     logging.configure("bench", "WARNING")
     report = Report("outbox-latency")
     containers = Containers()

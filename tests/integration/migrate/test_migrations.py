@@ -245,7 +245,7 @@ async def test_a_package_without_migrations_is_refused_with_those_that_have_some
     restdb: DatabaseSettings,
 ) -> None:
     with pytest.raises(
-        MigrationError, match=r"services/rest_servise/migrations; .*: .*event_worker, .*rest_service"
+        MigrationError, match=r"services/rest_servise/migrations; .*: .*event_worker, .*rest_serv"
     ):
         await runner.migrate("restdb", "rest_servise", restdb, ENGINES["postgres"])
 

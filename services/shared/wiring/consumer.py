@@ -24,7 +24,7 @@ from services.shared.runtime.heartbeat import Heartbeat
 from services.shared.runtime.logging import get_logger
 from services.shared.runtime.metrics import new_registry
 from services.shared.runtime.settings import DatabaseSettings, KafkaSettings, ServiceSettings
-from services.shared.wiring.process import Process, Routine, work_until_stopped
+from services.shared.wiring.process import Process, Routine, together, work_until_stopped
 
 log = get_logger(__name__)
 
@@ -51,7 +51,8 @@ class Work:
     """What a service does: handle messages, and beside that what runs until it is cancelled.
 
     to_its_end: what is told to stop together with the consumer, by the event that it is given, and
-    gets as long to end. on_stop: rings for what does not wait for that event.
+    gets as long to end; if it ends before, the process does. on_stop: rings for what does not wait
+    for that event.
     """
 
     handler: Handler
@@ -109,7 +110,7 @@ async def consume(
 
     async def whole(stop: asyncio.Event) -> None:
         ending = [one(stop) for one in made.to_its_end]
-        await asyncio.gather(asyncio.to_thread(consumer.run), *ending)
+        await together(stop, asyncio.to_thread(consumer.run), *ending)
 
     def on_stop() -> None:
         consumer.stop()

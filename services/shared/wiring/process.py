@@ -59,7 +59,8 @@ async def work_until_stopped(
 
     `work` is given the event that a signal sets, `on_stop` is called when it is set (it may be
     called twice). `work` then has shutdown_grace_seconds to end; what is beside it goes on for as
-    long, and is cancelled.
+    long, and is cancelled. Work that ends before that ends the process, with what it raised: one
+    that only looks alive would be left as it is.
     """
     service = process.service
     stop = asyncio.Event()
@@ -67,6 +68,7 @@ async def work_until_stopped(
     helpers = [asyncio.create_task(make()) for make in beside]
     helpers.append(asyncio.create_task(_call_on(stop, on_stop)))
     working = asyncio.create_task(work(stop))
+    working.add_done_callback(lambda _: stop.set())
     try:
         await serve(process.app, service, process.readiness, stop)
         # A thread needs this loop for its last batch, so the loop must wait for it.
@@ -79,6 +81,21 @@ async def work_until_stopped(
         for task in (*helpers, working):
             task.cancel()
         await asyncio.gather(*helpers, working, return_exceptions=True)
+
+
+async def together(stop: asyncio.Event, *parts: Coroutine[Any, Any, object]) -> None:
+    """Run the parts of a service, each to its end. The first to end, be it that it broke, has the
+    others told to stop: without it they are no service. Raises what broke."""
+
+    async def run(part: Coroutine[Any, Any, object]) -> None:
+        try:
+            await part
+        finally:
+            stop.set()
+
+    for ended in await asyncio.gather(*map(run, parts), return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended
 
 
 async def _call_on(stop: asyncio.Event, call: Callable[[], None]) -> None:

@@ -33,7 +33,9 @@ class Snapshot:
             running = tuple(int(number) for number in found[3].split(",") if number)
             snapshot = cls(int(found[2]), running)
             below = not running or running[-1] < snapshot.end
-            if below and [*running] == sorted({*running}) and str(snapshot) == text:
+            # A number whose lower half is zero is no transaction's, and PostgreSQL refuses it.
+            real = all(int(end) & 0xFFFFFFFF for end in (found[1], found[2]))
+            if below and real and [*running] == sorted({*running}) and str(snapshot) == text:
                 return snapshot
         raise ValueError(f"{text!r} is no snapshot")
 

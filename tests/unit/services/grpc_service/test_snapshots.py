@@ -28,7 +28,8 @@ def test_its_text_is_that_of_postgresql(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "10", "10:10", "10:9:", "9:10:", "10:20:10,10", "10:20:14,12", "10:20:10,20", "1:x:",
-     "-1:-1:", "10:20:10,", " 10:10:", "1" * 30 + ":" + "1" * 30 + ":"],
+     "-1:-1:", "10:20:10,", " 10:10:", "1" * 30 + ":" + "1" * 30 + ":", "0:0:", "0:10:0",
+     "4294967296:4294967296:"],
 )  # fmt: skip
 def test_what_is_no_snapshot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no snapshot"):
@@ -98,6 +99,18 @@ def test_a_token_is_of_its_filters_and_of_a_watch() -> None:
 
 
 def test_a_token_stays_small_however_many_transactions_run() -> None:
-    token = encode_watch(Snapshot(10**17, tuple(range(1000))), Filters())
+    token = encode_watch(Snapshot(10**17, tuple(range(1, 1000))), Filters())
     assert len(token) < 1000
-    assert decode_watch(token, Filters()).running == tuple(range(50))
+    assert decode_watch(token, Filters()).running == tuple(range(1, 51))
+
+
+def test_a_token_that_names_more_transactions_than_any_of_ours_is_refused_unread() -> None:
+    filters = Filters()
+    mark = unseal(encode_watch(Snapshot(20), filters)).partition(" ")[2]
+    for count in (50, 51, 50_000):
+        token = seal(f"{Snapshot(10**6, tuple(range(10, 10 + count)))} {mark}")
+        if count == 50:
+            assert len(decode_watch(token, filters).running) == count
+            continue
+        with pytest.raises(BadCursorError):
+            decode_watch(token, filters)
